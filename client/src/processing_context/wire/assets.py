@@ -1,0 +1,182 @@
+"""Assets and temporary files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp, Update
+
+FOLDER = "folder"
+"""The content type of a folder."""
+
+ContentType = Annotated[
+    str,
+    StringConstraints(
+        max_length=255,
+        pattern=r"^(folder|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[A-Za-z0-9!#$&^_.+-]+=[^\x00-\x1f\x7f]+)*)$",
+    ),
+]
+"""A media type such as `image/png`, or `folder`."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256 as 64 lowercase hex characters."""
+
+
+class Asset(Reply):
+    """A file (or folder) of a user. `duration` in seconds, `width` and `height` in pixels."""
+
+    id: str
+    user_id: str
+    workflow_id: str | None
+    job_id: str | None
+    node_id: str | None
+    parent_id: str | None
+    name: str
+    content_type: str
+    size: int
+    sha256: str | None
+    status: Literal["pending", "ready", "corrupt"]
+    metadata: dict[str, Any]
+    duration: float | None
+    width: int | None
+    height: int | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    get_url: str | None
+    thumb_url: str | None
+
+
+class AssetList(Reply):
+    """A page of assets; `next` is the cursor of the following page, null on the last."""
+
+    next: str | None
+    assets: list[Asset]
+
+
+class AssetCreate(Request):
+    """The `json` part of an upload. What is left out comes from the file part."""
+
+    name: Name | None = None
+    content_type: ContentType | None = None
+    parent_id: Id | None = None
+    workflow_id: Id | None = None
+    node_id: Annotated[Text, Field(max_length=1000)] | None = None
+    metadata: dict[str, Any] = {}
+
+
+class AssetUpdate(Update):
+    """What a PATCH may change; a field left out stays as it is. `parent_id` null: to the top."""
+
+    nullable: ClassVar[frozenset[str]] = frozenset({"parent_id"})
+
+    name: Name | None = None
+    parent_id: Id | None = None
+    metadata: dict[str, Any] | None = None
+    content_type: ContentType | None = None
+
+
+class UploadCreate(Request):
+    """Reserve an asset whose bytes the caller puts straight into storage."""
+
+    name: Name
+    content_type: ContentType
+    size: Annotated[int, Field(ge=0)]
+    sha256: Sha256 | None = None
+    parent_id: Id | None = None
+    workflow_id: Id | None = None
+    node_id: Annotated[Text, Field(max_length=1000)] | None = None
+    metadata: dict[str, Any] = {}
+
+
+class UploadPart(Reply):
+    """Where to PUT one part."""
+
+    part_number: int
+    url: str
+
+
+class PutUpload(Reply):
+    """One PUT; `headers` must be sent as given."""
+
+    kind: Literal["put"] = "put"
+    url: str
+    headers: dict[str, str]
+    expires_at: Timestamp
+
+
+class MultipartUpload(Reply):
+    """S3 multipart: the first parts' URLs."""
+
+    kind: Literal["multipart"] = "multipart"
+    part_size: int
+    part_count: int
+    parts: list[UploadPart]
+    expires_at: Timestamp
+
+
+class UploadReserved(Reply):
+    """The pending asset and where its bytes go."""
+
+    asset: Asset
+    upload: Annotated[PutUpload | MultipartUpload, Field(discriminator="kind")]
+
+
+class CompletedPart(Request):
+    """A part as the caller knows it."""
+
+    part_number: Annotated[int, Field(ge=1, le=10_000)]
+    etag: Annotated[str, Field(max_length=200)]
+
+
+class UploadComplete(Request):
+    """Which parts make the object; left out: those that storage has."""
+
+    parts: list[CompletedPart] | None = None
+
+
+class PresignedUrl(Reply):
+    """A URL that needs no header until `expires_at`."""
+
+    url: str
+    expires_at: Timestamp
+
+
+class UrlsCreate(Request):
+    """Ask for the URLs of many files at once; together at most 1,000."""
+
+    asset_ids: list[Id] = []
+    temp_ids: list[Id] = []
+    expires_in: Annotated[int, Field(ge=1, le=604_800)] = 3600
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if len(self.asset_ids) + len(self.temp_ids) > 1000:
+            raise ValueError("asset_ids and temp_ids together hold at most 1,000 ids")
+        return self
+
+
+class Urls(Reply):
+    """Presigned URLs by id; an id that names nothing readable is left out."""
+
+    urls: dict[str, str]
+
+
+class TempUploadCreate(Request):
+    """Reserve a temporary file."""
+
+    ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9]{0,16}$")] = ""
+    content_type: ContentType | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
+
+
+class TempAsset(Reply):
+    """A file that is gone after `expires_at`. `id` is `<hex>.<ext>`."""
+
+    id: str
+    get_url: str | None
+    put_url: str | None
+    size: int | None
+    content_type: str
+    expires_at: Timestamp

@@ -1,0 +1,30 @@
+"""Problem details, RFC 9457, as this service sends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from processing_context.wire.base import Reply
+
+
+class ErrorItem(Reply):
+    """One thing that was wrong with the input; `loc` is the path to it."""
+
+    loc: list[str | int] = []
+    msg: str
+    type: str
+
+
+class Problem(Reply):
+    """An error. `code` is stable and meant for programs, `detail` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    code: str
+    request_id: str | None = None
+    errors: list[dict[str, Any]] | None = Field(default=None)

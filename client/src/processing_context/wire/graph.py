@@ -1,0 +1,49 @@
+"""Workflow graphs, in the form that node editors save."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from processing_context.wire.base import Open, Reply
+
+
+class Node(Open):
+    """A node: its `type` names the code, `data` its properties."""
+
+    id: Annotated[str, Field(min_length=1, max_length=1000)]
+    type: Annotated[str, Field(min_length=1, max_length=1000)]
+    data: dict[str, Any] = {}
+    parent_id: str | None = None
+    ui_properties: dict[str, Any] = {}
+    dynamic_properties: dict[str, Any] = {}
+
+
+class Edge(Open):
+    """A wire from a node's output slot to another's property."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str | None = None
+    source: str
+    sourceHandle: str  # noqa: N815  # the name that saved workflow files use
+    target: str
+    targetHandle: str  # noqa: N815
+    ui_properties: dict[str, Any] | None = None
+
+
+class Graph(Open):
+    """Nodes and the edges between them."""
+
+    nodes: list[Node]
+    edges: list[Edge] = []
+
+
+class GraphError(Reply):
+    """One thing that is wrong with a graph; `edge_index` counts from 0 in `edges`."""
+
+    type: Literal["duplicate_node", "dangling_edge", "input_taken", "cycle"]
+    msg: str
+    node_ids: list[str]
+    edge_index: int | None = None

@@ -1,0 +1,127 @@
+"""Jobs: one run of a graph."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, model_validator
+
+from processing_context.wire.base import Id, Reply, Request, Text, Timestamp
+from processing_context.wire.graph import Graph
+
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""The statuses that a job does not leave."""
+
+Capability = Annotated[Text, Field(min_length=1, max_length=100)]
+
+
+class JobError(Reply):
+    """Why a job ended without a result."""
+
+    code: Literal["node_failed", "timeout", "worker_lost", "invalid_result", "cancelled"]
+    message: str
+    node_id: str | None = None
+
+
+class Webhook(Request):
+    """Where the end of a job is told (Standard Webhooks)."""
+
+    url: AnyHttpUrl
+    secret: Annotated[str, Field(max_length=500)] | None = None
+    events: list[Literal["completed", "failed", "cancelled"]] = [
+        "completed",
+        "failed",
+        "cancelled",
+    ]
+
+
+class RunOptions(Request):
+    """How a job is run; the body of `POST /v1/workflows/{id}/run`."""
+
+    type: Literal["run_job_request"] = "run_job_request"
+    job_type: Literal["workflow"] = "workflow"
+    params: dict[str, Any] = {}
+    required_capabilities: list[Capability] = []
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    run_at: Timestamp | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    webhook: Webhook | None = None
+
+
+class RunJobRequest(RunOptions):
+    """Run a saved workflow or a graph: one of the two."""
+
+    workflow_id: Id | None = None
+    graph: Graph | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.workflow_id is None) == (self.graph is None):
+            raise ValueError("give one of workflow_id and graph")
+        return self
+
+
+class Job(Reply):
+    """A job. Lists leave out `graph`, `params` and `result`. `progress` is 0..1."""
+
+    id: str
+    user_id: str
+    workflow_id: str | None
+    job_type: str
+    status: JobStatus
+    params: dict[str, Any] | None = None
+    graph: Graph | None = None
+    workflow_version: int | None
+    parent_job_id: str | None
+    result: dict[str, Any] | None = None
+    error: JobError | None
+    progress: float
+    attempt: int
+    max_attempts: int
+    priority: int
+    required_capabilities: list[str]
+    timeout_s: float | None = None
+    worker_id: str | None
+    waiting_reason: str | None
+    cancel_requested: bool
+    run_at: Timestamp | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    cost: float | None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.status in ENDED
+
+
+class JobList(Reply):
+    """A page of jobs."""
+
+    next: str | None
+    jobs: list[Job]
+
+
+class NodeState(Reply):
+    """The latest state of one node of a job."""
+
+    node_id: str
+    node_name: str | None = None
+    node_type: str | None = None
+    status: str
+    error: str | None = None
+    progress: float | None = None
+    total: float | None = None
+    result: Any = None
+    seq: int
+    attempt: int
+    updated_at: Timestamp
+
+
+class NodeStateList(Reply):
+    """The nodes of a job that have said anything."""
+
+    nodes: list[NodeState]

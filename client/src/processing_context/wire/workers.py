@@ -1,0 +1,86 @@
+"""Workers, leases and heartbeats."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from processing_context.wire.base import Name, Reply, Request, Text, Timestamp
+from processing_context.wire.jobs import Capability, Job
+
+
+class WorkerCreate(Request):
+    """Register. `node_types` null: runs any."""
+
+    name: Name
+    capabilities: list[Capability] = []
+    node_types: list[Annotated[Text, Field(max_length=1000)]] | None = None
+    slots: Annotated[int, Field(ge=1, le=1000)] = 1
+    metadata: dict[str, Any] = {}
+
+
+class WorkerRegistered(Reply):
+    """The worker's id and how often it must speak."""
+
+    id: str
+    lease_ttl_s: float
+    heartbeat_interval_s: float
+
+
+class WorkerHeartbeat(Request):
+    """`draining` true: takes no new job; false: takes jobs again; left out: as it was."""
+
+    draining: bool | None = None
+
+
+class Worker(Reply):
+    """A worker as its owner sees it."""
+
+    id: str
+    name: str
+    state: Literal["active", "draining", "lost"]
+    capabilities: list[str]
+    node_types: list[str] | None
+    slots: int
+    metadata: dict[str, Any]
+    running_jobs: list[str]
+    last_heartbeat_at: Timestamp
+    created_at: Timestamp
+
+
+class WorkerList(Reply):
+    """A page of workers."""
+
+    next: str | None
+    workers: list[Worker]
+
+
+class ClaimRequest(Request):
+    """Ask for work, waiting up to `wait_s` for it."""
+
+    wait_s: Annotated[float, Field(ge=0, le=60)] = 0
+    max_jobs: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class Lease(Reply):
+    """The right to run an attempt of a job until `expires_at`; `token` acts for the job's owner."""
+
+    job: Job
+    attempt: int
+    token: str
+    expires_at: Timestamp
+    traceparent: str | None = None
+
+
+class LeaseList(Reply):
+    """What a claim gave."""
+
+    leases: list[Lease]
+
+
+class HeartbeatReply(Reply):
+    """The renewed lease."""
+
+    cancel_requested: bool
+    lease_expires_at: Timestamp

@@ -1,0 +1,84 @@
+"""Saved workflows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from processing_context.wire.base import Name, Open, Reply, Request, Text, Timestamp, Update
+from processing_context.wire.graph import Graph
+
+Access = Literal["private", "public"]
+Tag = Annotated[Text, Field(min_length=1, max_length=100)]
+
+
+class WorkflowCreate(Request):
+    """A new workflow, also the whole of a PUT."""
+
+    name: Name
+    description: Text = ""
+    tags: list[Tag] = []
+    access: Access = "private"
+    graph: Graph
+    settings: dict[str, Any] = {}
+    thumbnail_url: Text | None = None
+
+
+class WorkflowUpdate(Update):
+    """What a PATCH may change; a field left out stays as it is."""
+
+    nullable: ClassVar[frozenset[str]] = frozenset({"thumbnail_url"})
+
+    name: Name | None = None
+    description: Text | None = None
+    tags: list[Tag] | None = None
+    access: Access | None = None
+    graph: Graph | None = None
+    settings: dict[str, Any] | None = None
+    thumbnail_url: Text | None = None
+
+
+class Workflow(Reply):
+    """A workflow. The schemas are JSON Schema, from the graph's input and output nodes."""
+
+    id: str
+    user_id: str
+    name: str
+    description: str
+    tags: list[str]
+    access: Access
+    graph: Graph
+    settings: dict[str, Any]
+    thumbnail_url: str | None
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
+    version: int
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class WorkflowList(Reply):
+    """A page of workflows."""
+
+    next: str | None
+    workflows: list[Workflow]
+
+
+class WorkflowVersion(Open):
+    """What a workflow was at one of its versions."""
+
+    workflow_id: str
+    version: int
+    name: str
+    description: str
+    graph: Graph
+    settings: dict[str, Any]
+    created_at: Timestamp
+
+
+class WorkflowVersionList(Reply):
+    """A page of versions, newest first."""
+
+    next: str | None
+    versions: list[WorkflowVersion]
