@@ -1,0 +1,1 @@
+"""The service: assets, jobs, events and temporary files over HTTP and WebSocket."""

@@ -1,0 +1,215 @@
+"""Who calls: bearer tokens, the scopes that routes need, and the table of caller and route.
+
+Auth runs when the route is known and before a byte of the body is read (`SecuredRoute`). Only
+SHA-256 hashes of tokens are stored; the tokens have 256 bits of entropy, so that a slow hash would
+add nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from app.core.bodies import JsonRequest, limited
+from app.core.errors import Forbidden, NotFound, ProblemError, Unauthorized
+
+USER_PREFIX = "ctx_"
+JOB_PREFIX = "job_"
+
+CACHE_TTL_S = 3.0
+"""How long a token is remembered; a revoked one works no longer than that, whatever is lost."""
+
+
+def new_token(prefix: str) -> str:
+    """Return a token of 256 random bits, made of `A-Za-z0-9._-` only."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a token speaks for.
+
+    With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease is
+    over: such a token is then only good for being told so by the routes of the lease itself.
+    """
+
+    user_id: str
+    scopes: frozenset[str]
+    token_id: str
+    job_id: str | None = None
+    attempt: int | None = None
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a route: a token with `scope` (None: nobody), a live lease's token, a dead one's.
+
+    `public` routes take no token. `streams` marks routes that read their body themselves.
+    """
+
+    scope: str | None = None
+    job: bool = False
+    dead_job: bool = False
+    public: bool = False
+    streams: bool = False
+
+
+PUBLIC = Access(public=True)
+USER = Access(scope="user")
+USER_OR_JOB = Access(scope="user", job=True)
+USER_OR_JOB_STREAM = Access(scope="user", job=True, streams=True)
+WORKER = Access(scope="worker")
+ADMIN = Access(scope="admin")
+LEASE = Access(dead_job=True, job=True)
+ANY_TOKEN = Access(scope="*", job=True)
+
+
+class TokenLookup(Protocol):
+    """Finds whom a token speaks for, in the database."""
+
+    async def __call__(self, token_hash: bytes) -> Principal | None:
+        """Return the principal, or None for a token that is unknown, revoked or expired."""
+        ...
+
+
+class Authenticator:
+    """Resolves bearer tokens, with a short memory for those of users.
+
+    A lease's token is looked up each time: it dies with the lease.
+    """
+
+    def __init__(self, users: TokenLookup, jobs: TokenLookup) -> None:
+        self._users = users
+        self._jobs = jobs
+        self._cache: dict[bytes, tuple[float, Principal]] = {}
+
+    async def resolve(self, token: str) -> Principal | None:
+        """Return whom the token speaks for; None for a bad one."""
+        token_hash = hash_token(token)
+        if token.startswith(JOB_PREFIX):
+            return await self._jobs(token_hash)
+        now = time.monotonic()
+        known = self._cache.get(token_hash)
+        if known is not None and now - known[0] < CACHE_TTL_S:
+            return known[1]
+        principal = await self._users(token_hash)
+        self._cache.pop(token_hash, None)
+        if principal is not None:
+            if len(self._cache) >= 10_000:
+                self._cache.clear()
+            self._cache[token_hash] = (now, principal)
+        return principal
+
+    def forget(self, token_id: str) -> None:
+        """Drop what is remembered of a token that was revoked."""
+        for key in [k for k, (_, p) in self._cache.items() if p.token_id == token_id]:
+            del self._cache[key]
+
+
+def bearer_token(connection: HTTPConnection) -> str | None:
+    """Return the token of the Authorization header."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def check_access(access: Access, principal: Principal) -> None:
+    """Hold a principal against what a route needs.
+
+    Raises:
+        Unauthorized: The lease behind the token is over.
+        Forbidden: The token may not use this route.
+    """
+    if principal.job_id is not None:
+        if not principal.is_live and not access.dead_job:
+            raise Unauthorized("The lease of this token is over.")
+        if not access.job:
+            raise Forbidden("A job's token may not do that.")
+        return
+    if access.scope == "*":
+        return
+    if access.scope is None:
+        raise Forbidden("Only the token of the job's lease may do that.")
+    if access.scope not in principal.scopes:
+        raise Forbidden(f"This needs a token with the scope `{access.scope}`.")
+
+
+class SecuredRoute(APIRoute):
+    """A route that checks the caller against the access table before the body is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler with the check in front."""
+        handler = super().get_route_handler()
+
+        async def secured(request: Request) -> Response:
+            rule: Access = request.app.state.access[request.method, self.path_format]
+            if not rule.public:
+                principal = await authenticate(request)
+                check_access(rule, principal)
+                request.state.principal = principal
+            if any("\x00" in str(part) for part in request.path_params.values()):
+                raise NotFound
+            if rule.streams:
+                return await handler(request)
+            limit: int = request.app.state.settings.max_json_bytes
+            try:
+                return await handler(JsonRequest(request.scope, limited(request, limit)))
+            except HTTPException as exc:
+                # FastAPI answers a body that cannot be read with a bare 400; ours say what was wrong.
+                if isinstance(exc.__cause__, ProblemError):
+                    raise exc.__cause__ from None
+                raise
+
+        return secured
+
+
+def check_table(access: Mapping[tuple[str, str], Access], routes: Iterable[APIRoute]) -> None:
+    """Check that the table of access holds every route.
+
+    Raises:
+        LookupError: It lacks one.
+    """
+    for route in routes:
+        for method in route.methods or ():
+            if (method, route.path_format) not in access:
+                raise LookupError(f"{method} {route.path_format} is not in app.access.ROUTES")
+
+
+async def authenticate(connection: HTTPConnection) -> Principal:
+    """Return whom the connection's Authorization header speaks for.
+
+    Raises:
+        Unauthorized: It has none, or a bad one.
+    """
+    token = bearer_token(connection)
+    if token is None:
+        raise Unauthorized("Send `Authorization: Bearer <token>`.")
+    authenticator: Authenticator = connection.app.state.authenticator
+    principal = await authenticator.resolve(token)
+    if principal is None:
+        raise Unauthorized("This token is unknown, revoked or expired.")
+    return principal
+
+
+def current_principal(request: Request) -> Principal:
+    """Whom this request speaks for; only on routes that are not public."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(current_principal)]

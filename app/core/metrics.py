@@ -1,0 +1,22 @@
+"""What Prometheus reads at `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_REQUESTS = Histogram(
+    "context_http_request_seconds",
+    "Time from the request's first byte to the end of the reply.",
+    ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+
+JOBS_ENDED = Counter("context_jobs_ended", "Jobs that ended, by status.", ["status"])
+EVENTS_STORED = Counter("context_events_stored", "Job events stored by this replica.")
+SOCKETS = Gauge("context_sockets", "Open WebSockets of this replica.")
+LEASES_LOST = Counter("context_leases_lost", "Leases that ran out.")
+
+
+def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one request."""
+    _REQUESTS.labels(method, route, str(status)).observe(seconds)

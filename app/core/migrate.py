@@ -1,0 +1,89 @@
+"""Migrations at start, one replica at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+Command = Callable[[Config], None]
+
+LOCK_ID = 7103452670
+SCRIPTS = Path(__file__).parents[2] / "migrations"
+
+
+def config() -> Config:
+    """Return alembic's configuration."""
+    settings = Config()
+    settings.set_main_option("script_location", str(SCRIPTS))
+    return settings
+
+
+def is_known(revision: str | None) -> bool:
+    """Whether the code has this revision; None is a database without a schema."""
+    known = {script.revision for script in _scripts().walk_revisions()}
+    return revision is None or revision in known
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(config())
+
+
+def head() -> str:
+    """Return the revision that the code is written for."""
+    revision = _scripts().get_current_head()
+    if revision is None:
+        raise RuntimeError(f"no migrations in {SCRIPTS}")
+    return revision
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`, under an advisory lock, so that replicas do not collide."""
+    asyncio.run(_migrate(database_url, lambda cfg: command.upgrade(cfg, revision)))
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Take the schema back to `revision`."""
+    asyncio.run(_migrate(database_url, lambda cfg: command.downgrade(cfg, revision)))
+
+
+async def _migrate(database_url: str, run: Command) -> None:
+    engine = create_async_engine(database_url, poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_locked, run)
+    finally:
+        await engine.dispose()
+
+
+def _locked(connection: Connection, run: Command) -> None:
+    connection.execute(text(f"select pg_advisory_lock({LOCK_ID})"))
+    connection.commit()
+    try:
+        settings = config()
+        settings.attributes["connection"] = connection
+        run(settings)
+        connection.commit()
+    finally:
+        connection.rollback()
+        connection.execute(text(f"select pg_advisory_unlock({LOCK_ID})"))
+        connection.commit()
+
+
+def is_described(_object: object, name: str | None, kind: str, *_: object) -> bool:
+    """Whether the models describe it: partitions are made at run time."""
+    return kind != "table" or not (name or "").startswith("job_events_")
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision that the database is at."""
+    return MigrationContext.configure(connection).get_current_revision()
