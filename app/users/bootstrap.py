@@ -1,0 +1,89 @@
+"""The first user, and the token of the worker that starts beside the service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+
+from app.core.auth import hash_token
+from app.core.db import Database
+from app.settings import Settings
+from app.users import queries
+from app.users.service import UserService
+
+ALL_SCOPES = ("user", "worker", "fleet", "admin")
+LOCAL_WORKER = "local worker"
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{16,200}")
+_LOCK = "select pg_advisory_xact_lock(7103452672)"
+
+
+async def first_user(settings: Settings) -> Path | None:
+    """Make the first user with all scopes where there is none; return the file with its token.
+
+    With `CONTEXT_BOOTSTRAP_TOKEN` that is the token and no file is written (None). Replicas may do
+    this at once.
+
+    Raises:
+        ValueError: `CONTEXT_BOOTSTRAP_TOKEN` is no token.
+    """
+    path = settings.data_dir / "token"
+    given = settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None
+    if given is not None and not _TOKEN.fullmatch(given):
+        raise ValueError(
+            "CONTEXT_BOOTSTRAP_TOKEN must be 16 to 200 characters of A-Z a-z 0-9 . _ -"
+        )
+    async with open_database(settings) as db, db.session() as session:
+        await session.execute(text(_LOCK))
+        users = UserService(session)
+        owner = await queries.first_user(session)
+        if owner is None:
+            owner = await users.create("admin")
+        elif given is None or await _is_known(db, given):
+            return path if given is None and path.exists() else None
+        _, secret = await users.make_token(owner.id, "first token", ALL_SCOPES, secret=given)
+        if given is None:
+            write_secret(path, secret)
+    return path if given is None else None
+
+
+async def worker_token(settings: Settings) -> str:
+    """Return a fresh token for the local worker; the one of the start before stops working."""
+    async with open_database(settings) as db, db.session() as session:
+        owner = await queries.first_user(session)
+        if owner is None:
+            raise RuntimeError("there is no user yet: first_user() comes first")
+        await queries.delete_tokens_named(session, LOCAL_WORKER, owner_id=owner.id)
+        scopes: Collection[str] = ("worker", "fleet")
+        return (await UserService(session).make_token(owner.id, LOCAL_WORKER, scopes))[1]
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """Write a secret so that only its owner can read it, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+    partial.replace(path)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database for a short piece of work beside the service."""
+    if settings.database_url is None:
+        raise RuntimeError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+    db = Database(settings.database_url, pool_size=2)
+    await db.open()
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+async def _is_known(db: Database, token: str) -> bool:
+    return await queries.BY_HASH.row(db.pool, hash=hash_token(token)) is not None

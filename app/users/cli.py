@@ -1,0 +1,96 @@
+"""`python -m app users|tokens …`: for whoever holds the database; no token needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from app.core.auth import Principal
+from app.core.pagination import MAX_PAGE_SIZE, Page
+from app.settings import Settings
+from app.users.bootstrap import ALL_SCOPES, open_database
+from app.users.service import UserService
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Command = Callable[[UserService, argparse.Namespace], Awaitable[None]]
+
+_OPERATOR = Principal(user_id="", scopes=frozenset(ALL_SCOPES), token_id="")
+
+
+def add_commands(subparsers: Subparsers) -> None:
+    """Add `users` and `tokens`; the parsed arguments hold the coroutine function as `command`."""
+    users = subparsers.add_parser("users", help="list, create and delete users")
+    actions = users.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="list users, newest first").set_defaults(command=_list_users)
+    create = actions.add_parser("create", help="make a user; prints the id")
+    create.add_argument("name")
+    create.set_defaults(command=_create_user)
+    delete = actions.add_parser("delete", help="lock a user out")
+    delete.add_argument("user_id")
+    delete.set_defaults(command=_delete_user)
+
+    tokens = subparsers.add_parser("tokens", help="list, create and revoke tokens")
+    actions = tokens.add_subparsers(required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="list a user's tokens")
+    listed.add_argument("user_id")
+    listed.set_defaults(command=_list_tokens)
+    create = actions.add_parser("create", help="make a token; prints it, this once")
+    create.add_argument("user_id")
+    create.add_argument("--name", default="made on the command line")
+    create.add_argument(
+        "--scope", action="append", choices=ALL_SCOPES, help="may be repeated; default: user"
+    )
+    create.add_argument("--days", type=float, help="days until it expires; default: never")
+    create.set_defaults(command=_create_token)
+    revoke = actions.add_parser("revoke", help="revoke a token")
+    revoke.add_argument("token_id")
+    revoke.set_defaults(command=_revoke_token)
+
+
+async def run(settings: Settings, args: argparse.Namespace) -> None:
+    """Carry out a command that `add_commands` parsed, in one transaction."""
+    command: Command = args.command
+    async with open_database(settings) as db, db.session() as session:
+        await command(UserService(session), args)
+
+
+def _print(*columns: object) -> None:
+    sys.stdout.write("\t".join(str(column) for column in columns) + "\n")
+
+
+async def _list_users(users: UserService, _args: argparse.Namespace) -> None:
+    rows, _ = await users.page(Page(MAX_PAGE_SIZE, None))
+    for row in rows:
+        _print(row.id, row.created_at.isoformat(), row.name)
+
+
+async def _create_user(users: UserService, args: argparse.Namespace) -> None:
+    _print((await users.create(args.name)).id)
+
+
+async def _delete_user(users: UserService, args: argparse.Namespace) -> None:
+    await users.lock_out(args.user_id)
+
+
+async def _list_tokens(users: UserService, args: argparse.Namespace) -> None:
+    rows, _ = await users.tokens(args.user_id, Page(MAX_PAGE_SIZE, None))
+    for row in rows:
+        until = row.expires_at.isoformat() if row.expires_at else "never expires"
+        _print(row.id, ",".join(row.scopes), until, row.name)
+
+
+async def _create_token(users: UserService, args: argparse.Namespace) -> None:
+    owner = await users.get(args.user_id)
+    expires_at = datetime.now(UTC) + timedelta(days=args.days) if args.days else None
+    scopes = args.scope or ["user"]
+    _, secret = await users.make_token(owner.id, args.name, scopes, expires_at=expires_at)
+    _print(secret)
+
+
+async def _revoke_token(users: UserService, args: argparse.Namespace) -> None:
+    await users.revoke(args.token_id, by=_OPERATOR)

@@ -1,0 +1,35 @@
+"""Rows of users and tokens as they cross the wire."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from app.users.models import TokenRow, UserRow
+from processing_context.wire.users import Scope, Token, TokenMade, User
+
+
+def user_out(row: UserRow) -> User:
+    """Return a user."""
+    return User(id=row.id, name=row.name, created_at=row.created_at)
+
+
+def token_out(row: TokenRow) -> Token:
+    """Return a token without its secret."""
+    return Token(
+        id=row.id,
+        name=row.name,
+        scopes=cast("list[Scope]", row.scopes),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+def token_made(row: TokenRow, secret: str) -> TokenMade:
+    """Return a new token, the once that its secret is told."""
+    return TokenMade(
+        id=row.id,
+        name=row.name,
+        scopes=cast("list[Scope]", row.scopes),
+        token=secret,
+        expires_at=row.expires_at,
+    )
