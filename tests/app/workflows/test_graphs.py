@@ -1,0 +1,103 @@
+"""What a graph must be like, without a service."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from app.workflows.graphs import InvalidGraph, check_graph, input_schema, output_schema
+from processing_context.wire.graph import Edge, Graph, Node
+
+
+def graph(ids: str, *edges: str) -> Graph:
+    """Make a graph of one-letter nodes; `"a>b"` is an edge into an input named after its source."""
+    return Graph(
+        nodes=[Node(id=node, type="t") for node in ids],
+        edges=[
+            Edge(source=e[0], sourceHandle="output", target=e[2], targetHandle=e[3:] or e[0])
+            for e in edges
+        ],
+    )
+
+
+def problems(bad: Graph) -> list[dict[str, object]]:
+    """Return the errors of a graph that must have some."""
+    with pytest.raises(InvalidGraph) as caught:
+        check_graph(bad)
+    assert caught.value.errors
+    return caught.value.errors
+
+
+def test_a_diamond_is_fine() -> None:
+    check_graph(graph("abcd", "a>b", "a>c", "b>d", "c>d"))
+
+
+def test_an_empty_graph_is_fine() -> None:
+    check_graph(Graph(nodes=[]))
+
+
+def test_one_output_may_feed_many_inputs() -> None:
+    check_graph(graph("ab", "a>bx", "a>by"))
+
+
+def test_two_edges_into_one_input_are_refused() -> None:
+    [error] = problems(graph("abc", "a>cx", "b>cx"))
+    assert error["type"] == "input_taken"
+    assert error["node_ids"] == ["c"]
+    assert error["edge_index"] == 1
+
+
+def test_an_edge_to_nowhere_is_refused() -> None:
+    [error] = problems(graph("a", "a>z"))
+    assert (error["type"], error["node_ids"], error["edge_index"]) == ("dangling_edge", ["z"], 0)
+
+
+def test_duplicate_ids_are_refused() -> None:
+    [error] = problems(graph("aba"))
+    assert (error["type"], error["node_ids"]) == ("duplicate_node", ["a"])
+
+
+def test_a_node_that_feeds_itself_is_a_cycle() -> None:
+    [error] = problems(graph("a", "a>a"))
+    assert (error["type"], error["node_ids"]) == ("cycle", ["a"])
+
+
+def test_every_problem_is_listed() -> None:
+    bad = graph("abcdd", "a>b", "b>a", "c>c", "a>z", "b>cx", "a>cx")
+    assert sorted(str(error["type"]) for error in problems(bad)) == [
+        "cycle",
+        "cycle",
+        "dangling_edge",
+        "duplicate_node",
+        "input_taken",
+    ]
+
+
+def test_a_very_long_chain_does_not_exhaust_the_stack() -> None:
+    ids = [str(number) for number in range(20_000)]
+    edges = [
+        Edge(source=a, sourceHandle="output", target=b, targetHandle="x") for a, b in pairwise(ids)
+    ]
+    nodes = [Node(id=node, type="t") for node in ids]
+    check_graph(Graph(nodes=nodes, edges=edges))
+    edges.append(Edge(source=ids[-1], sourceHandle="output", target="0", targetHandle="y"))
+    [error] = problems(Graph(nodes=nodes, edges=edges))
+    assert error["type"] == "cycle"
+
+
+def test_schemas_come_from_the_input_and_output_nodes() -> None:
+    nodes = [
+        Node(id="1", type="input.IntegerInput", data={"name": "width", "value": 64}),
+        Node(id="2", type="nodetool.input.ImageInput", data={"name": "photo"}),
+        Node(id="3", type="image.Resize"),
+        Node(id="4", type="output.ImageOutput", data={"name": "small"}),
+        Node(id="5", type="output.AnyOutput"),
+    ]
+    taken = input_schema(Graph(nodes=nodes))
+    assert taken["properties"]["width"] == {"type": "integer", "default": 64}
+    assert taken["properties"]["photo"]["properties"]["type"] == {"const": "image"}
+    assert taken["required"] == ["photo"]
+    given = output_schema(Graph(nodes=nodes))
+    assert given["properties"]["small"]["type"] == "object"
+    assert given["properties"]["5"] == {}
