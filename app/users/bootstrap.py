@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from sqlalchemy import text
 
 from app.core.auth import hash_token
 from app.core.db import Database
+from app.core.files import write_private
 from app.settings import Settings
 from app.users import queries
 from app.users.service import UserService
@@ -47,7 +47,7 @@ async def first_user(settings: Settings) -> Path | None:
             return path if given is None and path.exists() else None
         _, secret = await users.make_token(owner.id, "first token", ALL_SCOPES, secret=given)
         if given is None:
-            write_secret(path, secret)
+            write_private(path, secret + "\n")
     return path if given is None else None
 
 
@@ -60,16 +60,6 @@ async def worker_token(settings: Settings) -> str:
         await queries.delete_tokens_named(session, LOCAL_WORKER, owner_id=owner.id)
         scopes: Collection[str] = ("worker", "fleet")
         return (await UserService(session).make_token(owner.id, LOCAL_WORKER, scopes))[1]
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """Write a secret so that only its owner can read it, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret + "\n")
-    partial.replace(path)
 
 
 @asynccontextmanager

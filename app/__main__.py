@@ -1,0 +1,118 @@
+"""The command line: `python -m app serve | migrate | users | tokens | openapi`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from pydantic import ValidationError
+
+from app.core import logging as logs
+from app.embedded.errors import StackError
+from app.settings import Settings
+
+Handler = Callable[[Settings], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(argv).parse_args(argv)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return _refuse("\n".join(_readable(error)), code=2)
+    logs.configure(settings.log_level)
+    try:
+        if "handler" in args:
+            handler: Handler = args.handler
+            handler(settings)
+        else:
+            _users(args, settings)
+    except StackError as error:
+        return _refuse(str(error), code=1)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="The Processing Context service; its settings are CONTEXT_* variables.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, handler, does in (
+        ("serve", _serve, "start everything: embedded servers, migrations, API, local worker"),
+        ("migrate", _migrate, "bring the database's schema up to date"),
+        ("openapi", _openapi, "print the OpenAPI document"),
+    ):
+        commands.add_parser(name, help=does, description=does).set_defaults(handler=handler)
+    if argv[:1] != ["serve"]:  # which imports only once its servers are starting
+        from app.users.cli import add_commands
+
+        add_commands(commands)
+    return parser
+
+
+def _serve(settings: Settings) -> None:
+    from app.serving.serve import serve
+
+    serve(settings)
+
+
+def _migrate(settings: Settings) -> None:
+    from app.core.migrate import upgrade
+    from app.embedded.stack import embedded_database
+
+    with embedded_database(settings) as database_url:
+        upgrade(database_url)
+
+
+def _openapi(_settings: Settings) -> None:
+    from app.main import create_app
+
+    # Nothing connects; and the document is the same whatever the environment says.
+    placeholders = {
+        "database_url": "postgresql+asyncpg://localhost/none",
+        "s3_endpoint": "http://localhost",
+        "s3_access_key": "none",
+        "s3_secret_key": "none",
+        "secret_key": "none",
+    }
+    document = create_app(Settings.model_validate(placeholders)).openapi()
+    json.dump(document, sys.stdout, indent=2, sort_keys=True)
+    sys.stdout.write("\n")
+
+
+def _users(args: argparse.Namespace, settings: Settings) -> None:
+    from app.core.errors import ProblemError
+    from app.embedded.stack import embedded_database
+    from app.users.cli import run
+
+    with embedded_database(settings) as database_url:
+        found = settings.model_copy(update={"database_url": database_url})
+        try:
+            asyncio.run(run(found, args))
+        except ProblemError as error:
+            raise StackError(str(error)) from error
+
+
+def _refuse(message: str, *, code: int) -> int:
+    sys.stderr.write(f"processing-context: {message}\n")
+    return code
+
+
+def _readable(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = "".join(f"CONTEXT_{str(part).upper()}: " for part in problem["loc"][:1] if part)
+        lines.append(name + problem["msg"].removeprefix("Value error, "))
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

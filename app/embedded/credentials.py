@@ -1,0 +1,47 @@
+"""Secrets of the embedded stack: made at the first start, kept in the data dir with mode 600."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from app.core.files import write_private
+from app.embedded.errors import StackError
+
+
+def _secret() -> str:
+    return secrets.token_hex(32)
+
+
+class Credentials(BaseModel):
+    """Whatever a file of an earlier release lacks is made and added."""
+
+    s3_access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
+    s3_secret_key: str = Field(default_factory=_secret)
+    # Without these keys the S3 server's inner HTTP ports answer anyone on this machine.
+    s3_volume_write_key: str = Field(default_factory=_secret)
+    s3_volume_read_key: str = Field(default_factory=_secret)
+    s3_filer_write_key: str = Field(default_factory=_secret)
+    s3_filer_read_key: str = Field(default_factory=_secret)
+    secret_key: str = Field(default_factory=_secret)
+
+
+def load_credentials(data_dir: Path) -> Credentials:
+    """Return the data dir's credentials, made if there are none."""
+    path = data_dir / "credentials.json"
+    try:
+        before = path.read_text()
+        credentials = Credentials.model_validate_json(before)
+    except FileNotFoundError:
+        before, credentials = "", Credentials()
+    except ValidationError as error:
+        raise StackError(
+            f"{path} is damaged; restore it from a backup (without it the embedded S3 server's "
+            "keys and the stored secrets are lost)"
+        ) from error
+    after = credentials.model_dump_json(indent=2) + "\n"
+    if after != before:
+        write_private(path, after)
+    return credentials

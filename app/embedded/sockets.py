@@ -1,0 +1,33 @@
+"""Folders of the servers' sockets: ours alone, for PostgreSQL lets in whoever reaches its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from app.embedded.errors import StackError
+from app.embedded.identity import Identity
+
+_LONGEST_ADDRESS = 91
+_LONGEST_NAME = ".s.PGSQL.5432"
+
+
+def socket_dir(data_dir: Path, server: str) -> Path:
+    """Return a server's folder, in the data dir unless that is too long for a socket's address."""
+    inside = data_dir / f"{server}-run"
+    if len(bytes(inside / _LONGEST_NAME)) <= _LONGEST_ADDRESS:
+        return inside
+    name = hashlib.sha256(bytes(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"processing-context-{name}-{server}"
+
+
+def make_socket_dir(path: Path, identity: Identity) -> None:
+    """Make the folder, or take the one of the last start if nobody else can have put it there."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    ours = status.st_uid in (os.geteuid(), identity.uid)
+    if not ours or status.st_mode & 0o077 or path.is_symlink():
+        raise StackError(f"{path}, for a server's sockets, is not ours alone (mode 700): remove it")
+    identity.own(path)

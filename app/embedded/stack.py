@@ -1,0 +1,175 @@
+"""The embedded servers together: those that the settings do not replace by outside ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from app.embedded.credentials import load_credentials
+from app.embedded.errors import StackError
+from app.embedded.lock import data_dir_lock, in_use
+from app.embedded.postgres import Postgres, database_url
+from app.embedded.process import Child
+from app.embedded.s3 import SeaweedFS
+from app.embedded.supervision import START_S, keep_running
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """One of them."""
+
+    child: Child
+
+    def prepare(self) -> None:
+        """Make what it needs before its first start."""
+
+    def is_ready(self) -> bool:
+        """Whether it does its work."""
+
+    def clean_up(self) -> None:
+        """Remove what it left outside the data dir."""
+
+
+class Stack:
+    """Servers of one data dir, the slowest to start first; `settings` says where they are."""
+
+    def __init__(self, settings: Settings, servers: Sequence[Server] = ()) -> None:
+        self.settings = settings
+        self.database_url = settings.database_url or database_url(settings.data_dir)
+        self.servers = servers
+
+    def start(self, meanwhile: Callable[[], None]) -> None:
+        """Start them side by side, do something else meanwhile; return when all do their work."""
+        for server in self.servers:
+            server.prepare()
+            server.child.start()
+        meanwhile()
+        deadline = time.monotonic() + START_S
+        for server in self.servers:
+            while not server.is_ready():
+                _check_alive(server.child)
+                if time.monotonic() > deadline:
+                    raise StackError(_not_ready(server.child))
+                time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop them side by side; at once if that is interrupted."""
+        children = [server.child for server in self.servers]
+        try:
+            for child in children:
+                child.ask_to_stop()
+            for child in children:
+                child.wait()
+        except KeyboardInterrupt:
+            logger.warning("stopped at once; the servers will recover at the next start")
+        finally:
+            for server in self.servers:
+                server.child.kill()
+                server.clean_up()
+
+    def watches(self) -> list[Coroutine[None, None, None]]:
+        """Return what starts each server again when it dies; to be run in the main thread.
+
+        One ends only by StackError: its server does not come back.
+        """
+        return [keep_running(server.child, server.is_ready, tries=8) for server in self.servers]
+
+
+@contextmanager
+def running_stack(
+    settings: Settings,
+    *,
+    storage: bool = True,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[Stack]:
+    """Run the servers of the data dir; to be entered in the main thread.
+
+    `meanwhile` is done while they start.
+
+    Raises:
+        StackError: They cannot start, or the data dir is in use.
+    """
+    if settings.database_url is not None and settings.s3_endpoint is not None:
+        meanwhile()
+        yield Stack(settings)
+        return
+    settings = _with_data_dir(settings)
+    with data_dir_lock(settings.data_dir) as lock:
+        stack = _assemble(settings, lock, storage=storage)
+        try:
+            stack.start(meanwhile)
+            yield stack
+        finally:
+            stack.stop()
+
+
+def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
+    credentials = load_credentials(settings.data_dir)
+    servers: list[Server] = []
+    found: dict[str, object] = {}
+    if storage and settings.s3_endpoint is None:
+        s3 = SeaweedFS(settings, credentials, inherit=lock)
+        servers.append(s3)
+        found["s3_endpoint"] = s3.endpoint
+        found["s3_access_key"] = SecretStr(credentials.s3_access_key)
+        found["s3_secret_key"] = SecretStr(credentials.s3_secret_key)
+    if settings.database_url is None:
+        servers.append(Postgres(settings, inherit=lock))
+        found["database_url"] = database_url(settings.data_dir)
+    if settings.secret_key is None:
+        found["secret_key"] = SecretStr(credentials.secret_key)
+    return Stack(settings.model_copy(update=found), servers)
+
+
+@contextmanager
+def embedded_stack(settings: Settings) -> Iterator[Settings]:
+    """Run the servers of the data dir; give the settings with whatever they lacked filled in."""
+    with running_stack(settings) as stack:
+        yield stack.settings
+
+
+@contextmanager
+def embedded_database(settings: Settings) -> Iterator[str]:
+    """Give the URL of the database: an outside one, a running stack's, or one run meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    settings = _with_data_dir(settings)
+    if in_use(settings.data_dir):
+        yield database_url(settings.data_dir)
+        return
+    with running_stack(settings, storage=False) as stack:
+        yield stack.database_url
+
+
+def _with_data_dir(settings: Settings) -> Settings:
+    data_dir = settings.data_dir.expanduser().absolute()
+    # For root PostgreSQL runs as another user, who has to pass; the files in it are private.
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    try:
+        data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
+        for name in ("log", "s3"):
+            (data_dir / name).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StackError(f"cannot use the data dir {data_dir}: {error.strerror}") from error
+    return settings.model_copy(update={"data_dir": data_dir})
+
+
+def _check_alive(child: Child) -> None:
+    if child.exit_code is not None:
+        raise StackError(
+            f"{child.command.name} ended at its start (exit code {child.exit_code}); the end of "
+            f"{child.command.log}:\n{child.log_tail()}"
+        )
+
+
+def _not_ready(child: Child) -> str:
+    return f"{child.command.name} was not ready after {START_S:g} s, see {child.command.log}"

@@ -1,0 +1,147 @@
+"""`python -m app serve` as people run it: start, stop, `kill -9`, start again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.embedded.errors import StackError
+from app.embedded.stack import Stack
+from app.serving.listen import bind
+from app.settings import Settings
+from tests.embedded.probes import is_alive, wait_until
+
+Serve = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts `serve` on a data dir and port of this test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("CONTEXT_")}
+    environment |= {"CONTEXT_DATA_DIR": str(tmp_path / "data"), "CONTEXT_PORT": port}
+    started = []
+
+    def start(**changes: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve"],
+            env=environment | changes,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def rows(process: subprocess.Popen[str]) -> dict[str, str]:
+    """Return what the start-up block says, once it is there."""
+    assert process.stdout
+    found: dict[str, str] = {}
+    for line in process.stdout:
+        if line.startswith("  "):
+            name, value = line.split(maxsplit=1)
+            found[name] = value.split("  ")[0].strip()
+        elif found:
+            return found
+    raise AssertionError(process.stderr.read() if process.stderr else "")
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in found.split()]
+
+
+def workers(block: dict[str, str], token: str) -> list[str]:
+    """Return the names of the workers that the service has seen."""
+    reply = httpx.get(f"{block['API']}/v1/workers", headers={"Authorization": f"Bearer {token}"})
+    assert reply.status_code == 200, reply.text
+    return [worker["name"] for worker in reply.json()["workers"] if worker["state"] == "active"]
+
+
+def test_it_starts_stops_and_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
+    first = serve()
+    block = rows(first)
+    token_file = Path(block["Token"])
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    token = token_file.read_text().strip()
+    assert httpx.get(f"{block['API']}/readyz").status_code == 200
+    wait_until(lambda: workers(block, token) == ["local"])
+
+    other_port = serve(CONTEXT_PORT="0")
+    assert "in use by process" in other_port.communicate(timeout=20)[1]
+    assert other_port.returncode == 1
+    other_dir = serve(CONTEXT_DATA_DIR=str(tmp_path / "other"))
+    assert "set CONTEXT_PORT" in other_dir.communicate(timeout=20)[1]
+    assert not (tmp_path / "other").exists()
+
+    started = children(first.pid)
+    assert len(started) == 3
+    first.kill()
+    first.wait()
+    second = serve()
+    block = rows(second)
+    wait_until(lambda: not any(is_alive(pid) for pid in started))
+    assert token_file.read_text().strip() == token
+    wait_until(lambda: workers(block, token) == ["local"])
+
+    started = children(second.pid)
+    begun = time.monotonic()
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=20)
+    assert second.returncode == 0
+    assert time.monotonic() - begun < 5
+    assert not any(is_alive(pid) for pid in started)
+
+
+def test_with_outside_servers_it_starts_none(serve: Serve, running: Stack) -> None:
+    outside = running.settings.model_dump(include={"database_url", "s3_endpoint"})
+    for name in ("s3_access_key", "s3_secret_key", "secret_key"):
+        outside[name] = getattr(running.settings, name).get_secret_value()
+    given = {f"CONTEXT_{name.upper()}": value for name, value in outside.items()}
+    process = serve(
+        **given, CONTEXT_LOCAL_WORKER_SLOTS="0", CONTEXT_BOOTSTRAP_TOKEN="given-by-the-test"
+    )
+    block = rows(process)
+    assert "Data" not in block
+    assert children(process.pid) == []
+    assert httpx.get(f"{block['API']}/readyz").status_code == 200
+    me = {"Authorization": "Bearer given-by-the-test"}
+    assert "admin" in httpx.get(f"{block['API']}/v1/me", headers=me).json()["scopes"]
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_signal_while_it_starts_leaves_nothing(serve: Serve) -> None:
+    process = serve()
+    wait_until(lambda: len(children(process.pid)) > 0)
+    started = children(process.pid)
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    # One that the signal caught between fork and exec dies by the kernel, just after us.
+    wait_until(lambda: not any(is_alive(pid) for pid in started), 3)
+
+
+def test_a_host_that_is_none_is_refused() -> None:
+    with pytest.raises(StackError, match="is no address"):
+        bind(Settings(host="no.such.host.invalid"))
