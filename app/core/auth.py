@@ -170,7 +170,7 @@ class SecuredRoute(APIRoute):
             try:
                 return await handler(JsonRequest(request.scope, limited(request, limit)))
             except HTTPException as exc:
-                # FastAPI answers a body that cannot be read with a bare 400; ours say what was wrong.
+                # FastAPI answers a body that cannot be read with a bare 400; ours say why.
                 if isinstance(exc.__cause__, ProblemError):
                     raise exc.__cause__ from None
                 raise

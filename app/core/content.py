@@ -56,7 +56,6 @@ async def content_response(content: Content, request: Request) -> Response:
         "Cache-Control": "private, no-cache",
         "Content-Disposition": content.disposition,
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     if _names(request.headers.get("if-none-match"), content.etag):
         return Response(status_code=304, headers=headers)

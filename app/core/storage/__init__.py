@@ -1,0 +1,20 @@
+"""Bytes in S3: two buckets, presigned URLs, and a journal that keeps rows and objects together."""
+
+from __future__ import annotations
+
+from app.core.storage.bucket import Bucket
+from app.core.storage.errors import ObjectMissing, StorageUnavailable
+from app.core.storage.journal import Journal, JournalRow
+from app.core.storage.storage import MAX_PUT_BYTES, Network, Storage, network_of
+
+__all__ = [
+    "MAX_PUT_BYTES",
+    "Bucket",
+    "Journal",
+    "JournalRow",
+    "Network",
+    "ObjectMissing",
+    "Storage",
+    "StorageUnavailable",
+    "network_of",
+]

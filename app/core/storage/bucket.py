@@ -1,0 +1,93 @@
+"""One bucket: bytes in and out, asynchronously."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import obstore
+from obstore.store import S3Store
+
+from app.core.storage.admin import Admin, Stat
+from app.core.storage.errors import ObjectMissing, mapped
+from app.core.storage.upload import Upload
+
+READ_BYTES = 256 * 1024
+DELETE_AT_ONCE = 1000
+
+
+class Bucket:
+    """The objects of one bucket."""
+
+    def __init__(self, name: str, store: S3Store, admin: Admin, *, max_bytes: int) -> None:
+        self.name = name
+        self._store = store
+        self._admin = admin
+        self._max_bytes = max_bytes
+
+    def upload(self, key: str) -> Upload:
+        """Return a writer of one object."""
+        return Upload(self._store, key, max_bytes=self._max_bytes)
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Return the bytes from `start` up to, not including, `end`; the object is open by then.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        if start >= end:
+            return _nothing()
+        with mapped("read", may_miss=True):
+            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        return _pieces(result)
+
+    async def stat(self, key: str) -> Stat:
+        """Return size and, where storage keeps it, the checksum.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        return await self._admin.stat(self.name, key)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there are no error.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        for first in range(0, len(keys), DELETE_AT_ONCE):
+            batch = list(keys[first : first + DELETE_AT_ONCE])
+            try:
+                with mapped("delete", may_miss=True):
+                    await obstore.delete_async(self._store, batch[0] if len(batch) == 1 else batch)
+            except ObjectMissing:
+                continue
+
+    async def abort_uploads(self, key: str) -> None:
+        """Remove the parts of multipart uploads that nobody will finish."""
+        await self._admin.abort_uploads(self.name, key)
+
+    async def check(self) -> None:
+        """Ask storage for an object that is not there.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        try:
+            with mapped("answer", may_miss=True):
+                await obstore.head_async(self._store, "readyz")
+        except ObjectMissing:
+            return
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
+
+
+async def _pieces(result: obstore.GetResult) -> AsyncIterator[bytes]:
+    with mapped("go on reading", may_miss=True):
+        async for piece in result.stream(min_chunk_size=READ_BYTES):
+            yield bytes(piece)

@@ -1,0 +1,184 @@
+"""What is being done to objects, written down first, so that a crash leaves no orphan and no gap.
+
+A `put` entry is committed before the transfer and removed in the transaction that makes the row:
+while it exists, no row names the object. A `delete` entry is made in the transaction that removes
+the row and goes once the object has gone. Whatever is due is worked off by any replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Literal
+
+import asyncpg
+from sqlalchemy import Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base, Connection, Database
+from app.core.errors import is_database_away
+from app.core.storage.errors import StorageUnavailable
+from app.core.storage.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+BucketName = Literal["assets", "temp"]
+
+INTENT_TTL_S = 300
+RENEW_S = 60
+DELETE_GRACE_S = 60
+CLAIM_S = 300
+CLAIM_COUNT = 500
+
+
+class JournalRow(Base):
+    """An object that must not stay as it is, half put or to be deleted, once `due_at` has come."""
+
+    __tablename__ = "storage_journal"
+
+    bucket: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    op: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[datetime] = mapped_column(index=True)
+
+
+# Not flushed: lost to a crash of PostgreSQL it costs an orphan, while every upload would wait.
+_BEGIN = f"""
+insert into storage_journal (bucket, key, op, due_at)
+select $1, $2, 'put', now() + interval '{INTENT_TTL_S} s'
+from set_config('synchronous_commit', 'off', true)"""
+_RENEW = f"""
+update storage_journal set due_at = now() + interval '{INTENT_TTL_S} s'
+where bucket = $1 and key = $2 and op = 'put'"""
+_DISCARD = """
+update storage_journal set op = 'delete', due_at = now()
+where bucket = $1 and key = $2 and op = 'put'"""
+_FINISH = "delete from storage_journal where bucket = $1 and key = $2 and op = 'put' returning 1"
+_RETIRE = f"""
+insert into storage_journal (bucket, key, op, due_at)
+select $1, key, 'delete', greatest(now(), put_until) + interval '{DELETE_GRACE_S} s'
+from unnest($2::text[], $3::timestamptz[]) as retired (key, put_until)"""
+_REMOVE = "delete from storage_journal where bucket = $1 and key = any($2) and op <> 'put'"
+# What somebody can still put again is deleted once more when his URL has expired.
+_REMOVE_FINAL = f"{_REMOVE} and due_at <= now() + interval '{DELETE_GRACE_S} s'"
+# An intent that fell due is turned into a deletion: its own transaction then finds it gone.
+_CLAIM = f"""
+update storage_journal set
+  op = case op when 'put' then 'abort' else op end, due_at = now() + interval '{CLAIM_S} s'
+where (bucket, key) in (
+  select bucket, key from storage_journal where due_at < now()
+  order by due_at limit {CLAIM_COUNT} for update skip locked)
+returning bucket, key, op"""
+
+
+class Journal:
+    """The journal of one bucket."""
+
+    def __init__(self, db: Database, storage: Storage, bucket: BucketName) -> None:
+        self._db = db
+        self._bucket = bucket
+        self._objects = storage.by_name(bucket)
+
+    @asynccontextmanager
+    async def putting(self, key: str) -> AsyncIterator[None]:
+        """Announce an object; the block puts it and makes the row that names it, with `finish`.
+
+        When the block fails the object is deleted, now or, where storage is away too, later.
+        """
+        await self._db.pool.execute(_BEGIN, self._bucket, key)
+        renewal = asyncio.create_task(self._renew(key))
+        try:
+            yield
+        except StorageUnavailable:
+            # It may still arrive: the entry falls due when no request of ours can be alive.
+            raise
+        except Exception:
+            await asyncio.shield(self._discard(key))
+            raise
+        finally:
+            renewal.cancel()
+
+    async def finish(self, on: Connection, key: str) -> None:
+        """Take back the announcement, in the transaction that makes the row.
+
+        Raises:
+            StorageUnavailable: It fell due meanwhile, and the object was deleted.
+        """
+        if await on.fetchval(_FINISH, self._bucket, key) is None:
+            raise StorageUnavailable("The upload was interrupted for too long: send it again.")
+
+    async def retire(
+        self, on: Connection, keys: Sequence[str], put_until: Sequence[datetime | None]
+    ) -> None:
+        """Decide to delete objects, in the transaction that removes what names them.
+
+        Args:
+            on: The transaction.
+            keys: The objects.
+            put_until: For each the time until which somebody holds a URL to put it (again).
+        """
+        await on.execute(_RETIRE, self._bucket, list(keys), list(put_until))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete retired objects after the commit; what fails now is done later."""
+        try:
+            await self._objects.delete(keys)
+            await self._db.pool.execute(_REMOVE_FINAL, self._bucket, list(keys))
+        except StorageUnavailable:
+            logger.warning("%d objects will be deleted later", len(keys))
+        except Exception as exc:
+            if not is_database_away(exc):
+                raise
+            logger.warning("%d objects will be deleted again: %s", len(keys), exc)
+
+    async def _discard(self, key: str) -> None:
+        try:
+            await self._db.pool.execute(_DISCARD, self._bucket, key)
+        except Exception as exc:
+            if not is_database_away(exc):
+                raise
+            logger.warning("an object that nobody wants will be deleted later: %s", exc)
+            return
+        await self.delete([key])
+
+    async def _renew(self, key: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._db.pool.execute(_RENEW, self._bucket, key)
+            except Exception as exc:
+                if not is_database_away(exc):
+                    raise
+                logger.warning("the journal of an upload was not renewed: %s", exc)
+
+
+async def work_off(db: Database, storage: Storage) -> int:
+    """Delete what has fallen due; return how many objects. Replicas share the work."""
+    done = 0
+    while entries := await db.pool.fetch(_CLAIM):
+        try:
+            for bucket in ("assets", "temp"):
+                done += await _delete_due(db, storage, bucket, entries)
+        except StorageUnavailable:
+            logger.warning("storage is away: what is due will be deleted later")
+            break
+    return done
+
+
+async def _delete_due(
+    db: Database, storage: Storage, bucket: str, entries: Sequence[asyncpg.Record]
+) -> int:
+    mine = [entry for entry in entries if entry["bucket"] == bucket]
+    if not mine:
+        return 0
+    objects = storage.by_name(bucket)
+    for entry in mine:
+        if entry["op"] == "abort":
+            await objects.abort_uploads(entry["key"])
+    keys = [entry["key"] for entry in mine]
+    await objects.delete(keys)
+    await db.pool.execute(_REMOVE, bucket, keys)
+    return len(keys)
