@@ -1,0 +1,85 @@
+"""The row of a new asset, whichever way its bytes come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import asyncpg
+
+from app.assets import queries
+from app.assets.errors import InvalidAsset, InvalidParent
+from app.assets.queries import Row
+from app.assets.service import check_parent
+from app.core.auth import Principal
+from app.core.db import Connection, Database
+from app.core.ids import is_id
+from processing_context.wire.assets import AssetCreate, UploadCreate
+
+
+class Maker:
+    """Makes rows for one caller; those made with a job's token belong to the job."""
+
+    def __init__(self, db: Database, principal: Principal) -> None:
+        self._db = db
+        self._owner_id = principal.user_id
+        self._job_id = principal.job_id
+
+    async def check(self, draft: AssetCreate | UploadCreate) -> None:
+        """Hold what a draft refers to, before its bytes are read.
+
+        Raises:
+            InvalidAsset: The workflow's id is none.
+            InvalidParent: The parent is no folder of the owner.
+        """
+        if draft.workflow_id is not None and not is_id(draft.workflow_id):
+            raise InvalidAsset("workflow_id is no id.")
+        await check_parent(self._db.pool, draft.parent_id, self._owner_id)
+
+    async def insert(
+        self,
+        on: Connection,
+        draft: AssetCreate | UploadCreate,
+        *,
+        asset_id: str,
+        name: str,
+        content_type: str,
+        status: str = "ready",
+        version: str | None = None,
+        size: int = 0,
+        sha256: str | None = None,
+        put_ttl: timedelta | None = None,
+    ) -> Row:
+        """Insert the row of an asset.
+
+        Raises:
+            InvalidParent: The parent has gone meanwhile.
+        """
+        try:
+            row = await queries.INSERT.row(
+                on,
+                id=asset_id,
+                user_id=self._owner_id,
+                job_id=self._job_id,
+                parent_id=draft.parent_id,
+                workflow_id=draft.workflow_id,
+                node_id=draft.node_id,
+                metadata=draft.metadata,
+                name=name,
+                search_name=queries.search_name(name),
+                content_type=content_type,
+                status=status,
+                version=version,
+                size=size,
+                sha256=sha256,
+                put_ttl=put_ttl,
+                duration=None,
+                width=None,
+                height=None,
+            )
+        except asyncpg.ForeignKeyViolationError as exc:
+            if "parent_id" in (exc.constraint_name or ""):
+                raise InvalidParent from None
+            raise
+        if row is None:
+            raise RuntimeError("an insert returned no row")
+        return row

@@ -1,0 +1,160 @@
+"""Bytes of assets that go past the service, by presigned URL: reserve, put, complete."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from app.assets import queries
+from app.assets.errors import (
+    AssetCorrupt,
+    ChecksumMismatch,
+    InvalidAsset,
+    UploadEnded,
+    UploadIncomplete,
+)
+from app.assets.links import key_of
+from app.assets.making import Maker
+from app.assets.queries import Row
+from app.assets.service import find
+from app.core.auth import Principal
+from app.core.db import Database
+from app.core.errors import TooLarge
+from app.core.idempotency import Once, fingerprint_of
+from app.core.ids import new_id
+from app.core.storage import MAX_PUT_BYTES, Journal, ObjectMissing, Storage
+from app.settings import Settings
+from processing_context.wire.assets import FOLDER, UploadComplete, UploadCreate
+
+
+class ReservationService:
+    """Assets of one owner that wait for their bytes."""
+
+    def __init__(
+        self, db: Database, storage: Storage, settings: Settings, principal: Principal
+    ) -> None:
+        self._db = db
+        self._storage = storage
+        self._settings = settings
+        self._owner_id = principal.user_id
+        self._maker = Maker(db, principal)
+        self._journal = Journal(db, storage, "assets")
+
+    async def reserve(self, draft: UploadCreate, once: Once) -> tuple[Row, bool]:
+        """Make a pending asset.
+
+        Returns:
+            The asset, and whether it is that of an earlier request with the same key.
+
+        Raises:
+            InvalidAsset: Such an asset cannot be made.
+            InvalidParent: The parent is no folder of the owner.
+            TooLarge: The file would be larger than the limit.
+        """
+        limit = min(self._settings.max_upload_bytes, MAX_PUT_BYTES)
+        if draft.size > limit:
+            raise TooLarge(f"The file has {draft.size} bytes; the limit is {limit}.")
+        if draft.content_type == FOLDER:
+            raise InvalidAsset("A folder is made with POST /v1/assets.")
+        made = await once.begin(fingerprint_of(draft))
+        if made is not None:
+            row = await find(self._db.pool, queries.ONE, made, self._owner_id)
+            await self._extend(row)
+            return row, True
+        await self._maker.check(draft)
+        async with self._db.transaction() as on:
+            row = await self._maker.insert(
+                on,
+                draft,
+                asset_id=new_id(),
+                version=new_id(),
+                name=draft.name,
+                content_type=draft.content_type,
+                size=draft.size,
+                sha256=draft.sha256,
+                status="pending",
+                put_ttl=self._put_ttl(),
+            )
+            await once.done(on, row["id"])
+        return row, False
+
+    async def renew(self, asset_id: str) -> Row:
+        """Return a pending asset, for which a fresh URL will be given.
+
+        Raises:
+            AssetNotFound: It does not exist or belongs to someone else.
+            UploadEnded: Its bytes are there.
+        """
+        row = await self._pending(asset_id)
+        await self._extend(row)
+        return row
+
+    async def abort(self, asset_id: str) -> None:
+        """Give up a pending upload.
+
+        Raises:
+            AssetNotFound: It does not exist or belongs to someone else.
+            UploadEnded: Its bytes are there.
+        """
+        row = await self._pending(asset_id)
+        async with self._db.transaction() as on:
+            gone = await on.fetchrow(queries.DELETE_PENDING, asset_id, self._owner_id)
+            if gone is None:
+                raise UploadEnded
+            await self._journal.retire(on, [key_of(row)], [gone["put_until"]])
+        await self._journal.delete([key_of(row)])
+
+    async def complete(self, asset_id: str, body: UploadComplete) -> Row:
+        """Make a pending asset ready once storage has its bytes; again and again does no harm.
+
+        Raises:
+            AssetNotFound: It does not exist or belongs to someone else.
+            UploadIncomplete: They are not there, or not as many as declared.
+            ChecksumMismatch: They have another SHA-256 than declared.
+        """
+        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+        if row["status"] == "corrupt":
+            raise AssetCorrupt
+        if row["status"] == "ready":
+            return row
+        if body.parts:
+            raise InvalidAsset("This upload is one PUT: it has no parts.")
+        await self._check_stored(row)
+        marked = await queries.MARK_READY.row(
+            self._db.pool, asset_id=asset_id, of_version=row["version"]
+        )
+        return marked or await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+
+    async def _check_stored(self, row: Row) -> None:
+        key = key_of(row)
+        try:
+            stat = await self._storage.assets.stat(key)
+            if stat.size != row["size"]:
+                raise UploadIncomplete(
+                    f"Storage has {stat.size} bytes, {row['size']} were declared."
+                )
+            if row["sha256"] is not None:
+                # Not every server keeps the checksum that it was sent.
+                sha256 = stat.sha256 or await self._hash(key, stat.size)
+                if sha256 != row["sha256"]:
+                    raise ChecksumMismatch
+        except ObjectMissing:
+            raise UploadIncomplete from None
+
+    async def _hash(self, key: str, size: int) -> str:
+        digest = hashlib.sha256()
+        async for piece in await self._storage.assets.read(key, 0, size):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    async def _pending(self, asset_id: str) -> Row:
+        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+        if row["status"] != "pending":
+            raise UploadEnded
+        return row
+
+    async def _extend(self, row: Row) -> None:
+        await self._db.pool.execute(queries.EXTEND, row["id"], self._put_ttl())
+
+    def _put_ttl(self) -> timedelta:
+        return timedelta(seconds=self._settings.upload_url_ttl_s)

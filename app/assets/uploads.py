@@ -1,0 +1,228 @@
+"""Bytes of assets that come through the service, streamed to storage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from app.assets import queries
+from app.assets.errors import AssetNotFound, InvalidAsset, NoContent, UploadIncomplete
+from app.assets.links import key_of
+from app.assets.making import Maker
+from app.assets.queries import Row
+from app.assets.schemas import asset_etag
+from app.assets.service import find
+from app.core import media
+from app.core.auth import Principal
+from app.core.bodies import parse_json
+from app.core.db import Database
+from app.core.errors import BadRequest, TooLarge, validation_problem
+from app.core.etags import check_if_match
+from app.core.idempotency import Once, fingerprint_of
+from app.core.ids import new_id
+from app.core.multipart import FormReader, Part
+from app.core.storage import Journal, Storage
+from app.core.storage.upload import Upload
+from app.settings import Settings
+from processing_context.wire.assets import FOLDER, AssetCreate
+from processing_context.wire.base import Name
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What is known of bytes that went by."""
+
+    size: int
+    sha256: str
+    head: bytes
+
+
+class UploadService:
+    """Makes assets of one owner from request bodies, and replaces their bytes."""
+
+    def __init__(
+        self, db: Database, storage: Storage, settings: Settings, principal: Principal
+    ) -> None:
+        self._db = db
+        self._storage = storage
+        self._settings = settings
+        self._owner_id = principal.user_id
+        self._maker = Maker(db, principal)
+        self._journal = Journal(db, storage, "assets")
+
+    async def create(self, form: FormReader, once: Once) -> tuple[Row, bool]:
+        """Make an asset from a form: part `json` if any, then part `file`; without one, a folder.
+
+        Returns:
+            The asset, and whether it is that of an earlier request with the same key.
+
+        Raises:
+            InvalidAsset: The parts do not make an asset.
+            InvalidParent: The parent is no folder of the owner.
+            TooLarge: The file is larger than the limit.
+        """
+        made = await once.begin()
+        draft, file = await self._read_head(form)
+        if made is not None:
+            received = await self._receive(form, None) if file else None
+            once.check(_fingerprint(draft, received))
+            return await find(self._db.pool, queries.ONE, made, self._owner_id), True
+        await self._maker.check(draft)
+        if file is None:
+            return await self._create_folder(draft, once), False
+        return await self._create_file(form, draft, file, once), False
+
+    async def replace(
+        self, asset_id: str, body: AsyncIterator[bytes], claimed: str | None, if_match: str | None
+    ) -> Row:
+        """Replace the bytes of an asset; the old ones are there until the new ones are.
+
+        Raises:
+            AssetNotFound: It does not exist or belongs to someone else.
+            PreconditionFailed: `if_match` names another version.
+            NoContent: It is a folder.
+            UploadIncomplete: Its first bytes have not come yet.
+            TooLarge: There are more bytes than the limit.
+        """
+        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+        _check_replaceable(row, if_match)
+        version = new_id()
+        key = f"{asset_id}/{version}"
+        async with self._journal.putting(key):
+            async with self._storage.assets.upload(key) as upload:
+                received = await self._read(body, upload)
+            async with self._db.transaction() as on:
+                row = await find(on, queries.ONE_FOR_UPDATE, asset_id, self._owner_id)
+                _check_replaceable(row, if_match)
+                await self._journal.finish(on, key)
+                await self._journal.retire(on, [key_of(row)], [row["put_until"]])
+                replaced = await queries.REPLACE.row(
+                    on,
+                    asset_id=asset_id,
+                    new_version=version,
+                    new_size=received.size,
+                    new_sha256=received.sha256,
+                    new_content_type=_replaced_type(claimed, received.head, row),
+                )
+        await self._journal.delete([key_of(row)])
+        if replaced is None:
+            raise AssetNotFound
+        return replaced
+
+    async def _read_head(self, form: FormReader) -> tuple[AssetCreate, Part | None]:
+        draft: AssetCreate | None = None
+        while (part := await form.next_part()) is not None:
+            if part.name == "file":
+                break
+            if part.name != "json" or draft is not None:
+                raise InvalidAsset("The form has one part `json` at most, then one part `file`.")
+            draft = _parse(await form.read(self._settings.max_json_bytes))
+        draft = draft or AssetCreate()
+        if part is None and draft.content_type != FOLDER:
+            raise InvalidAsset("The form has no part `file`; only a folder has none.")
+        if part is not None and draft.content_type == FOLDER:
+            raise InvalidAsset("A folder has no part `file`.")
+        return draft, part
+
+    async def _create_folder(self, draft: AssetCreate, once: Once) -> Row:
+        if draft.name is None:
+            raise InvalidAsset("A folder needs a name.")
+        async with self._db.transaction() as on:
+            row = await self._maker.insert(
+                on, draft, asset_id=new_id(), name=draft.name, content_type=FOLDER
+            )
+            await once.done(on, row["id"], _fingerprint(draft, None))
+        return row
+
+    async def _create_file(
+        self, form: FormReader, draft: AssetCreate, file: Part, once: Once
+    ) -> Row:
+        name = _name(draft, file)
+        claimed = file.content_type if draft.content_type is None else draft.content_type
+        asset_id, version = new_id(), new_id()
+        key = f"{asset_id}/{version}"
+        async with self._journal.putting(key):
+            async with self._storage.assets.upload(key) as upload:
+                received = await self._receive(form, upload)
+            async with self._db.transaction() as on:
+                await self._journal.finish(on, key)
+                row = await self._maker.insert(
+                    on,
+                    draft,
+                    asset_id=asset_id,
+                    version=version,
+                    name=name,
+                    content_type=media.content_type_of(claimed, received.head, name),
+                    size=received.size,
+                    sha256=received.sha256,
+                )
+                await once.done(on, asset_id, _fingerprint(draft, received))
+        return row
+
+    async def _receive(self, form: FormReader, upload: Upload | None) -> Received:
+        received = await self._read(form.chunks(), upload)
+        if await form.next_part() is not None:
+            raise InvalidAsset("The part `file` comes once, and last.")
+        return received
+
+    async def _read(self, chunks: AsyncIterator[bytes], upload: Upload | None) -> Received:
+        digest = hashlib.sha256()
+        size = 0
+        head = b""
+        limit = self._settings.max_upload_bytes
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"The file is larger than the limit of {limit} bytes.")
+            if len(head) < media.HEAD_BYTES:
+                head += chunk[: media.HEAD_BYTES]
+            digest.update(chunk)
+            if upload is not None:
+                await upload.write(chunk)
+        return Received(size, digest.hexdigest(), head)
+
+
+def _parse(text: bytes) -> AssetCreate:
+    try:
+        return AssetCreate.model_validate(parse_json(text))
+    except orjson.JSONDecodeError:
+        raise BadRequest("The part `json` is no JSON.") from None
+    except ValidationError as exc:
+        raise validation_problem(
+            [{**error, "loc": ("json", *error["loc"])} for error in exc.errors()]
+        ) from None
+
+
+def _name(draft: AssetCreate, file: Part) -> str:
+    try:
+        return _NAME.validate_python(draft.name if draft.name is not None else file.file_name)
+    except ValidationError:
+        raise InvalidAsset(
+            "The asset needs a name of 1 to 1,000 characters without NUL: in `json`, or as the "
+            "name of the file."
+        ) from None
+
+
+def _fingerprint(draft: AssetCreate, received: Received | None) -> bytes:
+    return fingerprint_of(draft, received.sha256 if received else "")
+
+
+def _check_replaceable(row: Row, if_match: str | None) -> None:
+    check_if_match(if_match, asset_etag(row))
+    if row["content_type"] == FOLDER:
+        raise NoContent
+    if row["status"] == "pending":
+        raise UploadIncomplete
+
+
+def _replaced_type(claimed: str | None, head: bytes, row: Row) -> str:
+    if claimed is not None and not media.is_generic(claimed):
+        return claimed
+    kept: str = row["content_type"]
+    return media.sniff(head) or kept

@@ -1,0 +1,29 @@
+"""The table of temporary files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, String, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base
+
+
+class TempRow(Base):
+    """A file that is gone after `expires_at`. Its id, `<hex>.<ext>`, is the object's key too.
+
+    `is_stored` is false while nobody has seen the object that a presigned URL was given for.
+    """
+
+    __tablename__ = "temp_files"
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    content_type: Mapped[str] = mapped_column(Text)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    is_stored: Mapped[bool]
+    put_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(index=True)

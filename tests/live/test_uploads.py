@@ -1,0 +1,294 @@
+"""Uploads when something goes wrong: callers that hang up, storage away, crashes; and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from app.core.storage.journal import work_off
+from app.settings import Settings
+from tests.app.assets.making import form, journal, keys, make_asset, names, s3
+from tests.processes import TOKEN, running_service
+from tests.services import Service, User, eventually, free_port
+
+MIB = 1024 * 1024
+HEAD = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n'
+    b"Content-Type: application/octet-stream\r\n\r\n"
+)
+TAIL = b"\r\n--b--\r\n"
+
+
+def open_upload(url: str, token: str, method: str, path: str, length: int) -> socket.socket:
+    """Send the head of a request by hand."""
+    parts = urlsplit(url)
+    assert parts.port
+    connection = socket.create_connection(("127.0.0.1", parts.port))
+    kind = "multipart/form-data; boundary=b" if method == "POST" else "image/png"
+    connection.sendall(
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+    return connection
+
+
+@pytest.mark.parametrize("sent_mib", [1, 20])
+@pytest.mark.parametrize("kind", ["create", "replace", "temp"])
+async def test_a_caller_who_hangs_up_leaves_nothing(
+    service: Service, user: User, sent_mib: int, kind: str
+) -> None:
+    made = await make_asset(user, b"before")
+    before = await keys(service) | await keys(service, "temp")
+    method, path = {
+        "create": ("POST", "/v1/assets"),
+        "replace": ("PUT", f"/v1/assets/{made.id}/content"),
+        "temp": ("POST", "/v1/temp"),
+    }[kind]
+
+    def send() -> None:
+        with open_upload(service.url, user.token, method, path, 100 * MIB) as connection:
+            connection.sendall(HEAD if kind == "create" else b"")
+            for _ in range(sent_mib):
+                connection.sendall(bytes(MIB))
+
+    await asyncio.to_thread(send)
+
+    async def is_clean() -> bool:
+        return await journal(service) == []
+
+    await eventually(is_clean)
+    assert await keys(service) | await keys(service, "temp") == before
+    assert await names(user) == [made.name]
+    assert (await user.http.get(f"/v1/assets/{made.id}/content")).content == b"before"
+
+
+async def test_an_upload_is_seen_only_when_it_is_whole(service: Service, user: User) -> None:
+    content = os.urandom(20 * MIB)
+    body = HEAD + content + TAIL
+    connection = await asyncio.to_thread(
+        open_upload, service.url, user.token, "POST", "/v1/assets", len(body)
+    )
+    with connection:
+        await asyncio.to_thread(connection.sendall, body[: 15 * MIB])
+        assert await names(user) == []
+        assert [op for _, op in await journal(service)] == ["put"]
+        await asyncio.to_thread(connection.sendall, body[15 * MIB :])
+        reply = await asyncio.to_thread(connection.recv, 100)
+    assert b" 201 " in reply
+    listed = (await user.http.get("/v1/assets")).json()["assets"]
+    assert [asset["sha256"] for asset in listed] == [hashlib.sha256(content).hexdigest()]
+    got = await user.http.get(f"/v1/assets/{listed[0]['id']}/content")
+    assert got.content == content
+    assert await journal(service) == []
+
+
+async def test_an_upload_that_a_crash_cut_off_is_cleaned_up_when_its_time_is_over(
+    service: Service,
+) -> None:
+    state = service.app.state
+
+    async def crash() -> None:
+        pool = state.db.pool
+        await pool.execute(
+            "insert into storage_journal values "
+            "('assets', 'cut/whole', 'put', now()), ('assets', 'cut/parts', 'put', now()),"
+            "('assets', 'young', 'put', now() + interval '1 minute')"
+        )
+        for key in ("cut/whole", "young"):
+            async with state.storage.assets.upload(key) as upload:
+                await upload.write(b"bytes")
+
+    await service.run(crash())
+    s3(service.settings)._create_multipart_upload(state.storage.assets.name, "cut/parts", {})
+    assert {"cut/whole", "unfinished cut/parts"} <= await keys(service)
+    assert await service.run(work_off(state.db, state.storage)) == 2
+    left = await keys(service)
+    assert not any("cut" in key for key in left)
+    assert "young" in left
+    assert await journal(service) == [("young", "put")]
+    await service.run(state.db.pool.execute("update storage_journal set due_at = now()"))
+    assert await service.run(work_off(state.db, state.storage)) == 1
+    assert await journal(service) == []
+
+
+async def test_an_upload_whose_time_was_over_does_not_make_a_row(
+    service: Service, user: User
+) -> None:
+    body = HEAD + b"bytes" + TAIL
+    connection = await asyncio.to_thread(
+        open_upload, service.url, user.token, "POST", "/v1/assets", len(body)
+    )
+    state = service.app.state
+    with connection:
+        await asyncio.to_thread(connection.sendall, body[:-10])
+
+        async def is_announced() -> bool:
+            return len(await journal(service)) == 1
+
+        await eventually(is_announced)
+        await service.run(state.db.pool.execute("update storage_journal set due_at = now()"))
+        await service.run(work_off(state.db, state.storage))
+        await asyncio.to_thread(connection.sendall, body[-10:])
+        reply = await asyncio.to_thread(connection.recv, 100)
+    assert b" 503 " in reply
+    assert await names(user) == []
+
+
+class Gate:
+    """A TCP forwarder that can be shut, so that storage seems to be away."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = (str(parts.hostname), int(parts.port or 0))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.port = free_port()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._call(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def shut(self) -> None:
+        """Refuse and break all connections."""
+        self._call(self._shut())
+
+    def open(self) -> None:
+        """Let connections through again."""
+        self._call(self._listen())
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def _shut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._open):
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection(*self._target)
+        self._open |= {writer, to_writer}
+        await asyncio.gather(self._copy(reader, to_writer), self._copy(to_reader, writer))
+        self._open -= {writer, to_writer}
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+def gate(stack: Settings) -> Iterator[Gate]:
+    """The way to storage."""
+    assert stack.s3_endpoint
+    with Gate(stack.s3_endpoint) as made:
+        yield made
+
+
+async def test_storage_away_is_told_and_nothing_is_lost(
+    start_service: Callable[..., Service], gate: Gate
+) -> None:
+    service = start_service(s3_endpoint=f"http://127.0.0.1:{gate.port}")
+    state = service.app.state
+    async with await service.new_user() as user:
+        kept = await make_asset(user, b"kept")
+        doomed = await make_asset(user, b"doomed")
+        reserved = await user.http.post(
+            "/v1/assets/uploads", json={"name": "a", "content_type": "a/b", "size": 1}
+        )
+        gate.shut()
+        for method, path, options in (
+            ("POST", "/v1/assets", form()),
+            ("POST", "/v1/assets", form(bytes(20 * MIB))),
+            ("PUT", f"/v1/assets/{kept.id}/content", {"content": b"x"}),
+            ("GET", f"/v1/assets/{kept.id}/content", {}),
+            ("POST", f"/v1/assets/{reserved.json()['asset']['id']}/complete", {}),
+            ("POST", "/v1/temp", {"content": b"x"}),
+        ):
+            reply = await user.http.request(method, path, **options)
+            assert (reply.status_code, reply.json()["code"]) == (503, "storage_unavailable")
+            assert int(reply.headers["retry-after"]) > 0
+            assert service.settings.s3_asset_bucket not in reply.text
+            assert str(gate.port) not in reply.text
+        assert (await user.http.get(f"/v1/assets/{kept.id}")).status_code == 200
+        assert (await user.http.delete(f"/v1/assets/{doomed.id}")).status_code == 204
+        await service.run(state.db.pool.execute("update storage_journal set due_at = now()"))
+        assert await service.run(work_off(state.db, state.storage)) == 0
+        assert len(await journal(service)) == 5
+        gate.open()
+        await service.run(state.db.pool.execute("update storage_journal set due_at = now()"))
+        assert await service.run(work_off(state.db, state.storage)) == 5
+        assert {key.partition("/")[0] for key in await keys(service)} == {kept.id}
+        assert await journal(service) == []
+        assert (await user.http.get(f"/v1/assets/{kept.id}/content")).content == b"kept"
+        assert await names(user) == [kept.name]
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has held since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Begin to measure anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+async def test_memory_stays_flat_however_large_the_file(
+    new_settings: Callable[..., Settings],
+) -> None:
+    settings = new_settings(port=free_port())
+    size = 300 * MIB
+    piece = os.urandom(MIB)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield HEAD
+        for _ in range(size // MIB):
+            yield piece
+        yield TAIL
+
+    with running_service(settings) as process:
+        base_url = f"http://127.0.0.1:{settings.port}"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60) as http:
+            await http.post("/v1/assets", **form(bytes(20 * MIB)))
+            forget_peak(process.pid)
+            before = peak_bytes(process.pid)
+            kind = {"Content-Type": "multipart/form-data; boundary=b"}
+            made = await http.post("/v1/assets", content=body(), headers=kind)
+            assert (made.status_code, made.json()["size"]) == (201, size)
+            read = 0
+            async with http.stream("GET", f"/v1/assets/{made.json()['id']}/content") as reply:
+                async for chunk in reply.aiter_raw():
+                    read += len(chunk)
+            assert read == size
+            assert peak_bytes(process.pid) - before < 64 * MIB
