@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from processing_context.wire.base import Id, Request, Timestamp
+from processing_context.wire.base import Id, Request, Text, Timestamp
 from processing_context.wire.jobs import JobError, JobStatus
 
 NodeStatus = Literal["waiting", "running", "completed", "cached", "failed", "cancelled"]
-NodeId = Annotated[str, Field(max_length=1000)]
+NodeId = Annotated[Text, Field(max_length=1000)]
 
 
 class _Event(Request):
@@ -40,8 +40,8 @@ class NodeUpdate(_Event):
 
     type: Literal["node_update"] = "node_update"
     node_id: NodeId
-    node_name: str
-    node_type: str | None = None
+    node_name: Text
+    node_type: Text | None = None
     status: NodeStatus
     error: str | None = None
     logs: str | None = None

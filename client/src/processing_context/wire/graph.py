@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from processing_context.wire.base import Open, Reply
+from processing_context.wire.base import Open, Reply, Text
 
 
 class Node(Open):
     """A node: its `type` names the code, `data` its properties."""
 
-    id: Annotated[str, Field(min_length=1, max_length=1000)]
-    type: Annotated[str, Field(min_length=1, max_length=1000)]
+    id: Annotated[Text, Field(min_length=1, max_length=1000)]
+    type: Annotated[Text, Field(min_length=1, max_length=1000)]
     data: dict[str, Any] = {}
     parent_id: str | None = None
     ui_properties: dict[str, Any] = {}

@@ -1,0 +1,179 @@
+"""Kept-alive `http.client` connections, with the proxies and certificates of the environment."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import socket
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+
+BLOCK = 1024 * 1024
+_MAX_IDLE_PER_HOST = 8
+_KEPT = "/%:@!$&'()*+,;=~-._?"
+
+Origin = tuple[str, str, int]
+
+
+class Target:
+    """A URL, taken apart for `http.client`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not an http(s) URL: {url.split('?', maxsplit=1)[0]!r}")
+        self.url = url
+        self.origin: Origin = (
+            parts.scheme,
+            _ascii(parts.hostname),
+            parts.port or (443 if parts.scheme == "https" else 80),
+        )
+        path = urllib.parse.quote(parts.path or "/", safe=_KEPT)
+        query = urllib.parse.quote(parts.query, safe=_KEPT)
+        self.path = f"{path}?{query}" if query else path
+
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which may hold a signature."""
+        return self.url.split("?")[0]
+
+
+class Connection:
+    """One connection to one origin, straight or through a proxy."""
+
+    def __init__(
+        self, raw: http.client.HTTPConnection, origin: Origin, proxy: Proxy | None
+    ) -> None:
+        self.raw = raw
+        self.origin = origin
+        self.is_reused = False
+        # A plain-http proxy wants the whole URL; through a tunnel the origin wants the path.
+        self._names_origin = proxy is not None and origin[0] == "http"
+        self._proxy_headers = proxy.headers if proxy and self._names_origin else {}
+
+    def begin(self, method: str, target: Target, headers: dict[str, str]) -> None:
+        """Send the request line and the headers."""
+        scheme, host, port = self.origin
+        place = target.path
+        if self._names_origin:
+            place = f"{scheme}://{_bracketed(host)}:{port}{target.path}"
+        self.raw.putrequest(method, place, skip_host=True, skip_accept_encoding=True)
+        default = port == (443 if scheme == "https" else 80)
+        self.raw.putheader("Host", _bracketed(host) + ("" if default else f":{port}"))
+        for name, value in (headers | self._proxy_headers).items():
+            self.raw.putheader(name, value)
+        self.raw.endheaders()
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for the other side, with an error."""
+        sock = self.raw.sock
+        if sock is None:
+            return
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            sock.close()  # the other side has gone already
+
+    def close(self) -> None:
+        """Drop it."""
+        self.raw.close()
+
+
+class Proxy:
+    """A forward proxy out of the environment."""
+
+    def __init__(self, url: str) -> None:
+        parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(
+                f"the byte path cannot use the proxy {parts.scheme}://{parts.hostname}: "
+                "only http:// proxies; name the storage host in NO_PROXY to go straight to it"
+            )
+        self.host = parts.hostname
+        self.port = parts.port or 80
+        self.headers: dict[str, str] = {}
+        if parts.username:
+            user = urllib.parse.unquote(parts.username)
+            password = urllib.parse.unquote(parts.password or "")
+            basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+            self.headers["Proxy-Authorization"] = f"Basic {basic}"
+
+
+class ConnectionPool:
+    """Idle connections by origin; safe in threads."""
+
+    def __init__(self, *, timeout_s: float, make_ssl_context: Callable[[], ssl.SSLContext]) -> None:
+        self._timeout_s = timeout_s
+        self._make_ssl_context = make_ssl_context
+        self._ssl_context: ssl.SSLContext | None = None
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, origin: Origin) -> Connection:
+        """Return an idle connection, or an unconnected one."""
+        with self._lock:
+            idle = self._idle.get(origin)
+            if idle:
+                connection = idle.pop()
+                connection.is_reused = True
+                return connection
+        return self.make(origin)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection whose answer has been read to its end."""
+        with self._lock:
+            idle = self._idle.setdefault(connection.origin, [])
+            if len(idle) < _MAX_IDLE_PER_HOST:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the idle ones."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
+
+    def make(self, origin: Origin) -> Connection:
+        """Return an unconnected one."""
+        scheme, host, port = origin
+        proxy = _proxy_for(origin)
+        where = (proxy.host, proxy.port) if proxy else (host, port)
+        raw: http.client.HTTPConnection
+        if scheme == "https":
+            raw = http.client.HTTPSConnection(
+                *where, timeout=self._timeout_s, blocksize=BLOCK, context=self._certificates()
+            )
+            if proxy:
+                raw.set_tunnel(host, port, headers=proxy.headers)
+        else:
+            raw = http.client.HTTPConnection(*where, timeout=self._timeout_s, blocksize=BLOCK)
+        return Connection(raw, origin, proxy)
+
+    def _certificates(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._ssl_context is None:
+                self._ssl_context = self._make_ssl_context()
+            return self._ssl_context
+
+
+def _proxy_for(origin: Origin) -> Proxy | None:
+    scheme, host, port = origin
+    proxies = urllib.request.getproxies()
+    url = proxies.get(scheme) or proxies.get("all")
+    if not url or urllib.request.proxy_bypass(f"{host}:{port}"):
+        return None
+    return Proxy(url)
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,302 @@
+"""API calls: the only importer of httpx. Auth, retries, idempotency keys, errors by status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from processing_context import errors
+from processing_context._retry import RETRIED_STATUSES, Retry
+
+M = TypeVar("M", bound=BaseModel)
+
+# What repeating cannot mend, or what the contract says not to repeat by oneself.
+_FINAL_CODES = frozenset({"provider_error"})
+_RETRIED_CODES = frozenset({"idempotency_in_flight"})
+_FINAL_FAILURES = (
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.TooManyRedirects,
+    httpx.DecodingError,
+)
+
+
+def ssl_context() -> ssl.SSLContext:
+    """Return httpx's certificates: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else certifi's."""
+    return httpx.create_ssl_context()
+
+
+def dumps(value: Any) -> bytes:
+    """Return a value as JSON; bytes inside become base64.
+
+    Raises:
+        ValueError: It holds something that JSON has no form for, NaN and infinity included.
+    """
+    if isinstance(value, BaseModel):
+        value = value.model_dump()  # a model's own JSON turns NaN into null, in silence
+    plain = to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="constants")
+    return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def segment(value: str, what: str) -> str:
+    """Return an id as one segment of a path.
+
+    Raises:
+        ValueError: It is empty or no string.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{what} is missing: {value!r}")
+    return quote(value, safe="")
+
+
+class Http:
+    """The service's API over one connection pool, made at the first call.
+
+    Args:
+        base_url: Where the service is; a path in it is kept.
+        token: Sent as a bearer token.
+        timeout_s: To connect, and between two bytes.
+        retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
+        client: Used instead of one of our own, and not closed by us.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None,
+        token: str | None,
+        *,
+        timeout_s: float = 60.0,
+        retries: int = 6,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._base_url = _checked(base_url) if base_url else None
+        self._token = token
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._client = client
+        self._owns_client = client is None
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a service to talk to."""
+        return self._base_url is not None
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is, without a slash at the end."""
+        if self._base_url is None:
+            raise ValueError("no service is named: give base_url=, or set CONTEXT_URL")
+        return self._base_url
+
+    @property
+    def token(self) -> str | None:
+        """What is sent as a bearer token."""
+        return self._token
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The connection pool, for other contexts of the same loop to share."""
+        return self._connected()
+
+    @property
+    def is_job_token(self) -> bool:
+        """Whether the token is that of a lease."""
+        return self._token is not None and self._token.startswith("job_")
+
+    def auth_headers(self) -> dict[str, str]:
+        """Return what every request to the service carries."""
+        headers = {"User-Agent": "processing-context"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if network := os.environ.get("CONTEXT_STORAGE_NETWORK"):
+            # A worker in the service's own network gets URLs for the storage's inner address.
+            headers["X-Storage-Network"] = network
+        return headers
+
+    async def get(
+        self,
+        path: str,
+        reply: type[M],
+        *,
+        params: Mapping[str, Any] | None = None,
+        patience_s: float | None = None,
+    ) -> M:
+        """Return what is at a path; parameters that are None are left out."""
+        response = await self.request("GET", path, params=params, patience_s=patience_s)
+        return reply.model_validate_json(response.content)
+
+    async def post(
+        self,
+        path: str,
+        reply: type[M],
+        *,
+        body: Any = None,
+        creates: bool = False,
+        **options: Any,
+    ) -> M:
+        """Post JSON. `creates`: with a key, so that a retry never makes two."""
+        content = None if body is None else dumps(body)
+        response = await self.request(
+            "POST", path, content=content, is_json=True, creates=creates, **options
+        )
+        return reply.model_validate_json(response.content)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        files: list[tuple[str, Any]] | None = None,
+        is_json: bool = False,
+        creates: bool = False,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        patience_s: float | None = None,
+    ) -> httpx.Response:
+        """Send a request until it is answered with something else than "try again".
+
+        Args:
+            method: The HTTP method.
+            path: Below the base URL, with its slash.
+            params: The query; what is None is left out.
+            content: The body.
+            files: The parts of a multipart form, in httpx's shape.
+            is_json: Whether `content` is JSON.
+            creates: Send an idempotency key, the same one with every retry.
+            headers: More headers.
+            timeout_s: Instead of the context's own, for long polls.
+            patience_s: Retry for this long instead of a number of times.
+
+        Raises:
+            APIError: The service refused; its subclass by the status.
+            ConnectionFailedError: It could not be reached.
+        """
+        sent = self.auth_headers() | dict(headers or {})
+        if is_json and content is not None:
+            sent["Content-Type"] = "application/json"
+        if creates:
+            sent["Idempotency-Key"] = uuid.uuid4().hex
+        response = await self._send(
+            method,
+            self.base_url + path,
+            Retry(self._retries, patience_s),
+            params=None if params is None else _given(params),
+            content=content,
+            files=files,
+            headers=sent,
+            timeout=self._timeout_s if timeout_s is None else timeout_s,
+        )
+        if response.status_code >= 400:
+            raise _error(response)
+        return response
+
+    async def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """GET any URL, without the token of the service.
+
+        Raises:
+            HTTPStatusError: The status is 400 or more.
+        """
+        response = await self._send(
+            "GET",
+            url,
+            Retry(self._retries),
+            headers=dict(headers or {}),
+            follow_redirects=True,
+            timeout=self._timeout_s,
+        )
+        if response.status_code >= 400:
+            shown = str(response.url.copy_with(query=None, fragment=None))
+            raise errors.HTTPStatusError(response.status_code, shown, response.reason_phrase)
+        return response.content
+
+    async def aclose(self) -> None:
+        """Close the connections, if they are ours."""
+        if self._client is not None and self._owns_client:
+            await self._client.aclose()
+            self._client = None
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        retry: Retry,
+        **request: Any,
+    ) -> httpx.Response:
+        while True:
+            try:
+                response = await self._connected().request(method, url, **request)
+            except httpx.RequestError as exc:
+                delay = None if _is_final(exc) else retry.next_delay_s()
+                if delay is None:
+                    raise _unreachable(method, url, exc) from exc
+            else:
+                if not _is_retried(response):
+                    return response
+                delay = retry.next_delay_s(response.headers.get("Retry-After"))
+                if delay is None:
+                    return response
+            await asyncio.sleep(delay)
+
+    def _connected(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
+        return self._client
+
+
+def _checked(base_url: str) -> str:
+    if not base_url.startswith(("http://", "https://")):
+        raise ValueError(f"base_url must begin with http:// or https://, not {base_url!r}")
+    return base_url.rstrip("/")
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+def _code(response: httpx.Response) -> str | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body.get("code") if isinstance(body, dict) else None
+
+
+def _is_retried(response: httpx.Response) -> bool:
+    if response.status_code == 409:
+        return _code(response) in _RETRIED_CODES
+    return response.status_code in RETRIED_STATUSES and _code(response) not in _FINAL_CODES
+
+
+def _is_final(exc: httpx.RequestError) -> bool:
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, (*_FINAL_FAILURES, ssl.SSLCertVerificationError)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _unreachable(method: str, url: str, exc: Exception) -> errors.ConnectionFailedError:
+    return errors.ConnectionFailedError(
+        f"{method} {url.split('?', maxsplit=1)[0]}: {str(exc) or type(exc).__name__}"
+    )
+
+
+def _error(response: httpx.Response) -> errors.APIError:
+    return errors.from_body(
+        response.status_code,
+        response.content,
+        request_id=response.headers.get("X-Request-Id"),
+    )

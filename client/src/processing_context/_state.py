@@ -1,0 +1,67 @@
+"""What a run knows: its graph, variables and results. Memory only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from processing_context.wire.graph import Graph, Node
+
+
+class RunState:
+    """The state of a context; nothing in it is shared with what it was made from.
+
+    Args:
+        graph: The workflow.
+        variables: Copied, not deeply.
+        results: Copied down to the slots.
+    """
+
+    def __init__(
+        self,
+        graph: Graph | Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        results: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.graph = _own(graph)
+        self.variables = dict(variables or {})
+        self.results = {node_id: dict(slots) for node_id, slots in (results or {}).items()}
+
+    def copy(self) -> Self:
+        """Return a state with the same graph and variables, and results of its own."""
+        copy = type(self)(results=self.results)
+        copy.graph, copy.variables = self.graph, self.variables
+        return copy
+
+    def find_node(self, node_id: str) -> Node:
+        """Return a node of the graph; ValueError if it is absent."""
+        for node in self.graph.nodes:
+            if node.id == node_id:
+                return node
+        raise ValueError(f"there is no node {node_id!r} in the graph")
+
+    def result(self, node_id: str, slot: str) -> Any:
+        """Return what a node put out at a slot; None if nothing."""
+        return self.results.get(node_id, {}).get(slot)
+
+    def set_result(self, node_id: str, res: Mapping[str, Any]) -> None:
+        """Keep the outputs of a node."""
+        if not isinstance(res, Mapping):
+            raise ValueError(f"a result is a dict of slots, not a {type(res).__name__}")
+        self.results[node_id] = dict(res)
+
+    def node_inputs(self, node_id: str) -> dict[str, Any]:
+        """Return what has come in at each connected handle of a node; None: nothing yet."""
+        return {
+            edge.targetHandle: self.result(edge.source, edge.sourceHandle)
+            for edge in self.graph.edges
+            if edge.target == node_id
+        }
+
+
+def _own(graph: Graph | Mapping[str, Any] | None) -> Graph:
+    if graph is None:
+        return Graph(nodes=[])
+    if isinstance(graph, Graph):
+        return graph.model_copy(deep=True)
+    return Graph.model_validate(graph).model_copy(deep=True)

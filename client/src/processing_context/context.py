@@ -1,0 +1,167 @@
+"""`ProcessingContext`: a thin facade over the resources of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from processing_context._bytes import Bytes
+from processing_context._http import Http, ssl_context
+from processing_context._messages import MessageQueue, as_message_queue
+from processing_context._outbox import EventOutbox
+from processing_context._state import RunState
+from processing_context.assets import Assets
+from processing_context.convert.image import Images
+from processing_context.files import Files
+from processing_context.jobs import Jobs
+from processing_context.methods.assets import AssetMethods
+from processing_context.methods.files import FileMethods
+from processing_context.methods.images import ImageMethods
+from processing_context.methods.jobs import JobMethods
+from processing_context.methods.messages import MessageMethods
+from processing_context.methods.state import StateMethods
+from processing_context.temp import TempFiles
+from processing_context.values import Outgoing
+from processing_context.wire.graph import Graph
+from processing_context.wire.users import Me
+from processing_context.workflows import Workflows
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_S = 60.0
+RETRIES = 6
+_KEPT_IN_A_JOB = 10_000
+
+
+class ProcessingContext(
+    StateMethods, MessageMethods, AssetMethods, FileMethods, ImageMethods, JobMethods
+):
+    """A workflow's interface to the outside world.
+
+    Use it as `async with ProcessingContext() as ctx: …`; one loop per context. What is `async` may
+    talk to the service, what is not is pure memory and may be called from any thread.
+
+    Args:
+        base_url: Where the service is; else `CONTEXT_URL`.
+        token: Its token; else `CONTEXT_TOKEN`.
+        user_id: Whose context this is; asked of the service on entering if not given.
+        workflow_id: Goes into what is created here.
+        job_id: The job that this runs in; with a job's token its messages go to its event log.
+        node_id: Goes into what is created here.
+        graph: The workflow that is run, a `Graph` or a dict; copied.
+        variables: For `get` and `set`; copied, not deeply.
+        results: Of nodes that ran already, `{node id: {slot: value}}`; copied to the slots.
+        capabilities: What this process can do, such as `cuda`.
+        message_queue: A `queue.Queue` or `asyncio.Queue` to use instead of an own one.
+        http_client: Serves the API calls instead of an own one, and is not closed. The byte path
+            takes the proxies and certificates of the environment.
+        timeout: Seconds to connect, and between two bytes.
+        retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
+        allow_local_files: Whether `file:` URLs and absolute paths may be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        token: str | None = None,
+        user_id: str | None = None,
+        workflow_id: str = "",
+        job_id: str | None = None,
+        node_id: str | None = None,
+        graph: Graph | Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        results: Mapping[str, Mapping[str, Any]] | None = None,
+        capabilities: Sequence[str] = (),
+        message_queue: MessageQueue | queue.Queue[Any] | asyncio.Queue[Any] | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        timeout: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        allow_local_files: bool = False,
+    ) -> None:
+        self.user_id = user_id
+        self.workflow_id = workflow_id
+        self.job_id = job_id
+        self.node_id = node_id
+        self.capabilities = tuple(capabilities)
+        self.allow_local_files = allow_local_files
+        self._state = RunState(graph, variables, results)
+        self._http = Http(
+            base_url or os.environ.get("CONTEXT_URL"),
+            token or os.environ.get("CONTEXT_TOKEN"),
+            timeout_s=timeout,
+            retries=retries,
+            client=http_client,
+        )
+        self._bytes = Bytes(timeout_s=timeout, retries=retries, make_ssl_context=ssl_context)
+        is_in_job = job_id is not None and self._http.is_job_token
+        self.outbox = EventOutbox(self._http, job_id) if job_id and is_in_job else None
+        self._messages = as_message_queue(
+            message_queue, newest=_KEPT_IN_A_JOB if is_in_job else None
+        )
+        self._is_copy = False
+        self._make_resources()
+
+    def _make_resources(self) -> None:
+        origin = {"workflow_id": self.workflow_id or None, "node_id": self.node_id}
+        self._assets = Assets(self._http, self._bytes, origin)
+        self._temp = TempFiles(self._http, self._bytes)
+        self._files = Files(
+            self._http,
+            self._bytes,
+            self._assets,
+            self._temp,
+            allow_local_files=self.allow_local_files,
+        )
+        self._images = Images(self._assets, self._files, self.asset_storage_url)
+        self._jobs = Jobs(self._http, Outgoing(self._files, self._temp))
+        self._workflows = Workflows(self._http)
+
+    async def __aenter__(self) -> Self:
+        if self.user_id is None and self._http.is_configured:
+            try:
+                self.user_id = (await self._http.get("/v1/me", Me)).user.id
+            except BaseException:
+                await self.aclose()
+                raise
+        if self.outbox is not None:
+            self.outbox.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Send what is posted, and close the connections. A copy leaves that to its original."""
+        if self._is_copy:
+            return
+        try:
+            if self.outbox is not None:
+                await self.outbox.aclose()
+        finally:
+            self._bytes.close()
+            await self._http.aclose()
+
+    def copy(self, *, node_id: str | None = None) -> Self:
+        """Return a context with the same connection, queue and variables, and results of its own.
+
+        Args:
+            node_id: Of the copy, where it is for another node.
+        """
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.node_id = node_id or self.node_id
+        copy._state = self._state.copy()
+        copy._is_copy = True
+        copy._make_resources()
+        return copy

@@ -1,0 +1,187 @@
+"""Everything that this package raises on purpose, as one tree.
+
+    ContextError
+    ├── APIError                    the service answered with an error
+    │   ├── ValidationError         400, 422
+    │   ├── AuthenticationError     401
+    │   ├── PermissionDeniedError   403, quotas included
+    │   ├── NotFoundError           404, 410
+    │   ├── ConflictError           409, 412
+    │   ├── TooLargeError           413
+    │   ├── RateLimitedError        429
+    │   └── UnavailableError        502, 503, 504
+    ├── ConnectionFailedError       no answer at all, retries included
+    ├── HTTPStatusError             another server (storage, any URL) answered with an error
+    ├── JobFailedError
+    ├── JobCancelledError
+    ├── MissingDependencyError      also an ImportError
+    └── UnsafeFileError             also a ValueError
+
+Wrong arguments are a plain `ValueError`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from processing_context.wire.jobs import Job
+
+
+class ContextError(Exception):
+    """The root of the tree."""
+
+
+class APIError(ContextError):
+    """The service answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: A stable slug for programs, such as `asset_not_found`.
+        detail: A sentence for people.
+        request_id: What to look for in the service's log.
+        errors: What was wrong with the input, item by item, where the service says so.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        request_id: str | None = None,
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(status, code, detail, request_id, errors)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+        self.errors = errors or []
+
+    def __str__(self) -> str:
+        """Return the detail first: it is what a person looks for."""
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{self.detail} ({self.status} {self.code}{request})"
+
+
+class ValidationError(APIError):
+    """400 or 422: the service cannot take this input."""
+
+
+class AuthenticationError(APIError):
+    """401: no token, or one that is unknown, revoked or expired."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the token may not do this, or a quota is used up."""
+
+
+class NotFoundError(APIError):
+    """404 or 410: it does not exist (any more), or it belongs to someone else."""
+
+
+class ConflictError(APIError):
+    """409 or 412: the state of the object does not allow it."""
+
+
+class TooLargeError(APIError):
+    """413: more than the service takes."""
+
+
+class RateLimitedError(APIError):
+    """429: too many requests, retries included."""
+
+
+class UnavailableError(APIError):
+    """502, 503 or 504: the service cannot answer right now, retries included."""
+
+
+class ConnectionFailedError(ContextError):
+    """The service, or storage, could not be reached or did not answer, retries included."""
+
+
+class HTTPStatusError(ContextError):
+    """A server other than the service answered with a status of 400 or more.
+
+    Attributes:
+        status: The HTTP status.
+        url: What was asked for, without its query, since that may hold a signature.
+    """
+
+    def __init__(self, status: int, url: str, detail: str = "") -> None:
+        super().__init__(status, url, detail)
+        self.status = status
+        self.url = url
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """Return status, URL and what the server said."""
+        said = f": {self.detail}" if self.detail else ""
+        return f"{self.status} from {self.url}{said}"
+
+
+class _JobEndedError(ContextError):
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message, job)
+        self.job = job
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class JobFailedError(_JobEndedError):
+    """A job failed; the text holds its error message, `job` the job."""
+
+
+class JobCancelledError(_JobEndedError):
+    """A job was cancelled; `job` holds it."""
+
+
+class MissingDependencyError(ContextError, ImportError):
+    """A package of an extra is not installed; the text says what to run."""
+
+
+class UnsafeFileError(ContextError, ValueError):
+    """Loading this file could run code that it carries."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: ValidationError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: NotFoundError,
+    412: ConflictError,
+    413: TooLargeError,
+    422: ValidationError,
+    429: RateLimitedError,
+    502: UnavailableError,
+    503: UnavailableError,
+    504: UnavailableError,
+}
+
+
+def from_problem(problem: dict[str, Any], *, request_id: str | None = None) -> APIError:
+    """Return the error of a problem document (RFC 9457)."""
+    status = int(problem.get("status", 500))
+    return _BY_STATUS.get(status, APIError)(
+        status,
+        str(problem.get("code") or "unknown"),
+        str(problem.get("detail") or problem.get("title") or "the service gave no reason"),
+        problem.get("request_id") or request_id,
+        problem.get("errors"),
+    )
+
+
+def from_body(status: int, body: bytes, *, request_id: str | None = None) -> APIError:
+    """Return the error of an answer, also where something before the service (a proxy) gave it."""
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        said = body[:200].decode("utf-8", "replace").strip()
+        problem = {"detail": said or "the answer is empty"}
+    return from_problem(problem | {"status": status}, request_id=request_id)

@@ -1,0 +1,1 @@
+"""The methods of `ProcessingContext`, by area: each hands on to one resource."""

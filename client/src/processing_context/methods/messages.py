@@ -1,0 +1,48 @@
+"""The message queue and, in a job, the event log."""
+
+from __future__ import annotations
+
+from processing_context._messages import MessageQueue
+from processing_context._outbox import EventOutbox
+from processing_context._pending import parse
+from processing_context.wire.events import ProcessingMessage
+
+
+class MessageMethods:
+    """What is told while a workflow runs."""
+
+    outbox: EventOutbox | None
+    _messages: MessageQueue
+
+    def post_message(self, message: ProcessingMessage) -> None:
+        """Put a message into the queue and, in a job, into the job's event log; any thread.
+
+        Raises:
+            ValueError: It is no message, or in a job larger than 64 KiB.
+        """
+        if self.outbox is not None:
+            self.outbox.post(message)
+        else:
+            parse(message)
+        self._messages.post(message)
+
+    def has_messages(self) -> bool:
+        """Whether the queue holds a message."""
+        return self._messages.has_messages()
+
+    def pop_message(self) -> ProcessingMessage:
+        """Remove and return the oldest message.
+
+        Raises:
+            LookupError: The queue is empty.
+        """
+        return self._messages.pop()
+
+    async def pop_message_async(self) -> ProcessingMessage:
+        """Wait for the next message, remove and return it."""
+        return await self._messages.pop_async()
+
+    async def flush(self) -> None:
+        """Wait until the service has stored every message posted so far."""
+        if self.outbox is not None:
+            await self.outbox.flush()
