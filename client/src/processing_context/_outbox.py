@@ -95,6 +95,11 @@ class EventOutbox:
             await self._sent.wait_for(lambda: self._has_room() or self._cannot_send())
         self._check()
 
+    async def first_stored(self) -> None:
+        """Wait until the service has heard of this attempt, or nothing can be sent any more."""
+        async with self._sent:
+            await self._sent.wait_for(lambda: self._next_seq > 1 or self._cannot_send())
+
     async def flush(self) -> None:
         """Wait until the service has stored every event posted so far.
 

@@ -1,0 +1,18 @@
+"""Nodes: the base class, the registry, and what they say about themselves."""
+
+from processing_context.nodes.base import BaseNode, InputNode, OutputNode
+from processing_context.nodes.metadata import NodeCatalogue, NodeMetadata
+from processing_context.nodes.properties import OutputSlot, Property, TypeMetadata
+from processing_context.nodes.registry import NodeRegistry
+
+__all__ = [
+    "BaseNode",
+    "InputNode",
+    "NodeCatalogue",
+    "NodeMetadata",
+    "NodeRegistry",
+    "OutputNode",
+    "OutputSlot",
+    "Property",
+    "TypeMetadata",
+]

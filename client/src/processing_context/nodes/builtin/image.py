@@ -1,0 +1,218 @@
+"""Image nodes. Pixels are worked on in threads: Pillow lets go of the interpreter while it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from processing_context.nodes.base import BaseNode
+from processing_context.wire.refs import FolderRef, ImageRef
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from processing_context.context import ProcessingContext
+
+Side = Annotated[int, Field(ge=1, le=16_384)]
+"""The width or height of an image that a node makes, in pixels."""
+
+Coordinate = Annotated[int, Field(ge=-16_384, le=16_384)]
+
+
+class _ImageNode(BaseNode):
+    namespace: ClassVar[str] = "image"
+
+
+async def _edited(
+    context: ProcessingContext, ref: ImageRef, edit: Callable[[Image.Image], Image.Image]
+) -> ImageRef:
+    if ref.is_empty():
+        raise ValueError("no image is given")
+    image = await context.image_to_pil(ref)
+    return await context.image_from_pil(await asyncio.to_thread(edit, image))
+
+
+class Load(_ImageNode):
+    """Load an image from a URL or from the user's assets."""
+
+    url: str = ""
+    asset: ImageRef = ImageRef()
+
+    @classmethod
+    def is_cacheable(cls) -> bool:
+        """What a URL gives may change."""
+        return False
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Fetch the bytes once, for all nodes that follow."""
+        if bool(self.url) == self.asset.is_set():
+            raise ValueError("give one of url and asset")
+        if self.url:
+            return await context.image_from_url(self.url)
+        data = await context.asset_to_bytes(self.asset)
+        return self.asset.model_copy(update={"data": data})
+
+
+class Resize(_ImageNode):
+    """Resize an image.
+
+    `fill` gives exactly the size, `contain` keeps the proportions within it, `cover` keeps them and
+    cuts what is over.
+    """
+
+    image: ImageRef = ImageRef()
+    width: Side = 512
+    height: Side = 512
+    fit: Literal["fill", "contain", "cover"] = "fill"
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Resize the image."""
+        return await _edited(context, self.image, self._resize)
+
+    def _resize(self, image: Image.Image) -> Image.Image:
+        from PIL import Image, ImageOps
+
+        size, filter_ = (self.width, self.height), Image.Resampling.LANCZOS
+        if self.fit == "contain":
+            return ImageOps.contain(image, size, filter_)
+        if self.fit == "cover":
+            return ImageOps.fit(image, size, filter_)
+        return image.resize(size, filter_)
+
+
+class Crop(_ImageNode):
+    """Cut a rectangle out of an image; `right` and `bottom` are just outside of it."""
+
+    image: ImageRef = ImageRef()
+    left: int = Field(default=0, ge=0)
+    top: int = Field(default=0, ge=0)
+    right: int = Field(default=512, ge=1)
+    bottom: int = Field(default=512, ge=1)
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Cut the rectangle out."""
+        return await _edited(context, self.image, self._crop)
+
+    def _crop(self, image: Image.Image) -> Image.Image:
+        box = (self.left, self.top, self.right, self.bottom)
+        if not (self.left < self.right <= image.width and self.top < self.bottom <= image.height):
+            raise ValueError(
+                f"the box {box} (left, top, right, bottom) is empty or reaches out of the image,"
+                f" which is {image.width} x {image.height}"
+            )
+        return image.crop(box)
+
+
+class Blur(_ImageNode):
+    """Blur an image (Gaussian)."""
+
+    image: ImageRef = ImageRef()
+    radius: float = Field(default=2.0, ge=0, le=64, description="In pixels.")
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Blur the image."""
+        return await _edited(context, self.image, self._blur)
+
+    def _blur(self, image: Image.Image) -> Image.Image:
+        from PIL import ImageFilter
+
+        return image.filter(ImageFilter.GaussianBlur(self.radius))
+
+
+class Rotate(_ImageNode):
+    """Turn an image, counter-clockwise."""
+
+    image: ImageRef = ImageRef()
+    angle: float = Field(default=90.0, ge=-360, le=360, description="In degrees.")
+    expand: bool = Field(default=True, description="Make the image large enough for all of it.")
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Turn the image."""
+        return await _edited(context, self.image, self._rotate)
+
+    def _rotate(self, image: Image.Image) -> Image.Image:
+        from PIL import Image
+
+        return image.rotate(self.angle, Image.Resampling.BICUBIC, expand=self.expand)
+
+
+class Grayscale(_ImageNode):
+    """Take the colour out of an image; transparency stays."""
+
+    image: ImageRef = ImageRef()
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Take the colour out."""
+        return await _edited(context, self.image, self._grayscale)
+
+    def _grayscale(self, image: Image.Image) -> Image.Image:
+        return image.convert("LA" if "A" in image.getbands() else "L")
+
+
+class Blend(_ImageNode):
+    """Mix two images. The second is resized to the first where their sizes differ."""
+
+    image1: ImageRef = ImageRef()
+    image2: ImageRef = ImageRef()
+    alpha: float = Field(default=0.5, ge=0, le=1, description="0: the first, 1: the second.")
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Mix the images."""
+        if self.image2.is_empty():
+            raise ValueError("no second image is given")
+        second = await context.image_to_pil(self.image2)
+        return await _edited(context, self.image1, lambda first: self._blend(first, second))
+
+    def _blend(self, first: Image.Image, second: Image.Image) -> Image.Image:
+        from PIL import Image
+
+        mode = "RGBA" if "A" in first.getbands() + second.getbands() else "RGB"
+        if second.size != first.size:
+            second = second.resize(first.size, Image.Resampling.LANCZOS)
+        return Image.blend(first.convert(mode), second.convert(mode), self.alpha)
+
+
+class DrawText(_ImageNode):
+    """Write a text on an image."""
+
+    image: ImageRef = ImageRef()
+    text: str = ""
+    x: Coordinate = 0
+    y: Coordinate = 0
+    size: float = Field(default=32, ge=1, le=2048, description="Of the letters, in pixels.")
+    color: str = Field(default="white", description="A name, or #rrggbb.")
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Write the text."""
+        return await _edited(context, self.image, self._draw)
+
+    def _draw(self, image: Image.Image) -> Image.Image:
+        from PIL import ImageDraw, ImageFont
+
+        drawn = image.copy()
+        font = ImageFont.load_default(size=self.size)
+        ImageDraw.Draw(drawn).text((self.x, self.y), self.text, fill=self.color, font=font)
+        return drawn
+
+
+class Save(_ImageNode):
+    """Save an image as an asset of the user."""
+
+    image: ImageRef = ImageRef()
+    name: str = Field(default="image", min_length=1, max_length=1000)
+    folder: FolderRef = FolderRef()
+
+    @classmethod
+    def is_cacheable(cls) -> bool:
+        """Each run makes an asset."""
+        return False
+
+    async def process(self, context: ProcessingContext) -> ImageRef:
+        """Save the bytes as they are."""
+        if self.image.is_empty():
+            raise ValueError("no image is given")
+        data = await context.asset_to_bytes(self.image)
+        return await context.image_from_bytes(data, name=self.name, parent_id=self.folder.asset_id)

@@ -1,0 +1,52 @@
+"""The node catalogue, as editors read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from processing_context.nodes.base import BaseNode
+from processing_context.nodes.properties import OutputSlot, Property
+
+
+class NodeMetadata(BaseModel):
+    """One node type."""
+
+    node_type: str
+    namespace: str
+    title: str
+    description: str
+    properties: list[Property]
+    outputs: list[OutputSlot]
+    required_capabilities: list[str]
+    is_dynamic: bool
+    is_streaming: bool
+    is_cacheable: bool
+
+    @classmethod
+    def of(cls, node: type[BaseNode]) -> NodeMetadata:
+        """Describe a node class."""
+        return cls(
+            node_type=node.get_node_type(),
+            namespace=node.get_namespace(),
+            title=node.get_title(),
+            description=node.get_description(),
+            properties=node.properties(),
+            outputs=node.outputs(),
+            required_capabilities=list(node.required_capabilities),
+            is_dynamic=node.is_dynamic(),
+            is_streaming=node.is_streaming(),
+            is_cacheable=node.is_cacheable(),
+        )
+
+
+class NodeCatalogue(BaseModel):
+    """All node types of an installation."""
+
+    nodes: list[NodeMetadata]
+
+    @classmethod
+    def of(cls, nodes: Iterable[type[BaseNode]]) -> NodeCatalogue:
+        """Describe node classes."""
+        return cls(nodes=[NodeMetadata.of(node) for node in nodes])

@@ -1,0 +1,112 @@
+"""Which nodes are installed here, by type."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Collection, Iterable, Iterator
+from importlib.metadata import entry_points
+
+from processing_context.nodes.base import BaseNode
+from processing_context.nodes.errors import NodeDefinitionError, UnknownNodeTypeError
+
+ENTRY_POINTS = "processing_context.nodes"
+"""The entry-point group in which a distribution names its node modules."""
+
+
+class NodeRegistry:
+    """Node classes by type. A type belongs to one class."""
+
+    def __init__(self, nodes: Iterable[type[BaseNode]] = ()) -> None:
+        """Start with `nodes`."""
+        self._nodes: dict[str, type[BaseNode]] = {}
+        for node in nodes:
+            self.add(node)
+
+    @classmethod
+    def installed(cls, modules: Iterable[str] = ()) -> NodeRegistry:
+        """Return the nodes of all installed distributions and of `modules`."""
+        registry = cls()
+        for entry_point in sorted(entry_points(group=ENTRY_POINTS)):
+            registry.add_module(entry_point.module)
+        for module in modules:
+            registry.add_module(module)
+        return registry
+
+    def add(self, node: type[BaseNode]) -> None:
+        """Add a class.
+
+        Raises:
+            NodeDefinitionError: Its type is taken by another class, or its outputs cannot be read.
+        """
+        node_type = node.get_node_type()
+        taken = self._nodes.get(node_type)
+        if taken is not None and taken is not node:
+            raise NodeDefinitionError(
+                f"node type {node_type} is defined twice: in {taken.__module__} and"
+                f" in {node.__module__}"
+            )
+        node.outputs()
+        self._nodes[node_type] = node
+
+    def add_module(self, name: str) -> None:
+        """Import a module (or package) and add the nodes that are defined in it or below it.
+
+        Raises:
+            ModuleNotFoundError: There is no such module.
+            NodeDefinitionError: It defines no node, or one that cannot be added.
+        """
+        importlib.import_module(name)
+        found = [node for node in _subclasses(BaseNode) if _is_within(node.__module__, name)]
+        if not found:
+            raise NodeDefinitionError(f"module {name} defines no nodes")
+        for node in found:
+            self.add(node)
+
+    def get(self, node_type: str) -> type[BaseNode]:
+        """Return the class of a type.
+
+        Raises:
+            UnknownNodeTypeError: It is not installed.
+        """
+        try:
+            return self._nodes[node_type]
+        except KeyError:
+            raise UnknownNodeTypeError(self._unknown(node_type)) from None
+
+    def runnable_with(self, capabilities: Collection[str]) -> NodeRegistry:
+        """Return the nodes that need no more than `capabilities`."""
+        held = set(capabilities)
+        return NodeRegistry(node for node in self if held.issuperset(node.required_capabilities))
+
+    def types(self) -> list[str]:
+        """Return the types, sorted."""
+        return sorted(self._nodes)
+
+    def __iter__(self) -> Iterator[type[BaseNode]]:
+        """Iterate over the classes, sorted by type."""
+        return iter([self._nodes[node_type] for node_type in self.types()])
+
+    def __len__(self) -> int:
+        """Return how many types there are."""
+        return len(self._nodes)
+
+    def _unknown(self, node_type: str) -> str:
+        near = difflib.get_close_matches(node_type, self._nodes, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        return f"node type {node_type!r} is not installed here{hint}"
+
+
+def _subclasses(base: type[BaseNode]) -> list[type[BaseNode]]:
+    found: dict[type[BaseNode], None] = {}
+    pending = [base]
+    while pending:
+        for node in pending.pop().__subclasses__():
+            if node not in found:
+                found[node] = None
+                pending.append(node)
+    return [node for node in found if not node.is_abstract()]
+
+
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")

@@ -1,0 +1,267 @@
+"""The data flow: a node starts as soon as its inputs are there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from processing_context.nodes.base import OUTPUT
+from processing_context.nodes.errors import GraphError, NodeProcessError, UnsendableError
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner.invoke import pieces
+from processing_context.nodes.runner.plan import Plan, PlannedNode
+from processing_context.nodes.runner.publish import (
+    AssetPublisher,
+    TempPublisher,
+    fit_result,
+    inline,
+)
+from processing_context.nodes.runner.slots import StreamedSlots, to_slots
+from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
+from processing_context.wire.events import JobUpdate, Log, NodeProgress, NodeUpdate, OutputUpdate
+from processing_context.wire.graph import Graph
+from processing_context.wire.jobs import JobError
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+_PROGRESS_EVERY_S = 1.0
+_CHUNK = 8_000
+
+
+class RunFailedError(Exception):
+    """A graph did not come to its end; `error` is what the job says of it."""
+
+    def __init__(self, error: JobError) -> None:
+        """Keep the job's error."""
+        super().__init__(error.message)
+        self.error = error
+
+
+class GraphRunner:
+    """One run of a graph in a context, which gets its messages."""
+
+    def __init__(self, context: ProcessingContext, registry: NodeRegistry) -> None:
+        """Run with these nodes in this context."""
+        self._context = context
+        self._registry = registry
+        self._results: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, int] = {}
+        self._unread: dict[str, int] = {}
+        self._outputs: dict[str, Any] = {}
+        self._publishers: dict[str, AssetPublisher] = {}
+        self._failure: RunFailedError | None = None
+        self._is_stopped = False
+        self._done = 0
+        self._progress_at = time.monotonic()
+
+    async def run(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a graph and return `{output name: value}`, as it is sent.
+
+        The first node that fails ends the run: what is under way is cancelled, nothing more starts.
+
+        Raises:
+            RunFailedError: The graph cannot be run, or a node failed.
+        """
+        try:
+            self._plan = Plan(graph, self._registry, params)
+        except GraphError as error:
+            raise self._not_runnable(graph, error) from error
+        for node in self._plan.nodes.values():
+            self._waiting[node.id] = len(node.incoming)
+            self._unread[node.id] = len(node.outgoing)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for node in self._plan.roots():
+                    self._start(node)
+        except* RunFailedError:
+            self._is_stopped = True
+        if self._failure is not None:
+            raise self._failure
+        return await self._result()
+
+    def mute(self) -> None:
+        """Post nothing more: the lease is gone, or goes back."""
+        self._is_stopped = True
+        self._post = _nothing  # type: ignore[method-assign]
+
+    def _start(self, node: PlannedNode) -> None:
+        self._group.create_task(self._run_node(node), name=node.label)
+
+    async def _run_node(self, planned: PlannedNode) -> None:
+        self._post(self._update(planned, "running"))
+        for name in planned.unknown:
+            message = f"{planned.label} has no property {name!r}; its value is not used"
+            self._post(Log(level="warning", message=message, node_id=planned.id))
+        try:
+            slots = await self._process(planned)
+            shown = await self._published(planned, slots)
+        except asyncio.CancelledError:
+            if _is_cancelled_from_outside():
+                self._post(self._update(planned, "cancelled"))
+                raise
+            error: Exception = RuntimeError("the node was cancelled from within")
+            raise self._failed(planned, error) from None
+        except Exception as error:
+            raise self._failed(planned, error) from error
+        self._post(self._update(planned, "completed", result=shown))
+        self._finish(planned, slots)
+
+    async def _process(self, planned: PlannedNode) -> dict[str, Any]:
+        node = planned.build(self._inputs(planned))
+        context = self._node_context(planned)
+        streamed = StreamedSlots() if node.is_streaming() else None
+        slots: dict[str, Any] = {}
+        pieces_so_far = 0
+        async for piece in pieces(node, context):
+            slots = to_slots(type(node), piece)
+            if streamed is not None:
+                pieces_so_far += 1
+                streamed.add(slots)
+                await self._tell(planned, slots, pieces_so_far)
+                if self._context.outbox is not None:
+                    await self._context.outbox.drain()
+        return slots if streamed is None else streamed.joined()
+
+    def _node_context(self, planned: PlannedNode) -> ProcessingContext:
+        return self._context.copy(node_id=planned.id)
+
+    def _inputs(self, planned: PlannedNode) -> dict[str, Any]:
+        inputs = {}
+        for edge in planned.incoming:
+            slots = self._results[edge.source]
+            if edge.sourceHandle not in slots:
+                source = self._plan.nodes[edge.source]
+                raise ValueError(f"{source.label} gave no value for {edge.sourceHandle!r}")
+            inputs[edge.targetHandle] = slots[edge.sourceHandle]
+        return inputs
+
+    async def _tell(self, planned: PlannedNode, slots: dict[str, Any], count: int) -> None:
+        """Send a piece of a stream: texts as chunks, other values as they are."""
+        publisher = TempPublisher(self._context)
+        for name, value in slots.items():
+            if isinstance(value, str):
+                for chunk in _chunks(value):
+                    self._post(
+                        NodeProgress(node_id=planned.id, progress=count, total=0, chunk=chunk)
+                    )
+            else:
+                sent = await publisher.publish(value)
+                self._post(
+                    OutputUpdate(
+                        node_id=planned.id, node_name=_name(planned), output_name=name, value=sent
+                    )
+                )
+
+    async def _published(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, Any]:
+        name = planned.output_name
+        if name is None:
+            return inline(slots)
+        publisher = self._publishers[name] = AssetPublisher(self._node_context(planned), name)
+        value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
+        sent = self._outputs[name] = await publisher.publish(value)
+        self._post(
+            OutputUpdate(node_id=planned.id, node_name=_name(planned), output_name=name, value=sent)
+        )
+        return {OUTPUT: sent}
+
+    def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> None:
+        if self._is_stopped:
+            return
+        self._done += 1
+        if planned.outgoing:
+            self._results[planned.id] = slots
+            self._context.set_result(planned.id, slots)
+        for edge in planned.incoming:
+            self._forget_when_read(edge.source)
+        for edge in planned.outgoing:
+            self._waiting[edge.target] -= 1
+            if not self._waiting[edge.target]:
+                self._start(self._plan.nodes[edge.target])
+        self._tell_progress()
+
+    def _forget_when_read(self, node_id: str) -> None:
+        """Let go of a value once all that it leads to are done: images in memory add up."""
+        self._unread[node_id] -= 1
+        if not self._unread[node_id]:
+            del self._results[node_id]
+            self._context.results.pop(node_id, None)
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._progress_at >= _PROGRESS_EVERY_S:
+            self._progress_at = now
+            share = self._done / len(self._plan.nodes)
+            self._post(JobUpdate(status="running", progress=share))
+
+    async def _result(self) -> dict[str, Any]:
+        try:
+            return await fit_result(self._outputs, self._publishers)
+        except UnsendableError as error:
+            raise RunFailedError(JobError(code="invalid_result", message=str(error))) from error
+
+    def _failed(self, planned: PlannedNode, error: Exception) -> RunFailedError:
+        what = str(error) if isinstance(error, GraphError) else f"{planned.label}: {_said(error)}"
+        self._post(self._update(planned, "failed", error=_said(error), logs=_logs(error)))
+        code = "invalid_result" if isinstance(error, UnsendableError) else "node_failed"
+        failure = RunFailedError(JobError(code=code, message=shortened(what), node_id=planned.id))
+        self._failure = self._failure or failure
+        self._is_stopped = True
+        return failure
+
+    def _not_runnable(self, graph: Graph, error: GraphError) -> RunFailedError:
+        for node in graph.nodes:
+            if node.id == error.node_id:
+                self._post(
+                    NodeUpdate(
+                        node_id=node.id,
+                        node_name=node.type,
+                        node_type=node.type,
+                        status="failed",
+                        error=shortened(str(error)),
+                    )
+                )
+        message = shortened(str(error))
+        return RunFailedError(JobError(code="node_failed", message=message, node_id=error.node_id))
+
+    def _update(self, planned: PlannedNode, status: Any, **fields: Any) -> NodeUpdate:
+        return NodeUpdate(
+            node_id=planned.id,
+            node_name=_name(planned),
+            node_type=planned.type,
+            status=status,
+            **fields,
+        )
+
+    def _post(self, message: Any) -> None:
+        self._context.post_message(message)
+
+
+def _nothing(message: Any) -> None:
+    """Post to nobody."""
+
+
+def _is_cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _name(planned: PlannedNode) -> str:
+    name = planned.values.get("name")
+    return name if isinstance(name, str) and name else planned.node_class.get_title()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, NodeProcessError | GraphError | UnsendableError):
+        return shortened(str(error))
+    return summary(error)
+
+
+def _logs(error: Exception) -> str:
+    return error.logs if isinstance(error, NodeProcessError) else short_traceback(error)
+
+
+def _chunks(text: str) -> list[str]:
+    return [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]

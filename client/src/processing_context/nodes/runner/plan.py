@@ -1,0 +1,244 @@
+"""From a graph and a job's params to what the runner walks, checked."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from processing_context.nodes.base import BaseNode, InputNode, OutputNode
+from processing_context.nodes.errors import GraphError, UnknownNodeTypeError
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.wire.graph import Edge, Graph, Node
+from processing_context.wire.refs import AssetRef
+
+
+@dataclass(slots=True)
+class PlannedNode:
+    """A node with its class, its own values and its wires."""
+
+    id: str
+    node_class: type[BaseNode]
+    values: dict[str, Any]
+    dynamic: dict[str, Any]
+    unknown: list[str]
+    slots: frozenset[str]
+    incoming: list[Edge] = field(default_factory=list)
+    outgoing: list[Edge] = field(default_factory=list)
+
+    @property
+    def type(self) -> str:
+        """The node's type."""
+        return self.node_class.get_node_type()
+
+    @property
+    def label(self) -> str:
+        """How errors name it."""
+        return f"{self.type} ({self.id})"
+
+    @property
+    def output_name(self) -> str | None:
+        """The name of the job's result that it gives, if it gives one."""
+        return self.values.get("name") if issubclass(self.node_class, OutputNode) else None
+
+    def build(self, inputs: Mapping[str, Any]) -> BaseNode:
+        """Make the node from its own values and what came over its wires.
+
+        Raises:
+            GraphError: A value is not what the property takes.
+        """
+        known = self.node_class.model_fields
+        values, dynamic = dict(self.values), dict(self.dynamic)
+        for name, value in inputs.items():
+            target = values if name in known else dynamic
+            target[name] = value
+        try:
+            node = self.node_class.model_validate(
+                {name: _as_wanted(known[name].annotation, value) for name, value in values.items()}
+            )
+        except ValidationError as error:
+            raise GraphError(f"{self.label}: {_problems(error)}", self.id) from error
+        node._id = self.id
+        node._dynamic_properties = dynamic
+        return node
+
+
+class Plan:
+    """All nodes of a graph, ready to be run."""
+
+    def __init__(self, graph: Graph, registry: NodeRegistry, params: Mapping[str, Any]) -> None:
+        """Check the graph and put the params into its input nodes.
+
+        Raises:
+            GraphError: A type, a handle or a name is unknown, a param is missing or wrong, or there
+                is a cycle.
+        """
+        self.nodes = {node.id: _planned(node, registry) for node in graph.nodes}
+        if twice := _twice(node.id for node in graph.nodes):
+            raise GraphError(f"node ids are used twice: {_listed(twice)}")
+        for edge in graph.edges:
+            self._connect(edge)
+        self._check_order()
+        self._check_outputs()
+        self._fill_inputs(params)
+
+    def roots(self) -> list[PlannedNode]:
+        """Return the nodes that wait for nothing."""
+        return [node for node in self.nodes.values() if not node.incoming]
+
+    def _connect(self, edge: Edge) -> None:
+        ends = {}
+        for end in (edge.source, edge.target):
+            if end not in self.nodes:
+                raise GraphError(f"an edge names node {end!r}, which is not in the graph")
+            ends[end] = self.nodes[end]
+        source, target = ends[edge.source], ends[edge.target]
+        if edge.sourceHandle not in source.slots:
+            raise GraphError(
+                f"{source.label} has no output {edge.sourceHandle!r};"
+                f" it has: {_listed(source.slots)}",
+                source.id,
+            )
+        fields = target.node_class.model_fields
+        if edge.targetHandle not in fields and not target.node_class.is_dynamic():
+            raise GraphError(
+                f"{target.label} has no property {edge.targetHandle!r}; it has: {_listed(fields)}",
+                target.id,
+            )
+        source.outgoing.append(edge)
+        target.incoming.append(edge)
+
+    def _check_order(self) -> None:
+        waiting = {node.id: len(node.incoming) for node in self.nodes.values()}
+        ready = [node.id for node in self.roots()]
+        while ready:
+            node_id = ready.pop()
+            del waiting[node_id]
+            for edge in self.nodes[node_id].outgoing:
+                waiting[edge.target] -= 1
+                if not waiting[edge.target]:
+                    ready.append(edge.target)
+        if waiting:
+            raise GraphError(f"the graph has a cycle through: {', '.join(sorted(waiting))}")
+        for node in self.nodes.values():
+            taken = _twice(edge.targetHandle for edge in node.incoming)
+            if taken:
+                raise GraphError(f"{node.label}: two edges lead into: {_listed(taken)}", node.id)
+
+    def _check_outputs(self) -> None:
+        outputs = [node for node in self.nodes.values() if issubclass(node.node_class, OutputNode)]
+        for node in outputs:
+            if not node.output_name or not isinstance(node.output_name, str):
+                raise GraphError(f"{node.label} needs a name for its result", node.id)
+        twice = _twice(node.output_name for node in outputs)
+        if twice:
+            raise GraphError(f"two output nodes have the same name: {_listed(twice)}")
+
+    def _fill_inputs(self, params: Mapping[str, Any]) -> None:
+        inputs = [node for node in self.nodes.values() if issubclass(node.node_class, InputNode)]
+        names = {node.values.get("name") for node in inputs}
+        unknown = [name for name in params if name not in names]
+        if unknown:
+            raise GraphError(
+                f"no input node is named {_listed(unknown)};"
+                f" the inputs are: {_listed(filter(None, names))}"
+            )
+        for node in inputs:
+            name = str(node.values.get("name") or "")
+            if name in params:
+                node.values["value"] = params[name]
+                _check_param(node)
+            elif not node.incoming and _is_missing(node.values.get("value")):
+                raise GraphError(
+                    f"param {name!r} is required: {node.label} has no value of its own", node.id
+                )
+
+
+def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
+    try:
+        node_class = registry.get(node.type)
+    except UnknownNodeTypeError as error:
+        raise GraphError(f"{node.id}: {error}", node.id) from error
+    known = node_class.model_fields
+    return PlannedNode(
+        id=node.id,
+        node_class=node_class,
+        values={name: value for name, value in node.data.items() if name in known},
+        dynamic=node.dynamic_properties if node_class.is_dynamic() else {},
+        unknown=[name for name in node.data if name not in known],
+        slots=frozenset(node_class.output_annotations()),
+    )
+
+
+def _check_param(node: PlannedNode) -> None:
+    try:
+        node.build({})
+    except GraphError as error:
+        raise GraphError(f"param {node.values['name']!r}: {error}", node.id) from error
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, dict) and "type" in value:
+        return not any(value.get(key) for key in ("asset_id", "uri")) and value.get("data") is None
+    return value is None or (isinstance(value, AssetRef) and value.is_empty())
+
+
+def _as_wanted(annotation: Any, value: Any) -> Any:
+    """Let a ref of no special kind, or in JSON form, stand for the kind that the property wants."""
+    wanted = _ref_class(annotation)
+    if wanted is None or isinstance(value, wanted):
+        return value
+    if isinstance(value, AssetRef):
+        value = dict(value)
+    elif all(hasattr(value, name) for name in ("uri", "asset_id", "data")):
+        value = {name: getattr(value, name) for name in ("uri", "asset_id", "data")}
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == AssetRef.ref_type:
+        value = {name: part for name, part in value.items() if name != "type"}
+    holds_bytes = wanted.model_fields["data"].annotation == bytes | None
+    if holds_bytes and isinstance(value.get("data"), str):
+        value = {**value, "data": _from_base64(value["data"])}
+    return value
+
+
+def _ref_class(annotation: Any) -> type[AssetRef] | None:
+    is_union = get_origin(annotation) in (Union, UnionType)
+    members = get_args(annotation) if is_union else (annotation,)
+    refs = [m for m in members if isinstance(m, type) and issubclass(m, AssetRef)]
+    return refs[0] if len(refs) == 1 else None
+
+
+def _from_base64(text: str) -> bytes | str:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return text
+
+
+def _problems(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(map(str, problem["loc"])) or "value"
+        problems.append(f"{where}: {problem['msg']}, not {_shown(problem['input'])}")
+    return "; ".join(problems)
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, str | int | float | bool | None):
+        return f"a value of type {type(value).__name__}"
+    shown = repr(value[:80] if isinstance(value, str) else value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _twice(names: Iterable[Any]) -> list[Any]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(sorted(map(str, names))) or "none"

@@ -1,0 +1,157 @@
+"""What nodes gave, as the service takes it: small JSON, and refs to stored files."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import mimetypes
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from processing_context.convert.sniff import HEAD_BYTES, image_type
+from processing_context.nodes.errors import UnsendableError
+from processing_context.nodes.runner.values import (
+    TooMuchError,
+    WireValue,
+    json_bytes,
+    to_wire,
+)
+from processing_context.temp import STABLE_PATH, temp_id_of
+from processing_context.wire.refs import AssetRef
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+INLINE_BYTES = 32 * 1024
+"""JSON above this becomes a file: an event holds 64 KiB, with its envelope."""
+
+RESULT_BYTES = 56 * 1024
+"""All results of a job together travel in one event."""
+
+
+def inline(slots: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the slots that travel in an event as they are: small, and no bytes in them.
+
+    Raises:
+        UnsendableError: A value has no form in JSON.
+    """
+    shown: dict[str, Any] = {}
+    left = INLINE_BYTES
+    for name, value in slots.items():
+        try:
+            wire = to_wire(value, max_units=left)
+        except TooMuchError:
+            continue
+        if not wire.files:
+            size = len(json_bytes(wire.value))
+            if size <= left:
+                shown[name] = wire.value
+                left -= size
+    return shown
+
+
+class TempPublisher:
+    """Puts what does not travel in an event into temporary files."""
+
+    def __init__(self, context: ProcessingContext) -> None:
+        """Store with this context."""
+        self._context = context
+
+    async def publish(self, value: Any) -> Any:
+        """Return the value as it is sent."""
+        wire = await _walked(value)
+        for file in wire.files:
+            content = await self._context.asset_to_bytes(file.ref)
+            extension = _extension(_content_type(file.ref.type, content))
+            file.target["uri"] = await self._store(content, extension)
+        large = await _too_large(wire.value)
+        if large is None:
+            return wire.value
+        extension = "txt" if isinstance(wire.value, str) else "json"
+        return {"type": _kind(wire.value), "uri": await self._store(large, extension)}
+
+    async def _store(self, content: bytes, extension: str) -> str:
+        url = await self._context.create_temp_asset(io.BytesIO(content), extension)
+        return STABLE_PATH + temp_id_of(url)  # the URL itself is presigned, and dies
+
+
+class AssetPublisher:
+    """Puts the bytes of a job's result into assets with the name of the output, which last."""
+
+    def __init__(self, context: ProcessingContext, name: str) -> None:
+        """Store with this context, under this name."""
+        self._context = context
+        self._name = name
+
+    async def publish(self, value: Any) -> Any:
+        """Return the value as it is sent."""
+        wire = await _walked(value)
+        for file in wire.files:
+            file.target["asset_id"] = await self._store(file.ref)
+        content = await _too_large(wire.value)
+        return wire.value if content is None else await self.as_file(wire.value, content)
+
+    async def as_file(self, value: Any, content: bytes) -> dict[str, Any]:
+        """Return a ref to an asset with the value in it."""
+        content_type = "text/plain" if isinstance(value, str) else "application/json"
+        asset = await self._context.create_asset(self._name, content_type, content)
+        return {"type": _kind(value), "uri": "", "asset_id": asset.id}
+
+    async def _store(self, ref: AssetRef) -> str:
+        content = await self._context.asset_to_bytes(ref)
+        content_type = _content_type(ref.type, content)
+        return (await self._context.create_asset(self._name, content_type, content)).id
+
+
+async def fit_result(
+    result: dict[str, Any], publishers: Mapping[str, AssetPublisher]
+) -> dict[str, Any]:
+    """Return a job's result in a size that fits its last event: the largest values become files.
+
+    Raises:
+        UnsendableError: There are too many results even so.
+    """
+    contents = {name: json_bytes(value) for name, value in result.items()}
+    total = sum(len(name) + len(content) + 4 for name, content in contents.items())
+    fitting = dict(result)
+    for name in sorted(contents, key=lambda name: len(contents[name]), reverse=True):
+        if total <= RESULT_BYTES:
+            return fitting
+        fitting[name] = await publishers[name].as_file(result[name], _plain(result[name]))
+        total += len(json_bytes(fitting[name])) - len(contents[name])
+    if total > RESULT_BYTES:
+        raise UnsendableError(f"the results take {total} bytes, even with the large ones as files")
+    return fitting
+
+
+async def _walked(value: Any) -> WireValue:
+    try:
+        return to_wire(value, max_units=INLINE_BYTES)
+    except TooMuchError:
+        return await asyncio.to_thread(to_wire, value)
+
+
+async def _too_large(value: Any) -> bytes | None:
+    content = await asyncio.to_thread(json_bytes, value)
+    if len(content) <= INLINE_BYTES:
+        return None
+    return _plain(value) if isinstance(value, str) else content
+
+
+def _content_type(kind: str, content: bytes) -> str:
+    try:
+        return image_type(content[:HEAD_BYTES])
+    except ValueError:
+        return "text/plain" if kind == "text" else "application/octet-stream"
+
+
+def _extension(content_type: str) -> str:
+    return (mimetypes.guess_extension(content_type) or "").removeprefix(".")
+
+
+def _plain(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else json_bytes(value)
+
+
+def _kind(value: Any) -> str:
+    return "text" if isinstance(value, str) else "asset"

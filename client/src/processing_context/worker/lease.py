@@ -1,0 +1,174 @@
+"""One lease: the job's graph, run in a context of its own, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from processing_context._http import Http
+from processing_context.context import ProcessingContext
+from processing_context.errors import ContextError
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner import GraphRunner, RunFailedError
+from processing_context.nodes.runner.tracebacks import summary
+from processing_context.wire.events import JobUpdate
+from processing_context.wire.graph import Graph
+from processing_context.wire.jobs import JobError
+from processing_context.wire.workers import Lease
+from processing_context.worker.heartbeats import Heartbeats, Watch
+
+if TYPE_CHECKING:
+    import httpx
+
+logger = logging.getLogger(__name__)
+
+_STOP_S = 10.0
+"""How long nodes may take to stop, once told."""
+
+_RELEASE_S = 3.0
+"""How long to try to give a lease back."""
+
+Stop = Literal["cancel", "timeout", "lost", "release"]
+
+
+class LeaseRun:
+    """Runs the job of a lease."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        base_url: str,
+        registry: NodeRegistry,
+        capabilities: Sequence[str],
+        heartbeats: Heartbeats,
+        http_client: httpx.AsyncClient,
+    ) -> None:
+        """Take the lease; nothing runs yet."""
+        self._lease = lease
+        self._job = lease.job
+        self._registry = registry
+        self._heartbeats = heartbeats
+        self._loop = asyncio.get_running_loop()
+        self._stop: Stop | None = None
+        self._stopped = asyncio.Event()
+        self._graph = self._job.graph or Graph(nodes=[])
+        self._http = Http(base_url, lease.token, client=http_client)
+        self._context = ProcessingContext(
+            base_url=base_url,
+            token=lease.token,
+            user_id=self._job.user_id,
+            workflow_id=self._job.workflow_id or "",
+            job_id=self._job.id,
+            graph=self._graph,
+            capabilities=capabilities,
+            http_client=http_client,
+        )
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self._job.id
+
+    async def confirmed(self) -> None:
+        """Return once the service knows that the lease has arrived: with the first event."""
+        if (outbox := self._context.outbox) is not None:
+            await outbox.first_stored()
+
+    def stop(self, reason: Stop) -> None:
+        """Stop the nodes; the first reason counts. From any thread."""
+        self._loop.call_soon_threadsafe(self._stop_here, reason)
+
+    async def run(self) -> None:
+        """Run the job to its end, whatever that is."""
+        if (outbox := self._context.outbox) is not None:
+            outbox.on_cancel = lambda: self._stop_here("cancel")
+            outbox.on_lost = self._lose
+        self._heartbeats.watch(self._watch())
+        logger.info("job %s: attempt %d begins", self.job_id, self._lease.attempt)
+        try:
+            async with self._context:
+                await self._run()
+        except ContextError as error:
+            # Its lease runs out, and the service decides what becomes of it.
+            logger.warning("job %s: its end could not be told: %s", self.job_id, error)
+        finally:
+            self._heartbeats.unwatch(self._lease.token)
+
+    async def _run(self) -> None:
+        end = await self._outcome(GraphRunner(self._context, self._registry))
+        if end is not None:
+            self._context.post_message(end)
+            await self._context.flush()
+            logger.info("job %s: %s", self.job_id, end.status)
+        elif self._stop == "release":
+            path = f"/v1/jobs/{self.job_id}/release"
+            await self._http.request("POST", path, patience_s=_RELEASE_S)
+            logger.info("job %s: given back", self.job_id)
+
+    async def _outcome(self, runner: GraphRunner) -> JobUpdate | None:
+        """Return how the job ended; None: that is no longer ours to say."""
+        flow = asyncio.create_task(runner.run(self._graph, self._job.params or {}))
+        told = asyncio.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait(
+                {flow, told}, timeout=self._job.timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            told.cancel()
+        if not flow.done():
+            self._stop = self._stop or "timeout"
+            await self._end(flow, runner)
+        return self._said_of(flow)
+
+    async def _end(self, flow: asyncio.Task[dict[str, object]], runner: GraphRunner) -> None:
+        if self._stop in ("lost", "release"):
+            runner.mute()
+        flow.cancel()
+        await asyncio.wait({flow}, timeout=_STOP_S)
+        if not flow.done():
+            logger.error("job %s: a node does not stop; it is left behind", self.job_id)
+            runner.mute()
+
+    def _said_of(self, flow: asyncio.Task[dict[str, object]]) -> JobUpdate | None:
+        if self._stop in ("lost", "release"):
+            return None
+        if not flow.done() or flow.cancelled():
+            return self._stopped_update()
+        error = flow.exception()
+        if error is None:
+            return JobUpdate(status="completed", progress=1.0, result=flow.result())
+        if isinstance(error, RunFailedError):
+            return JobUpdate(status="failed", message=error.error.message, error=error.error)
+        logger.error("job %s: the runner failed", self.job_id, exc_info=error)
+        failure = JobError(code="node_failed", message=f"the runner failed: {summary(error)}")
+        return JobUpdate(status="failed", message=failure.message, error=failure)
+
+    def _stopped_update(self) -> JobUpdate:
+        if self._stop == "timeout":
+            message = f"not finished within {self._job.timeout_s:g} s"
+            error = JobError(code="timeout", message=message)
+            return JobUpdate(status="failed", message=message, error=error)
+        error = JobError(code="cancelled", message="cancelled on request")
+        return JobUpdate(status="cancelled", message=error.message, error=error)
+
+    def _stop_here(self, reason: Stop) -> None:
+        self._stop = self._stop or reason
+        self._stopped.set()
+
+    def _lose(self, error: ContextError) -> None:
+        logger.warning("job %s: the lease is lost: %s", self.job_id, error)
+        self._stop_here("lost")
+
+    def _watch(self) -> Watch:
+        timeout_s = self._job.timeout_s
+        return Watch(
+            job_id=self.job_id,
+            token=self._lease.token,
+            on_cancel=lambda: self.stop("cancel"),
+            on_lost=lambda error: self._loop.call_soon_threadsafe(self._lose, error),
+            deadline=None if timeout_s is None else time.monotonic() + timeout_s + 2 * _STOP_S,
+        )

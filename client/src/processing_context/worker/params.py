@@ -1,0 +1,87 @@
+"""Params and workflow files from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from processing_context.wire.graph import Graph
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+_REF_OF_INPUT = {"input.ImageInput": "image"}
+_TEXT_INPUT = "input.TextInput"
+
+
+def read_graph(path: Path) -> Graph:
+    """Return the graph of a workflow file: a graph by itself, or a workflow with one in it.
+
+    Raises:
+        ValueError: The file holds neither.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if isinstance(document, dict) and isinstance(document.get("graph"), dict):
+        document = document["graph"]
+    try:
+        return Graph.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'graph'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise ValueError(f"{path} holds no workflow: {problems}") from error
+
+
+async def read_params(
+    context: ProcessingContext, graph: Graph, given: Sequence[str]
+) -> dict[str, Any]:
+    """Return the params of `name=value` texts; `@file` values are uploaded.
+
+    Raises:
+        ValueError: One has no `=`.
+        OSError: A file cannot be read.
+    """
+    types = {node.data.get("name"): node.type for node in graph.nodes}
+    params = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise ValueError(f"a param is NAME=VALUE, not {text!r}")
+        params[name] = await _value(context, value, types.get(name))
+    return params
+
+
+async def _value(context: ProcessingContext, text: str, input_type: str | None) -> Any:
+    if text.startswith("@@"):
+        return text[1:]
+    if text.startswith("@"):
+        path = Path(text[1:])
+        if input_type == _TEXT_INPUT:
+            return await asyncio.to_thread(path.read_text, encoding="utf-8")
+        return await _uploaded(context, path, input_type)
+    if input_type == _TEXT_INPUT:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+async def _uploaded(
+    context: ProcessingContext, path: Path, input_type: str | None
+) -> dict[str, Any]:
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    asset = await context.create_asset(path.name, content_type, path)
+    kind = content_type.partition("/")[0]
+    kind = kind if kind in ("image", "audio", "video", "text") else "document"
+    return {"type": _REF_OF_INPUT.get(input_type or "", kind), "uri": "", "asset_id": asset.id}

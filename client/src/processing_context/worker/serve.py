@@ -1,0 +1,56 @@
+"""`processing-context worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from processing_context.errors import ContextError
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.worker.worker import Worker, WorkerOptions
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
+    """Run a worker until it is told to stop; returns the exit status."""
+
+    async def work() -> int:
+        worker = Worker(options, registry)
+        _on_signals(asyncio.get_running_loop(), worker.drain)
+        try:
+            await worker.run()
+        except ContextError as error:
+            logger.error("the service refuses this worker: %s", error)
+            return 1
+        return 0
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    status = loop.run_until_complete(work())
+    logging.shutdown()
+    sys.stdout.flush()
+    # Not sys.exit: threads that nodes left running would hold the process for as long as they like.
+    os._exit(status)
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
+    """Drain, then hurry, then end: the third signal works even where a node blocks the loop."""
+    count = 0
+
+    def told(number: int, _: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 2:
+            os._exit(128 + number)
+        loop.call_soon_threadsafe(drain)
+
+    for number in _SIGNALS:
+        signal.signal(number, told)

@@ -1,0 +1,234 @@
+"""The worker: registers, claims as many jobs as it has free slots, drains when told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import platform
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from processing_context._http import Http
+from processing_context._retry import Retry
+from processing_context.errors import (
+    APIError,
+    AuthenticationError,
+    ConnectionFailedError,
+    ContextError,
+    NotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+)
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.wire.workers import (
+    ClaimRequest,
+    Lease,
+    LeaseList,
+    WorkerCreate,
+    WorkerRegistered,
+)
+from processing_context.worker.heartbeats import Heartbeats
+from processing_context.worker.lease import LeaseRun
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_CLAIM_WAIT_S = 30.0
+_ANSWER_S = 15.0
+"""How long an answer may take beyond the time that the service was asked to wait."""
+
+_FAREWELL_S = 3.0
+_FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
+"""What trying again does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker is told at its start."""
+
+    url: str
+    token: str
+    name: str = field(default_factory=socket.gethostname)
+    slots: int = 1
+    capabilities: tuple[str, ...] = ()
+    grace_s: float = 30.0
+
+
+class Worker:
+    """Runs jobs until it is told to stop."""
+
+    def __init__(self, options: WorkerOptions, registry: NodeRegistry) -> None:
+        """Run with those of the nodes whose needs the capabilities meet."""
+        self._options = options
+        self._registry = registry.runnable_with(options.capabilities)
+        self._http = Http(options.url, options.token, retries=0)
+        self._loop = asyncio.get_running_loop()
+        self._heartbeats = Heartbeats(options.url, options.token, self._forgotten)
+        self._worker_id: str | None = None
+        self._runs: dict[asyncio.Task[None], LeaseRun] = {}
+        self._slot_freed = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until `drain`.
+
+        Raises:
+            ContextError: The service refuses the worker for good.
+        """
+        try:
+            while not self._draining.is_set():
+                await self._until_draining(self._work)
+            await self._finish()
+        finally:
+            self._heartbeats.close()
+            await self._http.aclose()
+
+    def drain(self) -> None:
+        """Take no new job, and end when the running ones have. Again: give those back at once."""
+        if self._draining.is_set():
+            self._hurried.set()
+            return
+        logger.info("draining: %d running", len(self._runs))
+        self._draining.set()
+        self._heartbeats.drain()
+
+    async def _work(self) -> None:
+        if self._worker_id is None:
+            await self._register()  # the first time, or since the service has forgotten us
+        free = self._options.slots - len(self._runs)
+        if free <= 0:
+            self._slot_freed.clear()
+            await self._slot_freed.wait()
+            return
+        try:
+            leases = await self._persistently("claim", lambda: self._claim(free))
+        except NotFoundError:
+            self._worker_id = None
+            return
+        # A lease that the service has not heard of counts as lost with the reply, and the next
+        # claim would be answered with it again.
+        await asyncio.gather(*(self._start(lease) for lease in leases))
+
+    async def _register(self) -> None:
+        options = self._options
+        body = WorkerCreate(
+            name=options.name,
+            capabilities=list(options.capabilities),
+            node_types=self._registry.types(),
+            slots=options.slots,
+            metadata={"python": platform.python_version(), "pid": os.getpid()},
+        )
+        made = await self._persistently(
+            "registration",
+            lambda: self._http.post("/v1/workers", WorkerRegistered, body=body, creates=True),
+        )
+        self._worker_id = made.id
+        self._heartbeats.start(made.id, made.heartbeat_interval_s)
+        logger.info(
+            "registered as %s (%s): %d slots, %d node types",
+            *(options.name, made.id, options.slots, len(self._registry)),
+        )
+
+    async def _claim(self, free: int) -> list[Lease]:
+        path = f"/v1/workers/{self._worker_id}/claim"
+        body = ClaimRequest(wait_s=_CLAIM_WAIT_S, max_jobs=min(free, 100))
+        timeout_s = _CLAIM_WAIT_S + _ANSWER_S
+        return (await self._http.post(path, LeaseList, body=body, timeout_s=timeout_s)).leases
+
+    async def _start(self, lease: Lease) -> None:
+        """Run a job; return once the service knows of it, or it has ended."""
+        run = LeaseRun(
+            lease,
+            base_url=self._options.url,
+            registry=self._registry,
+            capabilities=self._options.capabilities,
+            heartbeats=self._heartbeats,
+            http_client=self._http.client,
+        )
+        task = asyncio.create_task(run.run(), name=f"job {run.job_id}")
+        self._runs[task] = run
+        task.add_done_callback(self._ended)
+        confirmed = asyncio.create_task(run.confirmed())
+        try:
+            await asyncio.wait({confirmed, task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            confirmed.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        run = self._runs.pop(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("job %s: the worker failed", run.job_id, exc_info=task.exception())
+        self._slot_freed.set()
+
+    async def _until_draining(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do some work, and leave it when the worker is to drain.
+
+        A job that a claim was answered with, unread, is handed out again once the worker has left.
+        """
+        working = asyncio.create_task(work())
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait({working, draining}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            draining.cancel()
+            working.cancel()
+            await asyncio.wait({working})
+        if not working.cancelled():
+            working.result()
+
+    async def _persistently(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Try until the service answers, however long it is away."""
+        retry = Retry(0, math.inf)
+        while True:
+            try:
+                return await call()
+            except (NotFoundError, *_FINAL):
+                raise
+            except (APIError, ConnectionFailedError) as error:
+                delay_s = retry.next_delay_s() or 0.0
+                logger.warning("%s: %s; trying again in %.1f s", what, error, delay_s)
+                await asyncio.sleep(delay_s)
+
+    async def _finish(self) -> None:
+        """Let the jobs end, give back those that do not within the grace time, take leave."""
+        if self._runs:
+            ended = asyncio.create_task(asyncio.wait(set(self._runs)))
+            hurried = asyncio.create_task(self._hurried.wait())
+            await asyncio.wait(
+                {ended, hurried},
+                timeout=self._options.grace_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for waiting in (ended, hurried):
+                waiting.cancel()
+        if self._runs:
+            logger.warning("giving %d jobs back", len(self._runs))
+            for run in self._runs.values():
+                run.stop("release")
+            await asyncio.wait(set(self._runs))
+        if self._worker_id is not None:
+            await self._take_leave(self._worker_id)
+
+    async def _take_leave(self, worker_id: str) -> None:
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._http.request("DELETE", f"/v1/workers/{worker_id}")
+        except (ContextError, TimeoutError) as error:
+            logger.warning("the service was not told that this worker ends: %s", error)
+        else:
+            logger.info("ended")
+
+    def _forgotten(self, worker_id: str) -> None:
+        """Register anew. Called in the heartbeats' thread."""
+        self._loop.call_soon_threadsafe(self._forget, worker_id)
+
+    def _forget(self, worker_id: str) -> None:
+        if self._worker_id == worker_id:
+            self._worker_id = None
+            self._slot_freed.set()

@@ -1,0 +1,198 @@
+"""Nodes that tests run; importable, since some of them run in processes of their own."""
+
+# ruff: noqa: ARG002  # every node gets a context
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
+
+from pydantic import Field
+
+from processing_context.nodes import BaseNode
+from processing_context.wire.events import NodeProgress
+from processing_context.wire.refs import AssetRef, ImageRef
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+
+class Sample(BaseNode):
+    namespace: ClassVar[str] = "sample"
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Everything(Sample):
+    """All kinds of properties."""
+
+    image: ImageRef = ImageRef()
+    radius: float = Field(default=2.0, ge=0, le=64, title="Blur radius", description="In pixels.")
+    color: Color = Color.RED
+    mode: Literal["fast", "good"] = "fast"
+    names: list[str] = []
+    limit: int | None = None
+    either: int | str = 0
+    needed: str
+
+    async def process(self, context: ProcessingContext) -> str:
+        return self.needed
+
+
+class Sides(TypedDict):
+    left: int
+    right: int
+
+
+class Split(Sample):
+    """Two outputs."""
+
+    value: int = 0
+
+    async def process(self, context: ProcessingContext) -> Sides:
+        return {"left": self.value - 1, "right": self.value + 1}
+
+
+class Misspelled(Sample):
+    async def process(self, context: ProcessingContext) -> Sides:
+        return {"left": 1, "rihgt": 2}  # type: ignore[typeddict-unknown-key,typeddict-item]
+
+
+class Words(Sample):
+    """Streams text."""
+
+    text: str = ""
+
+    async def process(self, context: ProcessingContext) -> AsyncGenerator[str, None]:
+        for word in self.text.split(" "):
+            await asyncio.sleep(0)
+            yield f"{word} "
+
+
+class Counting(Sample):
+    """Streams numbers, under two names."""
+
+    to: int = 3
+
+    async def process(self, context: ProcessingContext) -> AsyncGenerator[Sides, None]:
+        for number in range(1, self.to + 1):
+            yield {"left": number, "right": -number}
+
+
+class InThread(Sample):
+    """Blocks, and says where."""
+
+    seconds: float = 0.0
+
+    def process(self, context: ProcessingContext) -> str:
+        context.post_message(NodeProgress(node_id=self.id, progress=1, total=1))
+        time.sleep(self.seconds)
+        return threading.current_thread().name
+
+
+class InProcess(Sample):
+    """Runs elsewhere, and says where."""
+
+    cpu_bound: ClassVar[bool] = True
+
+    image: ImageRef = ImageRef()
+
+    def process(self, context: ProcessingContext) -> dict[str, Any]:
+        context.post_message(NodeProgress(node_id=self.id, progress=1, total=2))
+        return {
+            "pid": os.getpid(),
+            "user": context.user_id,
+            "node": context.node_id,
+            "size": len(self.image.data or b""),
+        }
+
+
+class ProcessStream(Sample):
+    cpu_bound: ClassVar[bool] = True
+
+    async def process(self, context: ProcessingContext) -> AsyncGenerator[int, None]:
+        for number in range(3):
+            yield number
+
+
+class ProcessFails(Sample):
+    cpu_bound: ClassVar[bool] = True
+
+    how: str = "raise"
+
+    def process(self, context: ProcessingContext) -> Any:
+        if self.how == "raise":
+            raise KeyError("nothing there")
+        if self.how == "exit":
+            sys.exit(3)
+        if self.how == "crash":
+            os.abort()
+        return threading.Lock()
+
+
+class ProcessForever(Sample):
+    """Starts a process of its own, tells both ids, and never ends."""
+
+    cpu_bound: ClassVar[bool] = True
+
+    def process(self, context: ProcessingContext) -> None:
+        other = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL)
+        context.post_message(
+            NodeProgress(node_id=self.id, progress=0, total=0, chunk=f"{os.getpid()} {other.pid}")
+        )
+        while True:
+            time.sleep(60)
+
+
+class Gives(Sample):
+    """Returns what a test put there."""
+
+    values: ClassVar[dict[str, Any]] = {}
+
+    key: str = ""
+
+    async def process(self, context: ProcessingContext) -> Any:
+        return self.values[self.key]
+
+
+class Takes(Sample):
+    """Remembers what it got."""
+
+    taken: ClassVar[list[Any]] = []
+
+    image: ImageRef = ImageRef()
+
+    async def process(self, context: ProcessingContext) -> AssetRef:
+        self.taken.append(self.image)
+        return AssetRef(uri="https://example.com/a.bin")
+
+
+class Exits(Sample):
+    async def process(self, context: ProcessingContext) -> None:
+        sys.exit(7)
+
+
+class CancelsItself(Sample):
+    async def process(self, context: ProcessingContext) -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(10))
+        inner.cancel()
+        await inner
+
+
+class Looks(Sample):
+    """Asks its context about the run."""
+
+    a: int = 0
+
+    async def process(self, context: ProcessingContext) -> dict[str, Any]:
+        return {"inputs": context.get_node_inputs(self.id), "node": context.node_id}

@@ -1,0 +1,102 @@
+"""Nodes that misbehave, for workers under test."""
+
+# ruff: noqa: ARG002  # every node gets a context
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from processing_context.nodes import BaseNode
+from processing_context.wire.events import NodeProgress
+from processing_context.wire.refs import ImageRef
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+
+class Faulty(BaseNode):
+    namespace: ClassVar[str] = "faulty"
+
+
+class BlocksLoop(Faulty):
+    """Holds the worker's only loop."""
+
+    seconds: float = 0.0
+
+    async def process(self, context: ProcessingContext) -> str:
+        time.sleep(self.seconds)  # noqa: ASYNC251  # that is the fault
+        return "done"
+
+
+class BlocksThread(Faulty):
+    """Cannot be stopped."""
+
+    def process(self, context: ProcessingContext) -> str:
+        time.sleep(3600)
+        return "done"
+
+
+class NeverEnds(Faulty):
+    """Waits for what does not come."""
+
+    async def process(self, context: ProcessingContext) -> Any:
+        await asyncio.Event().wait()
+
+
+class IgnoresCancel(Faulty):
+    """Goes on when it is told to stop."""
+
+    async def process(self, context: ProcessingContext) -> Any:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                context.post_message(NodeProgress(node_id=self.id, progress=1, total=1))
+
+
+class Unsendable(Faulty):
+    """Returns what has no form in JSON."""
+
+    async def process(self, context: ProcessingContext) -> Any:
+        return {"lock": asyncio.Lock()}
+
+
+class Large(Faulty):
+    """Returns a text of many characters."""
+
+    characters: int = 0
+
+    async def process(self, context: ProcessingContext) -> str:
+        return "é" * self.characters
+
+
+class Frames(Faulty):
+    """Streams images."""
+
+    async def process(self, context: ProcessingContext) -> AsyncGenerator[ImageRef, None]:
+        from PIL import Image
+
+        for shade in (0, 128, 255):
+            yield await context.image_from_pil(Image.new("L", (64, 64), shade))
+
+
+class Secrets(Faulty):
+    """Looks for the worker's token."""
+
+    async def process(self, context: ProcessingContext) -> list[str]:
+        return [name for name in os.environ if "TOKEN" in name]
+
+
+class Busy(Faulty):
+    """Calculates in a process of its own, and tells its id."""
+
+    cpu_bound: ClassVar[bool] = True
+
+    def process(self, context: ProcessingContext) -> None:
+        context.post_message(NodeProgress(node_id=self.id, progress=os.getpid(), total=1))
+        while True:
+            pass
