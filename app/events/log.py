@@ -1,0 +1,108 @@
+"""The log of a job's events: how an event gets its place, and how the log is read.
+
+An event is encoded once, before any lock is taken. Its place (`seq`, `attempt`, `time`) is put in
+front of it as text once it is known, and that text is stored and sent to every reader as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from app.core.db import Connection, Database
+from app.events import queries
+from processing_context.wire.jobs import ENDED
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 1024 * 1024
+
+_PROGRESS = '{"type":"node_progress",'
+
+
+class Draft(NamedTuple):
+    """An encoded event without its place; `tail` is its JSON object without the opening brace."""
+
+    type: str
+    tail: str
+    is_end: bool
+
+
+class Stored(NamedTuple):
+    """An event as it is stored and sent."""
+
+    seq: int
+    text: str
+    is_end: bool
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether it is a `node_progress`."""
+        return self.text.startswith(_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one job that follow each other without a gap."""
+
+    job_id: str
+    user_id: str
+    events: Sequence[Stored]
+
+
+def draft(event: Mapping[str, Any]) -> Draft:
+    """Encode an event; what the service itself adds to it is left out."""
+    rest = {key: value for key, value in event.items() if key != "type"}
+    is_end = event["type"] == "job_update" and event["status"] in ENDED
+    return Draft(event["type"], orjson.dumps(rest).decode()[1:], is_end)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a moment as it is written in events."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def place(
+    drafts: Iterable[Draft], *, job_id: str, after: int, attempt: int, time: datetime
+) -> list[Stored]:
+    """Give drafts the places after `after`."""
+    shared = f'"attempt":{attempt},"time":"{rfc3339(time)}"'
+    return [
+        Stored(
+            seq,
+            f'{{"type":"{kind}","job_id":"{job_id}","seq":{seq},{shared}'
+            f"{'' if tail == '}' else ','}{tail}",
+            is_end,
+        )
+        for seq, (kind, tail, is_end) in enumerate(drafts, after + 1)
+    ]
+
+
+async def append(on: Connection, batches: Sequence[Batch], time: datetime) -> None:
+    """Store placed events, in the transaction that holds the locks of their jobs' rows."""
+    flat = [(batch.job_id, event) for batch in batches for event in batch.events]
+    await queries.append(
+        on,
+        time,
+        [job_id for job_id, _ in flat],
+        [event.seq for _, event in flat],
+        [event.is_end for _, event in flat],
+        [event.text for _, event in flat],
+    )
+
+
+class EventLog:
+    """Reads the logs of jobs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def after(
+        self, job_id: str, seq: int, *, limit: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+    ) -> list[Stored]:
+        """Return the next events after `seq`; none only where there are none."""
+        rows = await queries.after(self._db.pool, job_id, seq, limit=limit, max_bytes=max_bytes)
+        return [Stored(row["seq"], row["body"], row["is_end"]) for row in rows]

@@ -1,0 +1,45 @@
+"""What the routes of jobs are given."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.core.lifecycle import Shutdown
+from app.events.hub import Hub
+from app.jobs.claims import Claims
+from app.jobs.leases import Leases
+from app.jobs.service import Jobs
+
+
+async def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+async def _leases(request: Request) -> Leases:
+    leases: Leases = request.app.state.leases
+    return leases
+
+
+async def _claims(request: Request) -> Claims:
+    claims: Claims = request.app.state.claims
+    return claims
+
+
+async def _hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+async def _shutdown(request: Request) -> Shutdown:
+    shutdown: Shutdown = request.app.state.shutdown
+    return shutdown
+
+
+JobsDep = Annotated[Jobs, Depends(_jobs)]
+LeasesDep = Annotated[Leases, Depends(_leases)]
+ClaimsDep = Annotated[Claims, Depends(_claims)]
+HubDep = Annotated[Hub, Depends(_hub)]
+ShutdownDep = Annotated[Shutdown, Depends(_shutdown)]

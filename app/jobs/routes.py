@@ -1,0 +1,94 @@
+"""Routes of jobs, for those who want work done."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.core.auth import PrincipalDep, SecuredRoute
+from app.core.idempotency import OnceDep
+from app.core.pagination import EmptyAsAbsent, PageDep
+from app.jobs.dependencies import JobsDep
+from app.jobs.starting import StartingDep
+from processing_context.wire.base import Id
+from processing_context.wire.jobs import Job, JobList, JobStatus, RunJobRequest, RunOptions
+
+router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["jobs"])
+
+_STREAMS: dict[str, object] = {"text/event-stream": {}, "application/x-ndjson": {}}
+STARTED: dict[int | str, dict[str, object]] = {
+    200: {
+        "model": Job,
+        "description": "With `Prefer: wait`: the ended job. With `Accept` of a stream: its events.",
+        "content": _STREAMS,
+    },
+    202: {"model": Job, "description": "The job is in the queue."},
+}
+
+
+@router.post("/jobs", status_code=202, responses=STARTED, response_model=Job)
+async def create_job(
+    once: OnceDep,
+    jobs: JobsDep,
+    starting: StartingDep,
+    principal: PrincipalDep,
+    body: RunJobRequest,
+) -> Response:
+    """Run a workflow or a graph. The job does not depend on this connection."""
+    return await starting.answer(await jobs.create(principal, body, once))
+
+
+@router.post("/workflows/{workflow_id}/run", status_code=202, responses=STARTED, response_model=Job)
+async def run_workflow(
+    workflow_id: Id,
+    once: OnceDep,
+    jobs: JobsDep,
+    starting: StartingDep,
+    principal: PrincipalDep,
+    body: RunOptions,
+) -> Response:
+    """Run a saved workflow."""
+    request = RunJobRequest(workflow_id=workflow_id, **dict(body))
+    return await starting.answer(await jobs.create(principal, request, once))
+
+
+@router.get("/jobs")
+async def list_jobs(
+    jobs: JobsDep,
+    principal: PrincipalDep,
+    page: PageDep,
+    status: Annotated[JobStatus | None, EmptyAsAbsent, Query()] = None,
+    workflow_id: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+) -> JobList:
+    """List one's jobs, newest first, without `graph`, `params` and `result`."""
+    shown, following = await jobs.page(
+        principal.user_id, page, status=status, workflow_id=workflow_id
+    )
+    return JobList(next=following, jobs=shown)
+
+
+@router.get("/jobs/{job_id}")
+async def get_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Job:
+    """Return one job."""
+    return await jobs.get(principal.user_id, job_id)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+async def delete_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> None:
+    """Delete an ended job and its events."""
+    await jobs.delete(principal.user_id, job_id)
+
+
+@router.post("/jobs/{job_id}/cancel")
+async def cancel_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Job:
+    """Cancel a job in any state, any number of times; a running one ends once its worker knows."""
+    return await jobs.cancel(principal.user_id, job_id)
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, responses=STARTED, response_model=Job)
+async def retry_job(
+    job_id: str, once: OnceDep, jobs: JobsDep, starting: StartingDep, principal: PrincipalDep
+) -> Response:
+    """Run a failed or cancelled job again, as a new job."""
+    return await starting.answer(await jobs.retry(principal, job_id, once))

@@ -1,0 +1,149 @@
+"""The application: what it is made of, and how it starts and ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+
+from app import access, openapi
+from app.assets import routes as assets
+from app.core import errors, idempotency
+from app.core.auth import Authenticator, check_table
+from app.core.background import Background
+from app.core.db import Database
+from app.core.lifecycle import Shutdown
+from app.core.middleware import RequestContext
+from app.core.storage import Storage
+from app.core.storage.journal import work_off
+from app.core.wakeups import Wakeups
+from app.events import partitions
+from app.events.hub import Hub
+from app.jobs import event_routes, lease_queries, lease_routes, tokens
+from app.jobs import routes as jobs
+from app.jobs.bell import Bell
+from app.jobs.claims import Claims
+from app.jobs.leases import Leases
+from app.jobs.ledger import Ledgers
+from app.jobs.queries import JobHeads
+from app.jobs.reaper import INTERVAL_S as REAP_S
+from app.jobs.reaper import Reaper
+from app.jobs.service import Jobs
+from app.operations import routes as operations
+from app.settings import Settings
+from app.sockets import queries as ticket_queries
+from app.sockets import routes as sockets
+from app.sockets.registry import RECHECK_S, Sockets
+from app.temp import routes as temp
+from app.users import routes as users
+from app.users import service as user_service
+from app.workers import routes as workers
+from app.workers.service import Workers
+from app.workflows import routes as workflows
+
+ROUTERS = (
+    operations.router,
+    users.router,
+    assets.router,
+    temp.router,
+    workflows.router,
+    jobs.router,
+    event_routes.router,
+    lease_routes.router,
+    workers.router,
+    sockets.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; it connects to PostgreSQL and S3 when it starts.
+
+    The settings name both: where they come from the embedded stack, that has been started before.
+    """
+    if settings.database_url is None:
+        raise ValueError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+    app = FastAPI(
+        title="Processing Context",
+        version=version("processing-context-service"),
+        lifespan=_lifespan,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
+    for router in ROUTERS:
+        check_table(access.ROUTES, (r for r in router.routes if isinstance(r, APIRoute)))
+        app.include_router(router)
+    errors.install(app)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
+    app.add_middleware(RequestContext)
+    _assemble(app.state, settings, Database(settings.database_url, settings.database_pool_size))
+    return app
+
+
+def _assemble(state: Any, settings: Settings, db: Database) -> None:
+    """Make the parts of the application; nothing connects yet."""
+    state.settings = settings
+    state.access = access.ROUTES
+    state.db = db
+    state.storage = Storage(settings)
+    state.shutdown = Shutdown()
+    state.wakeups = Wakeups(db)
+    state.authenticator = Authenticator(
+        users=partial(user_service.look_up, db), jobs=partial(tokens.look_up, db)
+    )
+    state.hub = Hub(db, state.wakeups, JobHeads(db))
+    state.workers = Workers(db, lease_ttl_s=settings.lease_ttl_s)
+    state.bell = Bell(state.wakeups)
+    state.ledgers = Ledgers(db, state.hub, state.bell)
+    state.jobs = Jobs(db, state.hub, state.ledgers, state.workers, settings)
+    state.leases = Leases(db, state.ledgers, state.workers, settings)
+    state.claims = Claims(state.ledgers, state.bell, state.workers, state.shutdown, settings)
+    state.sockets = Sockets(
+        users=partial(user_service.valid_token_ids, db),
+        jobs=partial(tokens.valid_token_ids, db),
+    )
+    state.wakeups.on(users.TOKEN_TOPIC, partial(users.forget_token, state))
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    db: Database = state.db
+    background = Background()
+    await db.open()
+    try:
+        await state.storage.start()
+        await partitions.make_partitions(db)
+        await state.wakeups.start()
+        reaper = Reaper(state.ledgers, cancel_grace_s=state.settings.cancel_grace_s)
+        background.every(REAP_S, reaper.run)
+        background.every(0.1, state.hub.poll)
+        background.every(1, partial(state.bell.look, db))
+        background.every(RECHECK_S, state.sockets.recheck)
+        background.every(60, partial(idempotency.purge, db))
+        background.every(60, partial(work_off, db, state.storage))
+        background.every(1, state.workers.write_down_seen)
+        background.every(60, state.workers.forget_lost)
+        background.every(3600, partial(partitions.make_partitions, db))
+        background.every(3600, partial(lease_queries.purge, db.pool))
+        background.every(60, partial(ticket_queries.purge, db.pool))
+        yield
+    finally:
+        state.shutdown.begin()
+        await background.stop()
+        await state.hub.close()
+        await state.wakeups.stop()
+        await db.close()

@@ -1,0 +1,1 @@
+"""The WebSocket: one connection, many subscriptions."""

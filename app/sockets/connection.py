@@ -1,0 +1,171 @@
+"""One socket: reads ops, keeps subscriptions, writes frames."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any, Literal, assert_never
+
+import orjson
+import pydantic
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.core.auth import Principal
+from app.core.errors import NotFound, ProblemError, from_exception, problem, validation_problem
+from app.core.idempotency import Once
+from app.events.outbox import Outbox, OutboxClosed
+from app.jobs.service import Jobs
+from app.sockets.subscriptions import Subscriptions
+from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
+
+logger = logging.getLogger(__name__)
+
+MALFORMED = 4400
+CLOSE_GRACE_S = 5.0
+
+Op = Subscribe | Unsubscribe | Run | Cancel | Ping
+
+
+class Malformed(Exception):  # a reason to close
+    """A message that is no op."""
+
+
+class Connection:
+    """Serves one open socket until either side ends it."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        outbox: Outbox,
+        principal: Principal,
+        jobs: Jobs,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self._websocket = websocket
+        self._outbox = outbox
+        self._principal = principal
+        self._jobs = jobs
+        self._subscriptions = subscriptions
+
+    async def serve(self) -> None:
+        """Read and write at once, until one of them ends."""
+        tasks = [asyncio.create_task(part()) for part in (self._read, self._write, self._give_up)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._subscriptions.close()
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
+                raise end
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                for _, text in await self._outbox.take():
+                    await self._websocket.send_text(text)
+        except OutboxClosed as end:
+            with contextlib.suppress(RuntimeError):
+                await self._websocket.close(end.code, end.reason)
+
+    async def _give_up(self) -> None:
+        """End a while after the outbox: one that reads nothing gets no close frame either."""
+        await self._outbox.ended()
+        await asyncio.sleep(CLOSE_GRACE_S)
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._handle(message.get("text") or message.get("bytes") or "")
+            except Malformed as exc:
+                self._outbox.close(MALFORMED, str(exc)[:100])
+                await asyncio.Event().wait()
+
+    async def _handle(self, data: str | bytes) -> None:
+        try:
+            raw = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            raise Malformed("a message must be a JSON object") from None
+        tag = raw.get("id") if isinstance(raw, dict) else None
+        try:
+            await self._do(_parse(raw))
+        except Malformed:
+            raise
+        except Exception as exc:
+            self._send("problem", tag, problem=problem(from_exception(exc), instance="/v1/ws"))
+
+    async def _do(self, op: Op) -> None:
+        if isinstance(op, Subscribe):
+            await self._subscribe(op)
+        elif isinstance(op, Unsubscribe):
+            self._subscriptions.drop(job_id=op.job_id, all_jobs=op.jobs is not None)
+            self._send("reply", op.id)
+        elif isinstance(op, Run):
+            await self._run(op)
+        elif isinstance(op, Cancel):
+            job = await self._jobs.cancel(self._principal.user_id, op.job_id)
+            self._send("reply", op.id, job=job.model_dump(mode="json"))
+        elif isinstance(op, Ping):
+            self._send("pong", op.id)
+        else:
+            assert_never(op)
+
+    async def _subscribe(self, op: Subscribe) -> None:
+        if op.job_id is not None:
+            await self._subscriptions.follow(op.job_id, after=op.after, tag=op.id)
+        elif op.jobs is not None:
+            await self._subscriptions.follow_all(tag=op.id)
+        else:
+            raise NotFound("There is no such thread.")
+
+    async def _run(self, op: Run) -> None:
+        user_id = self._principal.user_id
+        once = Once(self._websocket.app.state.db, user_id, "/v1/jobs", op.idempotency_key)
+        has_failed = True
+        try:
+            made = await self._jobs.create(self._principal, op.request, once)
+            has_failed = False
+        finally:
+            await asyncio.shield(once.close(has_failed=has_failed))
+        job = await self._jobs.get(user_id, made.job_id)
+        self._send("reply", op.id, job=job.model_dump(mode="json"))
+        await self._subscriptions.follow(made.job_id, after=0)
+
+    def _send(
+        self, kind: Literal["reply", "problem", "pong"], tag: str | int | None, **fields: Any
+    ) -> None:
+        frame = {"type": kind, **({} if tag is None else {"id": tag}), **fields}
+        self._outbox.put(orjson.dumps(frame).decode())
+
+
+def _parse(raw: object) -> Op:
+    """Return the op of a message.
+
+    Raises:
+        Malformed: It is none.
+        ProblemError: It is one, but what it asks to run is not right.
+    """
+    try:
+        return OP.validate_python(raw)
+    except pydantic.ValidationError as exc:
+        errors = exc.errors(include_url=False, include_input=False, include_context=False)
+        in_request = [
+            {"loc": error["loc"][1:], "msg": error["msg"], "type": error["type"]}
+            for error in errors
+            if error["loc"][:2] == ("run", "request")
+        ]
+        if len(in_request) == len(errors):
+            raise _problem(in_request) from None
+        first = errors[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+def _problem(errors: list[dict[str, Any]]) -> ProblemError:
+    return validation_problem(errors)

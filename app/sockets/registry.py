@@ -1,0 +1,63 @@
+"""The open sockets of one replica, by token."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection
+
+from app.core import metrics
+from app.core.auth import Principal
+from app.events.outbox import Outbox
+
+UNAUTHORIZED = 4401
+RECHECK_S = 3.0
+
+ValidAmong = Callable[[Collection[str]], Awaitable[set[str]]]
+
+
+class Sockets:
+    """Closes sockets whose token is gone.
+
+    Args:
+        users: Returns those of some user token ids that still let somebody in.
+        jobs: The same for the tokens of leases.
+    """
+
+    def __init__(self, *, users: ValidAmong, jobs: ValidAmong) -> None:
+        self._users = users
+        self._jobs = jobs
+        self._open: defaultdict[str, set[Outbox]] = defaultdict(set)
+        self._job_tokens: set[str] = set()
+
+    def add(self, principal: Principal, outbox: Outbox) -> None:
+        """Watch over a socket."""
+        self._open[principal.token_id].add(outbox)
+        if principal.job_id is not None:
+            self._job_tokens.add(principal.token_id)
+        metrics.SOCKETS.inc()
+
+    def remove(self, principal: Principal, outbox: Outbox) -> None:
+        """Watch no more."""
+        outboxes = self._open[principal.token_id]
+        outboxes.discard(outbox)
+        if not outboxes:
+            del self._open[principal.token_id]
+            self._job_tokens.discard(principal.token_id)
+        metrics.SOCKETS.dec()
+
+    def close_token(self, token_id: str) -> None:
+        """Close the sockets of a token that was revoked."""
+        for outbox in list(self._open.get(token_id, ())):
+            outbox.close(UNAUTHORIZED, "the token was revoked or has expired")
+
+    async def recheck(self) -> None:
+        """Close the sockets of tokens that no longer let anybody in, however that came."""
+        if not self._open:
+            return
+        ids = set(self._open)
+        users, jobs = ids - self._job_tokens, ids & self._job_tokens
+        valid = (await self._users(users) if users else set()) | (
+            await self._jobs(jobs) if jobs else set()
+        )
+        for token_id in ids - valid:
+            self.close_token(token_id)

@@ -1,0 +1,82 @@
+"""The socket, and tickets for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.core.auth import PrincipalDep, SecuredRoute
+from app.core.db import DatabaseDep
+from app.core.errors import is_database_away
+from app.events.outbox import RESTARTING, Outbox
+from app.settings import Settings
+from app.sockets.connection import Connection
+from app.sockets.entry import (
+    PROTOCOL,
+    is_origin_allowed,
+    make_ticket,
+    offered_protocols,
+    principal_of,
+)
+from app.sockets.registry import UNAUTHORIZED, Sockets
+from app.sockets.subscriptions import Subscriptions
+from processing_context.wire.sockets import Ticket
+
+logger = logging.getLogger(__name__)
+
+FORBIDDEN = 4403
+TRY_LATER = 1013
+
+router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["sockets"])
+
+
+@router.post("/ws/tickets", status_code=201)
+async def create_ticket(db: DatabaseDep, principal: PrincipalDep) -> Ticket:
+    """Make a ticket for `/v1/ws?ticket=…`: good once, for 30 s."""
+    return await make_ticket(db, principal)
+
+
+@router.websocket("/ws")
+async def open_socket(websocket: WebSocket) -> None:
+    """Serve one socket. It is accepted first: of a refusal a browser sees no close code."""
+    offered = offered_protocols(websocket)
+    await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
+    try:
+        await _serve(websocket)
+    except WebSocketDisconnect:
+        return
+
+
+async def _serve(websocket: WebSocket) -> None:
+    state = websocket.app.state
+    settings: Settings = state.settings
+    if not is_origin_allowed(websocket, settings.allowed_origins):
+        await websocket.close(FORBIDDEN, "this Origin is not allowed")
+        return
+    try:
+        principal = await principal_of(websocket, state.authenticator)
+    except Exception as exc:
+        if not is_database_away(exc):
+            raise
+        await websocket.close(TRY_LATER, "the database does not answer")
+        return
+    if principal is None or not principal.is_live:
+        await websocket.close(UNAUTHORIZED, "no token, or one that is unknown, revoked or expired")
+        return
+    if "user" not in principal.scopes:
+        await websocket.close(FORBIDDEN, "this needs a token with the scope `user`")
+        return
+    sockets: Sockets = state.sockets
+    outbox = Outbox()
+    subscriptions = Subscriptions(state.db, state.hub, state.jobs, outbox, principal.user_id)
+    sockets.add(principal, outbox)
+    ending = asyncio.create_task(state.shutdown.wait())
+    ending.add_done_callback(lambda _: outbox.close(RESTARTING, "the service restarts"))
+    try:
+        await Connection(websocket, outbox, principal, state.jobs, subscriptions).serve()
+    finally:
+        ending.cancel()
+        sockets.remove(principal, outbox)

@@ -1,0 +1,33 @@
+"""Imports every table, so that `Base.metadata` is whole for migrations and tests."""
+
+from __future__ import annotations
+
+from app.assets.models import AssetRow
+from app.core.db import Base
+from app.core.idempotency import IdempotencyKeyRow
+from app.core.storage.journal import JournalRow
+from app.events.models import JobEventRow, NodeStateRow
+from app.jobs.models import JobRow, LeaseRow
+from app.sockets.models import TicketRow
+from app.temp.models import TempRow
+from app.users.models import TokenRow, UserRow
+from app.workers.models import WorkerRow
+from app.workflows.models import WorkflowRow, WorkflowVersionRow
+
+__all__ = [
+    "AssetRow",
+    "Base",
+    "IdempotencyKeyRow",
+    "JobEventRow",
+    "JobRow",
+    "JournalRow",
+    "LeaseRow",
+    "NodeStateRow",
+    "TempRow",
+    "TicketRow",
+    "TokenRow",
+    "UserRow",
+    "WorkerRow",
+    "WorkflowRow",
+    "WorkflowVersionRow",
+]

@@ -1,0 +1,67 @@
+"""Routes of workers, other than those that touch jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.core.auth import PrincipalDep, SecuredRoute
+from app.core.idempotency import OnceDep, replayed
+from app.core.pagination import PageDep
+from app.settings import Settings
+from app.workers.schemas import worker_out
+from app.workers.service import Workers
+from processing_context.wire.workers import (
+    Worker,
+    WorkerCreate,
+    WorkerHeartbeat,
+    WorkerList,
+    WorkerRegistered,
+)
+
+router = APIRouter(prefix="/v1/workers", route_class=SecuredRoute, tags=["workers"])
+
+
+async def _workers(request: Request) -> Workers:
+    workers: Workers = request.app.state.workers
+    return workers
+
+
+WorkersDep = Annotated[Workers, Depends(_workers)]
+
+
+@router.post("", status_code=201)
+async def register_worker(
+    once: OnceDep,
+    workers: WorkersDep,
+    principal: PrincipalDep,
+    body: WorkerCreate,
+    request: Request,
+    response: Response,
+) -> WorkerRegistered:
+    """Register a worker; a worker that starts again registers anew."""
+    settings: Settings = request.app.state.settings
+    worker_id, is_replay = await workers.register(principal, body, once)
+    if is_replay:
+        replayed(response)
+    return WorkerRegistered(
+        id=worker_id,
+        lease_ttl_s=settings.lease_ttl_s,
+        heartbeat_interval_s=settings.heartbeat_interval_s,
+    )
+
+
+@router.get("")
+async def list_workers(workers: WorkersDep, principal: PrincipalDep, page: PageDep) -> WorkerList:
+    """List one's workers, newest first."""
+    rows, following = await workers.page(principal.user_id, page)
+    return WorkerList(next=following, workers=[worker_out(row) for row in rows])
+
+
+@router.post("/{worker_id}/heartbeat")
+async def worker_heartbeat(
+    worker_id: str, workers: WorkersDep, principal: PrincipalDep, body: WorkerHeartbeat
+) -> Worker:
+    """Say that a worker is there, and whether it takes new jobs."""
+    return worker_out(await workers.heartbeat(worker_id, principal, draining=body.draining))
