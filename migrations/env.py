@@ -1,0 +1,17 @@
+"""Alembic's environment: the connection comes from `app.core.migrate`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from app.core.migrate import is_described
+from app.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transaction_per_migration=True,
+    include_object=is_described,
+)
+with context.begin_transaction():
+    context.run_migrations()

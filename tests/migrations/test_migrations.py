@@ -1,0 +1,73 @@
+"""The migrations make the schema that the models describe, and can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core import migrate
+from app.settings import Settings
+from app.tables import Base
+from tests.conftest import database_url, execute
+from tests.services import run_elsewhere
+
+
+def on(url: str, work: Callable[[Connection], Any]) -> Any:
+    """Run something on a database."""
+
+    async def run() -> Any:
+        engine = create_async_engine(url)
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    return run_elsewhere(run())
+
+
+def _differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection, opts={"include_object": migrate.is_described, "compare_type": True}
+    )
+    return list(compare_metadata(context, Base.metadata))
+
+
+def test_the_migrated_schema_is_that_of_the_models(new_database: Callable[[], str]) -> None:
+    assert on(new_database(), _differences) == []
+
+
+def test_down_to_nothing_and_up_again(new_database: Callable[[], str]) -> None:
+    url = new_database()
+    migrate.downgrade(url, "base")
+    left = on(url, lambda connection: inspect(connection).get_table_names())
+    assert left == ["alembic_version"]
+    migrate.upgrade(url)
+    assert on(url, _differences) == []
+
+
+def test_replicas_that_start_at_once_do_not_collide(stack: Settings) -> None:
+    execute(stack, "create database at_once")
+    url = database_url(stack, "at_once")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: migrate.upgrade(url), range(4)))
+    assert on(url, migrate.current) == migrate.head()
+
+
+def test_an_upgrade_does_not_touch_the_data(new_database: Callable[[], str]) -> None:
+    url = new_database()
+
+    def insert(connection: Connection) -> None:
+        connection.execute(text("insert into users (id, name) values ('a', 'somebody')"))
+        connection.commit()
+
+    on(url, insert)
+    migrate.upgrade(url)
+    rows = on(url, lambda connection: connection.execute(text("select name from users")).all())
+    assert rows == [("somebody",)]
