@@ -1,0 +1,164 @@
+"""The real thing for every test: PostgreSQL, S3, and the service on a database of its own.
+
+A database is a clone of a template that the real migrations made. A module shares one service and
+makes users of its own; a test that needs other settings, a second replica or a kill starts services
+with `start_service`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+from sqlalchemy import make_url
+
+from app.core import migrate
+from app.core.db import connect_args
+from app.embedded.stack import embedded_stack
+from app.settings import Settings
+from tests.services import Service, User, run_elsewhere, running
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> None:
+    for name in [name for name in os.environ if name.startswith("CONTEXT_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, _clean_environment: None) -> Iterator[Settings]:
+    """Settings that point at a running PostgreSQL and S3 server."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("stack"), port=0)
+    with embedded_stack(settings) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture(scope="session")
+def template(stack: Settings) -> str:
+    """The name of a database with the schema and nothing else."""
+    name = "template_context"
+    execute(stack, f"create database {name}")
+    migrate.upgrade(database_url(stack, name))
+    return name
+
+
+@pytest.fixture(scope="session")
+def new_database(stack: Settings, template: str) -> Callable[[], str]:
+    """Makes a database from the template; returns its URL."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        execute(stack, f"create database {name} template {template}")
+        return database_url(stack, name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_settings(
+    stack: Settings, new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Settings]:
+    """Makes the settings of a service with a database and buckets of its own."""
+
+    def make(**changes: Any) -> Settings:
+        number = next(_numbers)
+        given = {
+            "database_url": changes.pop("database_url", None) or new_database(),
+            "data_dir": tmp_path_factory.mktemp("service"),
+            "s3_asset_bucket": f"assets-{number}",
+            "s3_temp_bucket": f"temp-{number}",
+            "log_level": "WARNING",
+            **changes,
+        }
+        return Settings.model_validate({**stack.model_dump(), **given})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _module_service(
+    new_settings: Callable[..., Settings],
+) -> Iterator[Callable[[Path], Service]]:
+    services: dict[Path, Service] = {}
+    with ExitStack() as stack:
+
+        def of(path: Path) -> Service:
+            if path not in services:
+                stack.close()
+                services.clear()
+                services[path] = stack.enter_context(running(new_settings()))
+            return services[path]
+
+        yield of
+
+
+@pytest.fixture
+def service(_module_service: Callable[[Path], Service], request: pytest.FixtureRequest) -> Service:
+    """The running service of this module, with the settings as they are by default."""
+    return _module_service(request.path)
+
+
+@pytest.fixture
+def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..., Service]]:
+    """Starts services with other settings; `like=service` makes a replica on the same data."""
+    with ExitStack() as stack:
+
+        def start(*, like: Service | None = None, **changes: Any) -> Service:
+            if like is None:
+                settings = new_settings(**changes)
+            else:
+                settings = like.settings.model_copy(update={"port": 0, **changes})
+            return stack.enter_context(running(settings))
+
+        yield start
+
+
+@pytest_asyncio.fixture
+async def user(service: Service) -> AsyncIterator[User]:
+    """A new user of the module's service, with an HTTP client of his own."""
+    async with await service.new_user() as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def other(service: Service) -> AsyncIterator[User]:
+    """Somebody else."""
+    async with await service.new_user() as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def admin(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client with the first user's token, which has all scopes."""
+    async with service.client() as client:
+        yield client
+
+
+def database_url(stack: Settings, name: str) -> str:
+    """Return the URL of a database of the stack's PostgreSQL."""
+    assert stack.database_url
+    return make_url(stack.database_url).set(database=name).render_as_string(hide_password=False)
+
+
+def execute(stack: Settings, statement: str) -> None:
+    """Run one statement on the stack's own database."""
+
+    async def run() -> None:
+        assert stack.database_url
+        connection = await asyncpg.connect(**connect_args(stack.database_url))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    run_elsewhere(run())
