@@ -1,0 +1,1 @@
+"""Speed and cost, each beside a limit measured in the same run."""

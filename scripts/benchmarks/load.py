@@ -1,0 +1,48 @@
+"""A load of one GET over kept connections, cheap enough not to be what is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+from tests.processes import cpu_s
+
+CONNECTIONS = 8
+ROUND_S = 1.0
+
+
+async def _requests(host: str, port: int, request: bytes, until: float) -> int:
+    reader, writer = await asyncio.open_connection(host, port)
+    done = 0
+    try:
+        while time.perf_counter() < until:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"unexpected answer: {head[:200]!r}")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            done += 1
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    return done
+
+
+async def cpu_per_request(url: str, pid: int, token: str = "") -> float:
+    """Return the CPU seconds that the server spends on one GET, over a round."""
+    parts = urlsplit(url)
+    request = (
+        f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n"
+    ).encode()
+    before = cpu_s(pid)
+    until = time.perf_counter() + ROUND_S
+    counts = await asyncio.gather(
+        *(
+            _requests(parts.hostname or "", parts.port or 80, request, until)
+            for _ in range(CONNECTIONS)
+        )
+    )
+    return (cpu_s(pid) - before) / sum(counts)
