@@ -44,6 +44,7 @@ def hash_token(token: str) -> bytes:
 class Principal:
     """Whom a token speaks for.
 
+    `quota_bytes` is what the user may store; None: no limit.
     With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease is
     over: such a token is then only good for being told so by the routes of the lease itself.
     """
@@ -54,6 +55,7 @@ class Principal:
     job_id: str | None = None
     attempt: int | None = None
     is_live: bool = True
+    quota_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,4 +214,8 @@ def current_principal(request: Request) -> Principal:
     return principal
 
 
-PrincipalDep = Annotated[Principal, Depends(current_principal)]
+async def _current_principal(request: Request) -> Principal:
+    return current_principal(request)  # FastAPI sends what is not `async` through a thread
+
+
+PrincipalDep = Annotated[Principal, Depends(_current_principal)]

@@ -136,7 +136,7 @@ class Database:
             yield connection
 
 
-def database(connection: HTTPConnection) -> Database:
+async def database(connection: HTTPConnection) -> Database:
     """The database of the app that serves this connection."""
     db: Database = connection.app.state.db
     return db
