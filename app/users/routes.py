@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.core.auth import Authenticator, PrincipalDep, SecuredRoute
-from app.core.db import SessionDep
+from app.core.db import DatabaseDep, SessionDep
 from app.core.idempotency import OnceDep, fingerprint_of, replayed
 from app.core.pagination import PageDep
 from app.core.wakeups import Wakeups
@@ -44,7 +45,8 @@ def forget_token(state: Any, token_id: str) -> None:
     state.sockets.close_token(token_id)
 
 
-def _revoked(state: Any, token_ids: list[str]) -> None:
+def _revoked(state: Any, token_ids: Iterable[str]) -> None:
+    """Lock out revoked tokens: here before the reply is sent, on other replicas soon."""
     wakeups: Wakeups = state.wakeups
     for token_id in token_ids:
         forget_token(state, token_id)
@@ -73,10 +75,11 @@ async def list_users(users: Users, page: PageDep) -> UserList:
 
 
 @router.delete("/users/{user_id}", status_code=204)
-async def delete_user(user_id: str, users: Users, request: Request, after: BackgroundTasks) -> None:
+async def delete_user(user_id: str, db: DatabaseDep, request: Request) -> None:
     """Lock a user out at once; the data is swept after."""
-    token_ids = await users.lock_out(user_id)
-    after.add_task(_revoked, request.app.state, list(token_ids))
+    async with db.session() as session:
+        token_ids = await UserService(session).lock_out(user_id)
+    _revoked(request.app.state, token_ids)
 
 
 @router.get("/me")
@@ -101,8 +104,9 @@ async def list_tokens(users: Users, principal: PrincipalDep, page: PageDep) -> T
 
 @router.delete("/tokens/{token_id}", status_code=204)
 async def revoke_token(
-    token_id: str, users: Users, principal: PrincipalDep, request: Request, after: BackgroundTasks
+    token_id: str, db: DatabaseDep, principal: PrincipalDep, request: Request
 ) -> None:
     """Revoke a token: one's own, or anybody's for an admin. Its sockets are closed."""
-    await users.revoke(token_id, by=principal)
-    after.add_task(_revoked, request.app.state, [token_id])
+    async with db.session() as session:
+        await UserService(session).revoke(token_id, by=principal)
+    _revoked(request.app.state, [token_id])
