@@ -14,10 +14,15 @@ from fastapi.routing import APIRoute
 
 from app import access, openapi
 from app.assets import routes as assets
+from app.assets import thumbnail_routes, transfer_routes, upload_routes
+from app.assets.checking import check_due
+from app.assets.facts import Facts
 from app.core import errors, idempotency
 from app.core.auth import Authenticator, check_table
 from app.core.background import Background
 from app.core.db import Database
+from app.core.decoding.pool import Decoders
+from app.core.fetching import Allowed, Fetcher
 from app.core.lifecycle import Shutdown
 from app.core.middleware import RequestContext
 from app.core.storage import Storage
@@ -25,6 +30,7 @@ from app.core.storage.journal import work_off
 from app.core.wakeups import Wakeups
 from app.events import partitions
 from app.events.hub import Hub
+from app.finding import finders
 from app.jobs import event_routes, lease_queries, lease_routes, tokens
 from app.jobs import routes as jobs
 from app.jobs.bell import Bell
@@ -40,6 +46,7 @@ from app.settings import Settings
 from app.sockets import queries as ticket_queries
 from app.sockets import routes as sockets
 from app.sockets.registry import RECHECK_S, Sockets
+from app.sweeping.sweeper import Sweeper
 from app.temp import routes as temp
 from app.users import routes as users
 from app.users import service as user_service
@@ -47,18 +54,24 @@ from app.workers import routes as workers
 from app.workers.service import Workers
 from app.workflows import routes as workflows
 
+FIRST_SWEEP_S = 600
+
 ROUTERS = (
-    operations.router,
-    users.router,
+    lease_routes.router,
     assets.router,
+    upload_routes.router,
+    thumbnail_routes.router,
+    transfer_routes.router,
+    event_routes.router,
+    jobs.router,
+    workers.router,
     temp.router,
     workflows.router,
-    jobs.router,
-    event_routes.router,
-    lease_routes.router,
-    workers.router,
+    users.router,
     sockets.router,
+    operations.router,
 )
+"""A request tries them in this order: the busiest come first."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -99,10 +112,20 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     state.access = access.ROUTES
     state.db = db
     state.storage = Storage(settings)
+    state.fetcher = Fetcher(
+        Allowed.parse(settings.fetch_allow), max_bytes=settings.max_upload_bytes
+    )
+    state.decoders = Decoders(
+        processes=settings.decoder_processes,
+        memory_bytes=settings.decoder_memory_bytes,
+        timeout_s=settings.decoder_timeout_s,
+    )
+    state.facts = Facts(db, state.storage, state.decoders, max_pixels=settings.max_pixels)
     state.shutdown = Shutdown()
     state.wakeups = Wakeups(db)
     state.authenticator = Authenticator(
-        users=partial(user_service.look_up, db), jobs=partial(tokens.look_up, db)
+        users=partial(user_service.look_up, db, settings.user_quota_bytes),
+        jobs=partial(tokens.look_up, db, settings.user_quota_bytes),
     )
     state.hub = Hub(db, state.wakeups, JobHeads(db))
     state.workers = Workers(db, lease_ttl_s=settings.lease_ttl_s)
@@ -111,10 +134,12 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     state.jobs = Jobs(db, state.hub, state.ledgers, state.workers, settings)
     state.leases = Leases(db, state.ledgers, state.workers, settings)
     state.claims = Claims(state.ledgers, state.bell, state.workers, state.shutdown, settings)
+    state.sweeper = Sweeper(db, state.storage, settings)
     state.sockets = Sockets(
         users=partial(user_service.valid_token_ids, db),
         jobs=partial(tokens.valid_token_ids, db),
     )
+    state.finders = finders(state)
     state.wakeups.on(users.TOKEN_TOPIC, partial(users.forget_token, state))
 
 
@@ -135,15 +160,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         background.every(RECHECK_S, state.sockets.recheck)
         background.every(60, partial(idempotency.purge, db))
         background.every(60, partial(work_off, db, state.storage))
+        background.every(1, partial(check_due, db, state.storage))
+        background.every(1, state.facts.work_off)
         background.every(1, state.workers.write_down_seen)
         background.every(60, state.workers.forget_lost)
         background.every(3600, partial(partitions.make_partitions, db))
         background.every(3600, partial(lease_queries.purge, db.pool))
         background.every(60, partial(ticket_queries.purge, db.pool))
+        background.every(
+            state.settings.sweep_interval_s,
+            state.sweeper.run,
+            # Not with every start: it reads a list of all objects.
+            first_s=min(FIRST_SWEEP_S, state.settings.sweep_interval_s),
+        )
         yield
     finally:
         state.shutdown.begin()
         await background.stop()
+        await state.decoders.close()
         await state.hub.close()
         await state.wakeups.stop()
         await db.close()

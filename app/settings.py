@@ -45,9 +45,26 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(gt=0)] = 10 * 1024 * MIB
     max_json_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
     max_event_bytes: Annotated[int, Field(gt=0)] = 64 * 1024
+    # Those over 1 MiB that pass the service; each holds up to some 30 MiB of memory.
+    max_streamed_uploads: Annotated[int, Field(gt=0)] = 32
+    user_quota_bytes: Annotated[int, Field(ge=0)] | None = None
     temp_ttl_s: Annotated[int, Field(gt=0)] = 24 * 3600
     upload_url_ttl_s: Annotated[int, Field(gt=0)] = 6 * 3600
     url_ttl_s: Annotated[int, Field(gt=0)] = 3600
+
+    # What nobody will finish or name any more is swept; nothing younger than the grace is touched.
+    sweep_interval_s: Annotated[float, Field(gt=0)] = 3600
+    sweep_grace_s: Annotated[float, Field(ge=0)] = 3600
+    abandoned_upload_s: Annotated[float, Field(gt=0)] = 24 * 3600
+
+    # What the service fetches for users beside public addresses: CIDRs, addresses, host names.
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # Decoders of what users send: processes that start when they are needed.
+    decoder_processes: Annotated[int, Field(gt=0)] = 2
+    decoder_memory_bytes: Annotated[int, Field(ge=256 * MIB)] = 2048 * MIB
+    decoder_timeout_s: Annotated[float, Field(gt=0)] = 60
+    max_pixels: Annotated[int, Field(gt=0)] = 100_000_000
 
     # Jobs.
     lease_ttl_s: Annotated[float, Field(gt=0)] = 30
@@ -61,12 +78,21 @@ class Settings(BaseSettings):
 
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 20
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "fetch_allow", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("fetch_allow")
+    @classmethod
+    def _addresses_or_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        if entries:
+            from app.core.fetching import Allowed
+
+            Allowed.parse(entries)
+        return entries
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.assets.models import AssetRow
+from app.assets.models import AssetRow, BytesRow, ThumbnailRow
 from app.core.db import Base
 from app.core.idempotency import IdempotencyKeyRow
 from app.core.storage.journal import JournalRow
@@ -17,6 +17,7 @@ from app.workflows.models import WorkflowRow, WorkflowVersionRow
 __all__ = [
     "AssetRow",
     "Base",
+    "BytesRow",
     "IdempotencyKeyRow",
     "JobEventRow",
     "JobRow",
@@ -24,6 +25,7 @@ __all__ = [
     "LeaseRow",
     "NodeStateRow",
     "TempRow",
+    "ThumbnailRow",
     "TicketRow",
     "TokenRow",
     "UserRow",

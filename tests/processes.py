@@ -26,6 +26,18 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has held since `forget_peak`."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    """Begin to measure anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def environment(settings: Settings, **changes: object) -> dict[str, str]:
     """Return the environment that gives a process these settings."""
     values = {**settings.model_dump(), "bootstrap_token": SecretStr(TOKEN), **changes}

@@ -60,6 +60,13 @@ class UploadEnded(Conflict):
     detail = "This asset has no pending upload: its bytes are stored."
 
 
+class UploadExpired(Conflict):
+    """Storage has thrown the parts away: they were left for too long."""
+
+    code = "upload_expired"
+    detail = "Storage has given up this upload: abort it and reserve it again."
+
+
 class AssetCorrupt(Conflict):
     """The bytes are not what was declared."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 
 from app.assets.errors import AssetCorrupt, NoContent, UploadIncomplete
+from app.assets.parts import Cut
 from app.assets.queries import Row
 from app.core import media
 from app.core.content import Content
@@ -15,6 +17,11 @@ from processing_context.wire.assets import FOLDER
 def key_of(row: Row) -> str:
     """Return the key of an asset's object."""
     return f"{row['id']}/{row['version']}"
+
+
+def uploads_of(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the ids of the multipart uploads that are not complete, by key."""
+    return {key_of(row): row["upload_id"] for row in rows if row["upload_id"] is not None}
 
 
 def check_readable(row: Row) -> None:
@@ -57,6 +64,18 @@ class Links:
             disposition=disposition,
         )
 
+    def to_thumbnail(self, row: Row, expires_s: int) -> str | None:
+        """Return a URL for the usual thumbnail; None until it is made."""
+        if row["thumb_key"] is None or row["status"] != "ready":
+            return None
+        return self._storage.presign_get(
+            self._storage.assets,
+            row["thumb_key"],
+            network=self._network,
+            expires_s=expires_s,
+            content_type="image/webp",
+        )
+
     def to_put(self, row: Row, expires_s: int) -> tuple[str, dict[str, str]]:
         """Return a URL to put the bytes of a pending asset to, once, and the headers to send.
 
@@ -74,6 +93,27 @@ class Links:
             headers=headers | {"Content-Length": str(row["size"])},
         )
         return url, headers
+
+    def to_put_parts(
+        self, row: Row, numbers: Iterable[int], expires_s: int
+    ) -> list[dict[str, str | int]]:
+        """Return for each part of a pending upload a URL to put it to; its length is signed too."""
+        cut, key = Cut.of(row), key_of(row)
+        return [
+            {
+                "part_number": number,
+                "url": self._storage.presign_part(
+                    self._storage.assets,
+                    key,
+                    row["upload_id"],
+                    number,
+                    network=self._network,
+                    expires_s=expires_s,
+                    size=cut.size_of(number),
+                ),
+            }
+            for number in numbers
+        ]
 
     def content(self, row: Row) -> Content:
         """Return the bytes, to be served by us.

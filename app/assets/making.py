@@ -9,9 +9,12 @@ import asyncpg
 from app.assets import queries
 from app.assets.errors import InvalidAsset, InvalidParent
 from app.assets.queries import Row
+from app.assets.quotas import Quota
 from app.assets.service import check_parent
+from app.core import media
 from app.core.auth import Principal
 from app.core.db import Connection, Database
+from app.core.errors import Unauthorized
 from app.core.ids import is_id
 from processing_context.wire.assets import AssetCreate, UploadCreate
 
@@ -23,6 +26,7 @@ class Maker:
         self._db = db
         self._owner_id = principal.user_id
         self._job_id = principal.job_id
+        self._quota = Quota(db, principal)
 
     async def check(self, draft: AssetCreate | UploadCreate) -> None:
         """Hold what a draft refers to, before its bytes are read.
@@ -48,12 +52,18 @@ class Maker:
         size: int = 0,
         sha256: str | None = None,
         put_ttl: timedelta | None = None,
+        upload_id: str | None = None,
+        part_size: int | None = None,
     ) -> Row:
         """Insert the row of an asset.
 
         Raises:
             InvalidParent: The parent has gone meanwhile.
+            QuotaExceeded: The user would have too many bytes.
+            Unauthorized: The user has gone meanwhile.
         """
+        # What went past us is looked at once it is there.
+        is_unseen = status == "pending" and media.is_generic(content_type)
         try:
             row = await queries.INSERT.row(
                 on,
@@ -72,6 +82,9 @@ class Maker:
                 size=size,
                 sha256=sha256,
                 put_ttl=put_ttl,
+                upload_id=upload_id,
+                part_size=part_size,
+                wants_facts=media.is_media(content_type) or is_unseen,
                 duration=None,
                 width=None,
                 height=None,
@@ -79,7 +92,9 @@ class Maker:
         except asyncpg.ForeignKeyViolationError as exc:
             if "parent_id" in (exc.constraint_name or ""):
                 raise InvalidParent from None
-            raise
+            raise Unauthorized("The user of this token was deleted.") from None
         if row is None:
             raise RuntimeError("an insert returned no row")
+        if size:
+            await self._quota.hold(on)
         return row

@@ -9,7 +9,20 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import asyncpg
-from sqlalchemy import ARRAY, Interval, Select, Text, bindparam, cast, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Interval,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from app.assets.models import AssetRow
@@ -27,6 +40,8 @@ COLUMNS = [
     if column.name != "search_name"
 ]
 _MADE_BY_DATABASE = frozenset({"created_at", "updated_at"})
+_SET_LATER = frozenset({"put_until", "sha256_due", "facts_due", "thumb_key"})
+_FACTS_DUE = case((bindparam("wants_facts", type_=Boolean), func.now()))
 
 
 def _own(statement: Select[Any]) -> Select[Any]:
@@ -45,9 +60,12 @@ INSERT = Hot(
         {
             column.name: bindparam(column.name, type_=column.type)
             for column in _TABLE.c
-            if column.name not in _MADE_BY_DATABASE | {"put_until"}
+            if column.name not in _MADE_BY_DATABASE | _SET_LATER
         }
-        | {"put_until": func.now() + bindparam("put_ttl", type_=Interval)}
+        | {
+            "put_until": func.now() + bindparam("put_ttl", type_=Interval),
+            "facts_due": _FACTS_DUE,
+        }
     )
     .returning(*COLUMNS)
 )
@@ -80,6 +98,10 @@ REPLACE = Hot(
             AssetRow.width: None,
             AssetRow.height: None,
             AssetRow.put_until: None,
+            AssetRow.part_size: None,
+            AssetRow.sha256_due: None,
+            AssetRow.facts_due: _FACTS_DUE,
+            AssetRow.thumb_key: None,
             AssetRow.updated_at: func.now(),
         }
     )
@@ -92,13 +114,37 @@ MARK_READY = Hot(
         AssetRow.version == bindparam("of_version", type_=Text),
         AssetRow.status == "pending",
     )
-    .values({AssetRow.status: "ready", AssetRow.updated_at: func.now()})
+    .values(
+        {
+            AssetRow.status: "ready",
+            AssetRow.upload_id: None,
+            AssetRow.sha256_due: case((AssetRow.part_size.is_not(None), func.now())),
+            AssetRow.updated_at: func.now(),
+        }
+    )
     .returning(*COLUMNS)
 )
 
 EXTEND = """
 update assets set put_until = greatest(put_until, now() + $2::interval) where id = $1
 returning put_until"""
+CLAIM_SHA256 = """
+update assets set sha256_due = now() + $1::interval
+where id = (
+  select id from assets where sha256_due <= now() and status = 'ready'
+  order by sha256_due limit 1 for update skip locked)
+returning id, version"""
+DELAY_SHA256 = """
+update assets set sha256_due = now() + $3::interval
+where id = $1 and version = $2 and sha256_due is not null"""
+SET_SHA256 = """
+update assets set
+  status = case when sha256 <> $3 then 'corrupt' else status end,
+  sha256 = $3, sha256_due = null, updated_at = now()
+where id = $1 and version = $2 and sha256_due is not null
+returning status"""
+USED_BYTES = "select coalesce(sum(bytes), 0)::bigint from asset_bytes where user_id = $1"
+LOCK_BYTES = "select pg_advisory_xact_lock(hashtextextended('asset bytes of ' || $1, 0))"
 HAS_CHILDREN = "select exists (select from assets where parent_id = $1)"
 IS_WITHIN = """
 with recursive above as (
@@ -112,10 +158,10 @@ with recursive tree as (
   select id from assets where id = $1
   union all select a.id from assets a join tree on a.parent_id = tree.id)
 delete from assets using tree where assets.id = tree.id
-returning assets.id, assets.version, assets.put_until"""
+returning assets.id, assets.version, assets.put_until, assets.upload_id"""
 DELETE_PENDING = """
 delete from assets where id = $1 and user_id = $2 and status = 'pending'
-returning id, version, put_until"""
+returning id, version, put_until, upload_id"""
 
 
 def search_name(name: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
+from typing import Any
 
 from app.assets import queries
 from app.assets.errors import (
@@ -13,16 +13,19 @@ from app.assets.errors import (
     UploadEnded,
     UploadIncomplete,
 )
-from app.assets.links import key_of
+from app.assets.links import key_of, uploads_of
 from app.assets.making import Maker
+from app.assets.multipart import Multipart
+from app.assets.parts import ONE_PUT_BYTES, part_size_for
 from app.assets.queries import Row
+from app.assets.quotas import Quota
 from app.assets.service import find
 from app.core.auth import Principal
-from app.core.db import Database
-from app.core.errors import TooLarge
+from app.core.db import Connection, Database
+from app.core.errors import TooLarge, is_database_away
 from app.core.idempotency import Once, fingerprint_of
 from app.core.ids import new_id
-from app.core.storage import MAX_PUT_BYTES, Journal, ObjectMissing, Storage
+from app.core.storage import MAX_OBJECT_BYTES, Journal, ObjectMissing, Part, Storage
 from app.settings import Settings
 from processing_context.wire.assets import FOLDER, UploadComplete, UploadCreate
 
@@ -38,7 +41,9 @@ class ReservationService:
         self._settings = settings
         self._owner_id = principal.user_id
         self._maker = Maker(db, principal)
+        self._quota = Quota(db, principal)
         self._journal = Journal(db, storage, "assets")
+        self._multipart = Multipart(db, storage)
 
     async def reserve(self, draft: UploadCreate, once: Once) -> tuple[Row, bool]:
         """Make a pending asset.
@@ -51,7 +56,7 @@ class ReservationService:
             InvalidParent: The parent is no folder of the owner.
             TooLarge: The file would be larger than the limit.
         """
-        limit = min(self._settings.max_upload_bytes, MAX_PUT_BYTES)
+        limit = min(self._settings.max_upload_bytes, MAX_OBJECT_BYTES)
         if draft.size > limit:
             raise TooLarge(f"The file has {draft.size} bytes; the limit is {limit}.")
         if draft.content_type == FOLDER:
@@ -62,24 +67,63 @@ class ReservationService:
             await self._extend(row)
             return row, True
         await self._maker.check(draft)
+        if draft.size > ONE_PUT_BYTES:
+            return await self._begin(draft, once), False
         async with self._db.transaction() as on:
-            row = await self._maker.insert(
-                on,
-                draft,
-                asset_id=new_id(),
-                version=new_id(),
-                name=draft.name,
-                content_type=draft.content_type,
-                size=draft.size,
-                sha256=draft.sha256,
-                status="pending",
-                put_ttl=self._put_ttl(),
-            )
+            row = await self._insert(on, draft, asset_id=new_id(), version=new_id())
             await once.done(on, row["id"])
         return row, False
 
+    async def _begin(self, draft: UploadCreate, once: Once) -> Row:
+        await self._quota.room(needed=draft.size)
+        asset_id, version = new_id(), new_id()
+        key = f"{asset_id}/{version}"
+        uploads = self._storage.assets.uploads
+        async with self._journal.putting(key):
+            upload_id = await uploads.begin(key)
+            try:
+                async with self._db.transaction() as on:
+                    await self._journal.finish(on, key)
+                    row = await self._insert(
+                        on,
+                        draft,
+                        asset_id=asset_id,
+                        version=version,
+                        upload_id=upload_id,
+                        part_size=part_size_for(draft.size),
+                    )
+                    await once.done(on, asset_id)
+            except Exception as exc:
+                # Where the commit's answer was lost, the journal knows better.
+                if not is_database_away(exc):
+                    await uploads.abort(key, upload_id)
+                raise
+        return row
+
+    async def _insert(self, on: Connection, draft: UploadCreate, **columns: Any) -> Row:
+        return await self._maker.insert(
+            on,
+            draft,
+            name=draft.name,
+            content_type=draft.content_type,
+            size=draft.size,
+            sha256=draft.sha256,
+            status="pending",
+            put_ttl=self._put_ttl(),
+            **columns,
+        )
+
+    async def stored(self, row: Row) -> list[Part]:
+        """Return the parts of a pending multipart upload that storage has.
+
+        Raises:
+            UploadEnded: They have been put together.
+            UploadExpired: Storage has given up the upload.
+        """
+        return await self._multipart.stored(row)
+
     async def renew(self, asset_id: str) -> Row:
-        """Return a pending asset, for which a fresh URL will be given.
+        """Return a pending asset, for which fresh URLs will be given.
 
         Raises:
             AssetNotFound: It does not exist or belongs to someone else.
@@ -96,13 +140,14 @@ class ReservationService:
             AssetNotFound: It does not exist or belongs to someone else.
             UploadEnded: Its bytes are there.
         """
-        row = await self._pending(asset_id)
+        await self._pending(asset_id)
         async with self._db.transaction() as on:
             gone = await on.fetchrow(queries.DELETE_PENDING, asset_id, self._owner_id)
             if gone is None:
                 raise UploadEnded
-            await self._journal.retire(on, [key_of(row)], [gone["put_until"]])
-        await self._journal.delete([key_of(row)])
+            uploads = uploads_of([gone])
+            await self._journal.retire(on, [key_of(gone)], [gone["put_until"]], uploads)
+        await self._journal.delete([key_of(gone)], uploads)
 
     async def complete(self, asset_id: str, body: UploadComplete) -> Row:
         """Make a pending asset ready once storage has its bytes; again and again does no harm.
@@ -117,9 +162,12 @@ class ReservationService:
             raise AssetCorrupt
         if row["status"] == "ready":
             return row
-        if body.parts:
+        if row["part_size"] is not None:
+            await self._multipart.put_together(row, body.parts)
+        elif body.parts:
             raise InvalidAsset("This upload is one PUT: it has no parts.")
-        await self._check_stored(row)
+        else:
+            await self._check_stored(row)
         marked = await queries.MARK_READY.row(
             self._db.pool, asset_id=asset_id, of_version=row["version"]
         )
@@ -135,17 +183,11 @@ class ReservationService:
                 )
             if row["sha256"] is not None:
                 # Not every server keeps the checksum that it was sent.
-                sha256 = stat.sha256 or await self._hash(key, stat.size)
+                sha256 = stat.sha256 or await self._storage.assets.sha256(key)
                 if sha256 != row["sha256"]:
                     raise ChecksumMismatch
         except ObjectMissing:
             raise UploadIncomplete from None
-
-    async def _hash(self, key: str, size: int) -> str:
-        digest = hashlib.sha256()
-        async for piece in await self._storage.assets.read(key, 0, size):
-            digest.update(piece)
-        return digest.hexdigest()
 
     async def _pending(self, asset_id: str) -> Row:
         row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)

@@ -15,6 +15,7 @@ from app.assets.schemas import asset_fields, asset_response, json_response
 from app.assets.service import AssetService
 from app.assets.uploads import UploadService
 from app.core.auth import SecuredRoute, current_principal
+from app.core.bodies import declared_bytes
 from app.core.content import body_of, content_response
 from app.core.etags import IfMatch
 from app.core.idempotency import OnceDep, replayed
@@ -29,10 +30,6 @@ from processing_context.wire.assets import (
     AssetList,
     AssetUpdate,
     PresignedUrl,
-    PutUpload,
-    UploadComplete,
-    UploadCreate,
-    UploadReserved,
     Urls,
     UrlsCreate,
 )
@@ -85,8 +82,13 @@ class _Caller:
 
     def answer(self, row: Row, *, status_code: int = 200) -> Response:
         """Return the answer that is one asset, with a fresh URL."""
-        url = self.links.to_get(row, self.settings.url_ttl_s)
-        return asset_response(row, url, status_code=status_code)
+        urls = self.urls(row)
+        return asset_response(row, *urls, status_code=status_code)
+
+    def urls(self, row: Row) -> tuple[str | None, str | None]:
+        """Return fresh URLs of the bytes and of the thumbnail."""
+        expires_s = self.settings.url_ttl_s
+        return self.links.to_get(row, expires_s), self.links.to_thumbnail(row, expires_s)
 
 
 async def _caller(request: Request) -> _Caller:
@@ -105,37 +107,9 @@ async def create_asset(request: Request, caller: Caller, once: OnceDep) -> Respo
     settings = caller.settings
     limit = settings.max_upload_bytes + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
-    row, is_replay = await caller.uploads.create(form, once)
-    return _made(caller.answer(row, status_code=201), is_replay=is_replay)
-
-
-@router.post("/assets/uploads", status_code=201, response_model=UploadReserved)
-async def reserve_upload(caller: Caller, once: OnceDep, body: UploadCreate) -> Response:
-    """Reserve an asset whose bytes go straight into storage, by a presigned PUT."""
-    row, is_replay = await caller.reservations.reserve(body, once)
-    reply = {"asset": asset_fields(row, None), "upload": _put(caller, row)}
-    return _made(json_response(reply, status_code=201), is_replay=is_replay)
-
-
-@router.get("/assets/{asset_id}/upload", response_model=PutUpload)
-async def get_upload(asset_id: str, caller: Caller) -> Response:
-    """Return a fresh URL to put the bytes of a pending asset to."""
-    row = await caller.reservations.renew(asset_id)
-    return json_response(_put(caller, row))
-
-
-@router.delete("/assets/{asset_id}/upload", status_code=204)
-async def abort_upload(asset_id: str, caller: Caller) -> None:
-    """Give up a pending upload; the reserved asset goes too."""
-    await caller.reservations.abort(asset_id)
-
-
-@router.post("/assets/{asset_id}/complete", response_model=Asset)
-async def complete_upload(
-    asset_id: str, caller: Caller, body: UploadComplete | None = None
-) -> Response:
-    """Make a pending asset ready once storage has its bytes. Repeating it does no harm."""
-    return caller.answer(await caller.reservations.complete(asset_id, body or UploadComplete()))
+    declared = declared_bytes(request) - FORM_OVERHEAD_BYTES
+    row, is_replay = await caller.uploads.create(form, once, declared=declared)
+    return made(caller.answer(row, status_code=201), is_replay=is_replay)
 
 
 _Text = Annotated[str | None, EmptyAsAbsent, Query()]
@@ -164,10 +138,7 @@ async def list_assets(
         "recursive": recursive,
     }
     rows, following = await caller.assets.page(page, filters)
-    expires_s = caller.settings.url_ttl_s
-    assets = [
-        asset_fields(row, caller.links.to_get(row, expires_s) if urls else None) for row in rows
-    ]
+    assets = [asset_fields(row, *(caller.urls(row) if urls else (None, None))) for row in rows]
     return json_response({"next": following, "assets": assets})
 
 
@@ -225,7 +196,10 @@ async def replace_content(
     """Replace the bytes of an asset by the raw body."""
     body = body_of(request, caller.settings.max_upload_bytes)
     claimed = request.headers.get("content-type")
-    return caller.answer(await caller.uploads.replace(asset_id, body, claimed, if_match))
+    declared = declared_bytes(request)
+    return caller.answer(
+        await caller.uploads.replace(asset_id, body, claimed, if_match, declared=declared)
+    )
 
 
 _ExpiresIn = Annotated[
@@ -244,7 +218,7 @@ async def get_url(
     return json_response(
         {
             "url": caller.links.to_get(row, expires_s, download=bool(download)),
-            "expires_at": _in(expires_s),
+            "expires_at": expiry(expires_s),
         }
     )
 
@@ -278,18 +252,13 @@ def _redirect(caller: _Caller, row: Row) -> Response:
     return Response(status_code=307, headers={"Location": str(url), "Cache-Control": "no-store"})
 
 
-def _put(caller: _Caller, row: Row) -> dict[str, Any]:
-    url, headers = caller.links.to_put(row, caller.settings.upload_url_ttl_s)
-    expires_at = _in(caller.settings.upload_url_ttl_s)
-    return {"kind": "put", "url": url, "headers": headers, "expires_at": expires_at}
-
-
-def _in(seconds: int) -> datetime:
+def expiry(seconds: int) -> datetime:
     """Return when a URL that is signed now expires; storage goes by its own clock."""
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def _made(response: Response, *, is_replay: bool) -> Response:
+def made(response: Response, *, is_replay: bool) -> Response:
+    """Return the answer of a POST that created, now or before."""
     if is_replay:
         replayed(response)
     return response

@@ -20,14 +20,15 @@ _SAME = (
 )  # fmt: skip
 
 
-def asset_fields(row: Row, get_url: str | None) -> dict[str, Any]:
+def asset_fields(row: Row, get_url: str | None, thumb_url: str | None = None) -> dict[str, Any]:
     """Return an `Asset` for orjson."""
     fields = {name: row[name] for name in _SAME}
-    # What a pending upload has declared is not known yet.
-    fields["sha256"] = row["sha256"] if row["status"] != "pending" else None
+    # What was declared is not known yet.
+    is_known = row["status"] != "pending" and row["sha256_due"] is None
+    fields["sha256"] = row["sha256"] if is_known else None
     fields["metadata"] = orjson.Fragment(row["metadata"])
     fields["get_url"] = get_url
-    fields["thumb_url"] = None
+    fields["thumb_url"] = thumb_url
     return fields
 
 
@@ -38,12 +39,15 @@ def asset_etag(row: Row) -> str:
     )
 
 
-def asset_response(row: Row, get_url: str | None, *, status_code: int = 200) -> Response:
+def asset_response(
+    row: Row, get_url: str | None, thumb_url: str | None, *, status_code: int = 200
+) -> Response:
     """Return the answer that is one asset."""
     headers = {"ETag": asset_etag(row)}
     if status_code == 201:
         headers["Location"] = f"/v1/assets/{row['id']}"
-    return json_response(asset_fields(row, get_url), status_code=status_code, headers=headers)
+    fields = asset_fields(row, get_url, thumb_url)
+    return json_response(fields, status_code=status_code, headers=headers)
 
 
 def json_response(

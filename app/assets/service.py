@@ -19,6 +19,7 @@ from app.assets.errors import (
     InvalidParent,
     MoveBelowItself,
 )
+from app.assets.links import key_of, uploads_of
 from app.assets.queries import Row
 from app.assets.schemas import asset_etag
 from app.core.db import Connection, Database, loads
@@ -126,7 +127,7 @@ class AssetService:
         is_folder = (await self.get(asset_id))["content_type"] == FOLDER
         for attempt in range(_DELETE_ATTEMPTS):
             try:
-                keys = await self._delete_rows(
+                keys, uploads = await self._delete_rows(
                     asset_id, if_match, is_folder=is_folder, recursive=recursive
                 )
             except asyncpg.ForeignKeyViolationError:
@@ -137,11 +138,11 @@ class AssetService:
                 break
         # The journal sees to the rest of a great tree, soon.
         if keys:
-            await self._journal.delete(keys[:DELETED_AT_ONCE])
+            await self._journal.delete(keys[:DELETED_AT_ONCE], uploads)
 
     async def _delete_rows(
         self, asset_id: str, if_match: str | None, *, is_folder: bool, recursive: bool
-    ) -> list[str]:
+    ) -> tuple[list[str], dict[str, str]]:
         async with self._db.transaction() as on:
             if is_folder:
                 # Before any row, as a move does: the other order ends in a deadlock.
@@ -153,9 +154,10 @@ class AssetService:
                 raise FolderNotEmpty
             gone = await on.fetch(queries.DELETE_TREE, asset_id)
             files = [row for row in gone if row["version"] is not None]
-            keys = [f"{row['id']}/{row['version']}" for row in files]
-            await self._journal.retire(on, keys, [row["put_until"] for row in files])
-        return keys
+            keys = [key_of(row) for row in files]
+            uploads = uploads_of(files)
+            await self._journal.retire(on, keys, [row["put_until"] for row in files], uploads)
+        return keys, uploads
 
 
 async def find(on: queries.On, statement: Any, asset_id: str, owner_id: str) -> Row:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from app.assets.errors import AssetNotFound, InvalidAsset, NoContent, UploadInco
 from app.assets.links import key_of
 from app.assets.making import Maker
 from app.assets.queries import Row
+from app.assets.quotas import Quota
 from app.assets.schemas import asset_etag
 from app.assets.service import find
 from app.core import media
@@ -54,10 +56,16 @@ class UploadService:
         self._settings = settings
         self._owner_id = principal.user_id
         self._maker = Maker(db, principal)
+        self._quota = Quota(db, principal)
         self._journal = Journal(db, storage, "assets")
 
-    async def create(self, form: FormReader, once: Once) -> tuple[Row, bool]:
+    async def create(self, form: FormReader, once: Once, *, declared: int) -> tuple[Row, bool]:
         """Make an asset from a form: part `json` if any, then part `file`; without one, a folder.
+
+        Args:
+            form: The form.
+            once: Its Idempotency-Key.
+            declared: How many bytes at least its parts have.
 
         Returns:
             The asset, and whether it is that of an earlier request with the same key.
@@ -66,22 +74,60 @@ class UploadService:
             InvalidAsset: The parts do not make an asset.
             InvalidParent: The parent is no folder of the owner.
             TooLarge: The file is larger than the limit.
+            QuotaExceeded: The user would have too many bytes.
         """
         made = await once.begin()
         draft, file = await self._read_head(form)
         if made is not None:
-            received = await self._receive(form, None) if file else None
+            received = await self._receive(form, None, None) if file else None
             once.check(_fingerprint(draft, received))
             return await find(self._db.pool, queries.ONE, made, self._owner_id), True
         await self._maker.check(draft)
         if file is None:
             return await self._create_folder(draft, once), False
-        return await self._create_file(form, draft, file, once), False
+        room = await self._quota.room(needed=declared - form.read_bytes)
+        return await self._create_file(form, draft, file, once, room), False
+
+    async def create_from(
+        self,
+        chunks: AsyncIterator[bytes],
+        draft: AssetCreate,
+        once: Once,
+        *,
+        name: str,
+        claimed: str | None,
+    ) -> Row:
+        """Make an asset of bytes that come from elsewhere than the request.
+
+        Raises:
+            InvalidParent: The parent has gone meanwhile.
+            TooLarge: There are more bytes than the limit.
+            QuotaExceeded: The user would have too many bytes.
+        """
+        room = await self._quota.room()
+
+        async def receive(upload: Upload) -> Received:
+            return await self._read(chunks, upload, room)
+
+        return await self._store(draft, receive, once, name=name, claimed=claimed)
 
     async def replace(
-        self, asset_id: str, body: AsyncIterator[bytes], claimed: str | None, if_match: str | None
+        self,
+        asset_id: str,
+        body: AsyncIterator[bytes],
+        claimed: str | None,
+        if_match: str | None,
+        *,
+        declared: int,
     ) -> Row:
         """Replace the bytes of an asset; the old ones are there until the new ones are.
+
+        Args:
+            asset_id: The asset.
+            body: Its new bytes.
+            claimed: Their content type, by the caller.
+            if_match: The version that they replace; None: any.
+            declared: How many they are; 0: not known.
 
         Raises:
             AssetNotFound: It does not exist or belongs to someone else.
@@ -89,27 +135,33 @@ class UploadService:
             NoContent: It is a folder.
             UploadIncomplete: Its first bytes have not come yet.
             TooLarge: There are more bytes than the limit.
+            QuotaExceeded: The user would have too many bytes.
         """
         row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
         _check_replaceable(row, if_match)
+        room = await self._quota.room(needed=declared, freed=row["size"])
         version = new_id()
         key = f"{asset_id}/{version}"
         async with self._journal.putting(key):
             async with self._storage.assets.upload(key) as upload:
-                received = await self._read(body, upload)
+                received = await self._read(body, upload, room)
             async with self._db.transaction() as on:
                 row = await find(on, queries.ONE_FOR_UPDATE, asset_id, self._owner_id)
                 _check_replaceable(row, if_match)
                 await self._journal.finish(on, key)
                 await self._journal.retire(on, [key_of(row)], [row["put_until"]])
+                content_type = _replaced_type(claimed, received.head, row)
                 replaced = await queries.REPLACE.row(
                     on,
                     asset_id=asset_id,
                     new_version=version,
                     new_size=received.size,
                     new_sha256=received.sha256,
-                    new_content_type=_replaced_type(claimed, received.head, row),
+                    new_content_type=content_type,
+                    wants_facts=media.is_media(content_type),
                 )
+                if received.size > row["size"]:
+                    await self._quota.hold(on)
         await self._journal.delete([key_of(row)])
         if replaced is None:
             raise AssetNotFound
@@ -141,15 +193,35 @@ class UploadService:
         return row
 
     async def _create_file(
-        self, form: FormReader, draft: AssetCreate, file: Part, once: Once
+        self, form: FormReader, draft: AssetCreate, file: Part, once: Once, room: int | None
     ) -> Row:
-        name = _name(draft, file)
-        claimed = file.content_type if draft.content_type is None else draft.content_type
+        async def receive(upload: Upload) -> Received:
+            return await self._receive(form, upload, room)
+
+        return await self._store(
+            draft,
+            receive,
+            once,
+            name=_name(draft, file),
+            claimed=file.content_type if draft.content_type is None else draft.content_type,
+            fingerprint=partial(_fingerprint, draft),
+        )
+
+    async def _store(
+        self,
+        draft: AssetCreate,
+        receive: Callable[[Upload], Awaitable[Received]],
+        once: Once,
+        *,
+        name: str,
+        claimed: str | None,
+        fingerprint: Callable[[Received], bytes] | None = None,
+    ) -> Row:
         asset_id, version = new_id(), new_id()
         key = f"{asset_id}/{version}"
         async with self._journal.putting(key):
             async with self._storage.assets.upload(key) as upload:
-                received = await self._receive(form, upload)
+                received = await receive(upload)
             async with self._db.transaction() as on:
                 await self._journal.finish(on, key)
                 row = await self._maker.insert(
@@ -162,16 +234,18 @@ class UploadService:
                     size=received.size,
                     sha256=received.sha256,
                 )
-                await once.done(on, asset_id, _fingerprint(draft, received))
+                await once.done(on, asset_id, fingerprint(received) if fingerprint else None)
         return row
 
-    async def _receive(self, form: FormReader, upload: Upload | None) -> Received:
-        received = await self._read(form.chunks(), upload)
+    async def _receive(self, form: FormReader, upload: Upload | None, room: int | None) -> Received:
+        received = await self._read(form.chunks(), upload, room)
         if await form.next_part() is not None:
             raise InvalidAsset("The part `file` comes once, and last.")
         return received
 
-    async def _read(self, chunks: AsyncIterator[bytes], upload: Upload | None) -> Received:
+    async def _read(
+        self, chunks: AsyncIterator[bytes], upload: Upload | None, room: int | None
+    ) -> Received:
         digest = hashlib.sha256()
         size = 0
         head = b""
@@ -180,6 +254,7 @@ class UploadService:
             size += len(chunk)
             if size > limit:
                 raise TooLarge(f"The file is larger than the limit of {limit} bytes.")
+            self._quota.check(size, room)
             if len(head) < media.HEAD_BYTES:
                 head += chunk[: media.HEAD_BYTES]
             digest.update(chunk)

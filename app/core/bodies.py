@@ -44,11 +44,16 @@ def parse_json(text: bytes) -> Any:
     """
     value = orjson.loads(text)
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
-        _check_depth(value)
+        check_depth(value)
     return value
 
 
-def _check_depth(value: Any) -> None:
+def check_depth(value: Any) -> None:
+    """Hold parsed JSON against the depth that can be stored.
+
+    Raises:
+        TooDeep: It could not be stored.
+    """
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -62,14 +67,20 @@ def _check_depth(value: Any) -> None:
     raise TooDeep
 
 
+def declared_bytes(request: Request) -> int:
+    """Return the length that a body is said to have; 0 where none is said."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0
+
+
 def limited(request: Request, limit: int) -> Callable[[], Coroutine[Any, Any, Message]]:
     """Return a receive that stops reading at the limit, at once where the length is declared.
 
     Raises:
         TooLarge: The body is longer than `limit` bytes.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    declared = declared_bytes(request)
+    if declared > limit:
         raise TooLarge(f"The body has {declared} bytes; the limit is {limit}.")
     seen = 0
 

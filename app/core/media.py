@@ -25,6 +25,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
     (8, b"WAVE", "audio/wav"),
+    (8, b"AVI ", "video/x-msvideo"),
     (4, b"ftypavif", "image/avif"),
     (4, b"ftypheic", "image/heic"),
     (4, b"ftypqt", "video/quicktime"),
@@ -45,7 +46,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "application/x-npy"),
 )
 _EBML = b"\x1a\x45\xdf\xa3"
-_RIFF_TYPES = frozenset({"image/webp", "audio/wav"})
+_RIFF_TYPES = frozenset({"image/webp", "audio/wav", "video/x-msvideo"})
 
 # Python's own table only: the machine's /etc/mime.types must not change what a file is called.
 _TYPES = mimetypes.MimeTypes()
@@ -90,6 +91,16 @@ def is_generic(content_type: str | None) -> bool:
     except ValidationError:
         return True
     return False
+
+
+def is_media(content_type: str) -> bool:
+    """Whether a file has width, height or duration, by its type."""
+    return kind_of(content_type) in ("image", "audio", "video")
+
+
+def kind_of(content_type: str) -> str:
+    """Return what a content type begins with, such as `image`."""
+    return essence(content_type).partition("/")[0]
 
 
 def sniff(head: bytes) -> str | None:

@@ -36,7 +36,10 @@ class Part:
 
 
 class FormReader:
-    """Reads the parts of a form in their order; of each its head, then its bytes as they come."""
+    """Reads the parts of a form in their order; of each its head, then its bytes as they come.
+
+    `read_bytes` is how many bytes `read` has returned.
+    """
 
     def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
         kind, options = parse_options_header(content_type)
@@ -49,6 +52,7 @@ class FormReader:
         self._field = b""
         self._value = b""
         self._has_ended = False
+        self.read_bytes = 0
         try:
             self._parser = MultipartParser(boundary, self._callbacks())  # type: ignore[arg-type]
         except FormParserError:
@@ -81,6 +85,7 @@ class FormReader:
             data += chunk
             if len(data) > limit:
                 raise TooLarge(f"The part is larger than the limit of {limit} bytes.")
+        self.read_bytes += len(data)
         return bytes(data)
 
     async def _next(self) -> Part | bytes | _End:

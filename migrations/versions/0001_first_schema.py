@@ -15,6 +15,62 @@ branch_labels = None
 depends_on = None
 
 
+# Only by triggers is it certain that every change of a row changes the count. Several slots a user,
+# so that his parallel uploads do not wait for one another's commits.
+COUNT_BYTES = (
+    """
+create function count_asset_bytes() returns trigger language plpgsql as $$
+declare change bigint := case tg_op when 'UPDATE' then new.size - old.size else new.size end;
+begin
+  insert into asset_bytes values (new.user_id, pg_backend_pid() % 16, change)
+  on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes;
+  return null;
+end $$""",
+    """
+create function uncount_asset_bytes() returns trigger language plpgsql as $$
+begin
+  insert into asset_bytes
+  select user_id, pg_backend_pid() % 16, -sum(size) from gone where size <> 0
+  group by user_id order by user_id
+  on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes;
+  return null;
+end $$""",
+    """
+create trigger count_inserted after insert on assets
+for each row when (new.size <> 0) execute function count_asset_bytes()""",
+    """
+create trigger count_resized after update of size on assets
+for each row when (new.size <> old.size) execute function count_asset_bytes()""",
+    """
+create trigger uncount_deleted after delete on assets referencing old table as gone
+for each statement execute function uncount_asset_bytes()""",
+)
+
+# Whoever removes or replaces an asset: its thumbnails go in the same transaction, and their objects
+# after it.
+RETIRE_THUMBNAILS = (
+    """
+create function retire_thumbnail() returns trigger language plpgsql as $$
+begin
+  insert into storage_journal (bucket, key, op, due_at)
+  values ('assets', old.key, 'delete', now());
+  return null;
+end $$""",
+    """
+create trigger retire_deleted after delete on asset_thumbnails
+for each row execute function retire_thumbnail()""",
+    """
+create function drop_thumbnails() returns trigger language plpgsql as $$
+begin
+  delete from asset_thumbnails where asset_id = new.id;
+  return null;
+end $$""",
+    """
+create trigger drop_outdated_thumbnails after update of version on assets
+for each row when (new.version is distinct from old.version) execute function drop_thumbnails()""",
+)
+
+
 def upgrade() -> None:
     op.create_table(
         "idempotency_keys",
@@ -170,6 +226,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
     )
     op.create_table(
@@ -229,6 +286,11 @@ def upgrade() -> None:
         sa.Column("height", sa.Integer(), nullable=True),
         sa.Column("version", sa.String(length=32), nullable=True),
         sa.Column("put_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("upload_id", sa.Text(), nullable=True),
+        sa.Column("part_size", sa.Integer(), nullable=True),
+        sa.Column("sha256_due", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("facts_due", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("thumb_key", sa.Text(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -268,6 +330,57 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("workflow_id is not null"),
     )
+    op.create_index(
+        "ix_assets_sha256_due",
+        "assets",
+        ["sha256_due"],
+        unique=False,
+        postgresql_where=sa.text("sha256_due is not null"),
+    )
+    op.create_index(
+        "ix_assets_facts_due",
+        "assets",
+        ["facts_due"],
+        unique=False,
+        postgresql_where=sa.text("facts_due is not null and status = 'ready'"),
+    )
+    op.create_index(
+        "ix_assets_pending",
+        "assets",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_table(
+        "asset_bytes",
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("slot", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_asset_bytes_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "slot", name=op.f("pk_asset_bytes")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "asset_thumbnails",
+        sa.Column("asset_id", sa.String(length=32), nullable=False),
+        sa.Column("size", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["asset_id"],
+            ["assets.id"],
+            name=op.f("fk_asset_thumbnails_asset_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("asset_id", "size", name=op.f("pk_asset_thumbnails")),
+        sa.UniqueConstraint("key", name=op.f("uq_asset_thumbnails_key")),
+    )
+    for statement in RETIRE_THUMBNAILS:
+        op.execute(statement)
+    for statement in COUNT_BYTES:
+        op.execute(statement)
     op.create_table(
         "temp_files",
         sa.Column("id", sa.Text(), nullable=False),
@@ -384,6 +497,21 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_temp_files_user_id"), table_name="temp_files")
     op.drop_index(op.f("ix_temp_files_expires_at"), table_name="temp_files")
     op.drop_table("temp_files")
+    op.drop_table("asset_thumbnails")
+    op.drop_table("asset_bytes")
+    op.drop_index(
+        "ix_assets_sha256_due",
+        table_name="assets",
+        postgresql_where=sa.text("sha256_due is not null"),
+    )
+    op.drop_index(
+        "ix_assets_facts_due",
+        table_name="assets",
+        postgresql_where=sa.text("facts_due is not null and status = 'ready'"),
+    )
+    op.drop_index(
+        "ix_assets_pending", table_name="assets", postgresql_where=sa.text("status = 'pending'")
+    )
     op.drop_index(
         "ix_assets_workflow_id_id",
         table_name="assets",
@@ -398,6 +526,8 @@ def downgrade() -> None:
         "ix_assets_job_id_id", table_name="assets", postgresql_where=sa.text("job_id is not null")
     )
     op.drop_table("assets")
+    op.execute("drop function count_asset_bytes, uncount_asset_bytes")
+    op.execute("drop function retire_thumbnail, drop_thumbnails")
     op.drop_table("ws_tickets")
     op.drop_index("ix_workers_user_id_id", table_name="workers")
     op.drop_table("workers")

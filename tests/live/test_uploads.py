@@ -6,11 +6,7 @@ import asyncio
 import hashlib
 import os
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,7 +15,8 @@ import pytest
 from app.core.storage.journal import work_off
 from app.settings import Settings
 from tests.app.assets.making import form, journal, keys, make_asset, names, s3
-from tests.processes import TOKEN, running_service
+from tests.gates import Gate
+from tests.processes import TOKEN, forget_peak, peak_bytes, running_service
 from tests.services import Service, User, eventually, free_port
 
 MIB = 1024 * 1024
@@ -145,65 +142,6 @@ async def test_an_upload_whose_time_was_over_does_not_make_a_row(
     assert await names(user) == []
 
 
-class Gate:
-    """A TCP forwarder that can be shut, so that storage seems to be away."""
-
-    def __init__(self, target: str) -> None:
-        parts = urlsplit(target)
-        self._target = (str(parts.hostname), int(parts.port or 0))
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self.port = free_port()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._call(self._listen())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shut()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def shut(self) -> None:
-        """Refuse and break all connections."""
-        self._call(self._shut())
-
-    def open(self) -> None:
-        """Let connections through again."""
-        self._call(self._listen())
-
-    def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-
-    async def _shut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in list(self._open):
-            writer.transport.abort()
-        await asyncio.sleep(0.1)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection(*self._target)
-        self._open |= {writer, to_writer}
-        await asyncio.gather(self._copy(reader, to_writer), self._copy(to_reader, writer))
-        self._open -= {writer, to_writer}
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-
 @pytest.fixture
 def gate(stack: Settings) -> Iterator[Gate]:
     """The way to storage."""
@@ -249,18 +187,6 @@ async def test_storage_away_is_told_and_nothing_is_lost(
         assert await journal(service) == []
         assert (await user.http.get(f"/v1/assets/{kept.id}/content")).content == b"kept"
         assert await names(user) == [kept.name]
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has held since `forget_peak`."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
-
-
-def forget_peak(pid: int) -> None:
-    """Begin to measure anew."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 async def test_memory_stays_flat_however_large_the_file(

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from app.core.storage.bucket import Bucket
-from app.core.storage.errors import ObjectMissing, StorageUnavailable
+from app.core.storage.errors import ObjectMissing, Refused, StorageUnavailable
 from app.core.storage.journal import Journal, JournalRow
-from app.core.storage.storage import MAX_PUT_BYTES, Network, Storage, network_of
+from app.core.storage.parts import MAX_PARTS, Part
+from app.core.storage.storage import (
+    MAX_OBJECT_BYTES,
+    MAX_PUT_BYTES,
+    Network,
+    Storage,
+    network_of,
+)
 
 __all__ = [
+    "MAX_OBJECT_BYTES",
+    "MAX_PARTS",
     "MAX_PUT_BYTES",
     "Bucket",
     "Journal",
     "JournalRow",
     "Network",
     "ObjectMissing",
+    "Part",
+    "Refused",
     "Storage",
     "StorageUnavailable",
     "network_of",

@@ -24,14 +24,13 @@ from minio.lifecycleconfig import (
     Rule,
 )
 
-from app.core.storage.errors import ObjectMissing, StorageUnavailable, first_line
+from app.core.storage.errors import MISSING, ObjectMissing, StorageUnavailable, first_line
 
 logger = logging.getLogger(__name__)
 
 THREADS = 16
 ABORT_AFTER_DAYS = 2
 _AWAY = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, MinioException, OSError)
-_MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "NoSuchUpload"})
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class Stat:
 
 
 class Admin:
-    """Buckets, checksums and unfinished uploads."""
+    """Buckets and checksums."""
 
     def __init__(self, endpoint: str, *, region: str, access_key: str, secret_key: str) -> None:
         parts = urlsplit(endpoint)
@@ -68,7 +67,7 @@ class Admin:
         try:
             return await anyio.to_thread.run_sync(call, limiter=self._limiter)
         except S3Error as exc:
-            if exc.code in _MISSING:
+            if exc.code in MISSING:
                 raise ObjectMissing(doing) from exc
             logger.warning("storage failed to %s: %s", doing, exc.code)
             raise StorageUnavailable from exc
@@ -90,20 +89,6 @@ class Admin:
         is_whole = bool(checksum) and "-" not in checksum
         sha256 = base64.b64decode(checksum).hex() if is_whole else None
         return Stat(size=found.size or 0, sha256=sha256)
-
-    async def abort_uploads(self, bucket: str, key: str) -> None:
-        """Abort every unfinished multipart upload of a key."""
-
-        def abort() -> None:
-            found = self._client._list_multipart_uploads(bucket, prefix=key)
-            for upload in found.uploads:
-                if upload.object_name == key and upload.upload_id:
-                    self._client._abort_multipart_upload(bucket, key, upload.upload_id)
-
-        try:
-            await self._run("abort an upload", abort)
-        except ObjectMissing:
-            return
 
     async def ensure_bucket(
         self, bucket: str, *, origins: Sequence[str], expire_after_days: int | None

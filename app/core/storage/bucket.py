@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+import anyio.to_thread
 import obstore
 from obstore.store import S3Store
 
 from app.core.storage.admin import Admin, Stat
-from app.core.storage.errors import ObjectMissing, mapped
+from app.core.storage.errors import ObjectMissing, StorageUnavailable, mapped
+from app.core.storage.parts import MultipartUploads
 from app.core.storage.upload import Upload
 
 READ_BYTES = 256 * 1024
+HASH_BYTES = 1024 * 1024
 DELETE_AT_ONCE = 1000
+LIST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that is there."""
+
+    key: str
+    modified_at: datetime
 
 
 class Bucket:
     """The objects of one bucket."""
 
-    def __init__(self, name: str, store: S3Store, admin: Admin, *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: S3Store,
+        admin: Admin,
+        uploads: MultipartUploads,
+        streams: asyncio.Semaphore,
+        *,
+        max_bytes: int,
+    ) -> None:
         self.name = name
+        self.uploads = uploads
         self._store = store
         self._admin = admin
+        self._streams = streams
         self._max_bytes = max_bytes
 
     def upload(self, key: str) -> Upload:
         """Return a writer of one object."""
-        return Upload(self._store, key, max_bytes=self._max_bytes)
+        return Upload(self._store, key, self._streams, max_bytes=self._max_bytes)
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Return the bytes from `start` up to, not including, `end`; the object is open by then.
@@ -50,6 +77,26 @@ class Bucket:
         """
         return await self._admin.stat(self.name, key)
 
+    async def sha256(self, key: str) -> str:
+        """Return the SHA-256 (hex) of an object, read piece by piece.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        digest = hashlib.sha256()
+        left = 0
+        with mapped("read", may_miss=True):
+            result = await obstore.get_async(self._store, key)
+            left = result.meta["size"]
+            async for piece in result.stream(min_chunk_size=HASH_BYTES):
+                left -= len(piece)
+                # A thread: an hour of hashing must not be felt by the requests.
+                await anyio.to_thread.run_sync(digest.update, piece)
+        if left:
+            raise StorageUnavailable
+        return digest.hexdigest()
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; those that are not there are no error.
 
@@ -64,9 +111,15 @@ class Bucket:
             except ObjectMissing:
                 continue
 
-    async def abort_uploads(self, key: str) -> None:
-        """Remove the parts of multipart uploads that nobody will finish."""
-        await self._admin.abort_uploads(self.name, key)
+    async def pages(self) -> AsyncIterator[list[Stored]]:
+        """Yield all objects, in pages and by key.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        with mapped("list objects"):
+            async for page in obstore.list(self._store, chunk_size=LIST_AT_ONCE):
+                yield [Stored(item["path"], item["last_modified"]) for item in page]
 
     async def check(self) -> None:
         """Ask storage for an object that is not there.

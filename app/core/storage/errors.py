@@ -12,6 +12,9 @@ from app.core.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
+MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "NoSuchUpload"})
+"""S3's codes for an object or an upload that is not there."""
+
 
 class StorageUnavailable(Unavailable):
     """S3 cannot be reached, or fails."""
@@ -20,8 +23,19 @@ class StorageUnavailable(Unavailable):
     detail = "The storage does not answer."
 
 
+class UploadsBusy(Unavailable):
+    """As many bytes come through the service as it has memory for."""
+
+    code = "uploads_busy"
+    detail = "Too many uploads at once: try again, or reserve one with POST /v1/assets/uploads."
+
+
 class ObjectMissing(Exception):
-    """There is no object of this key."""
+    """There is no object of this key, or no such upload."""
+
+
+class Refused(Exception):
+    """Storage will not make an object of these parts; the text is S3's code."""
 
 
 @contextmanager

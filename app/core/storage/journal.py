@@ -2,16 +2,18 @@
 
 A `put` entry is committed before the transfer and removed in the transaction that makes the row:
 while it exists, no row names the object. A `delete` entry is made in the transaction that removes
-the row and goes once the object has gone. Whatever is due is worked off by any replica.
+the row and goes once the object has gone; an `abort` entry also ends the multipart uploads of its
+key. Whatever is due is worked off by any replica.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 import asyncpg
@@ -55,15 +57,19 @@ update storage_journal set due_at = now() + interval '{INTENT_TTL_S} s'
 where bucket = $1 and key = $2 and op = 'put'"""
 _DISCARD = """
 update storage_journal set op = 'delete', due_at = now()
-where bucket = $1 and key = $2 and op = 'put'"""
+where bucket = $1 and key = $2 and op = 'put' returning 1"""
 _FINISH = "delete from storage_journal where bucket = $1 and key = $2 and op = 'put' returning 1"
 _RETIRE = f"""
 insert into storage_journal (bucket, key, op, due_at)
-select $1, key, 'delete', greatest(now(), put_until) + interval '{DELETE_GRACE_S} s'
+select $1, key, case when key = any($4) then 'abort' else 'delete' end,
+  greatest(now(), put_until) + interval '{DELETE_GRACE_S} s'
 from unnest($2::text[], $3::timestamptz[]) as retired (key, put_until)"""
 _REMOVE = "delete from storage_journal where bucket = $1 and key = any($2) and op <> 'put'"
 # What somebody can still put again is deleted once more when his URL has expired.
 _REMOVE_FINAL = f"{_REMOVE} and due_at <= now() + interval '{DELETE_GRACE_S} s'"
+_KNOWN = "select key from storage_journal where bucket = $1 and key = any($2)"
+_AWAITED = f"{_KNOWN} and op = 'put'"
+_COUNT_DUE = "select count(*) from storage_journal where due_at < now()"
 # An intent that fell due is turned into a deletion: its own transaction then finds it gone.
 _CLAIM = f"""
 update storage_journal set
@@ -95,8 +101,10 @@ class Journal:
         except StorageUnavailable:
             # It may still arrive: the entry falls due when no request of ours can be alive.
             raise
-        except Exception:
-            await asyncio.shield(self._discard(key))
+        except Exception as exc:
+            # A commit whose answer was lost may have made the row.
+            if not is_database_away(exc):
+                await asyncio.shield(self._discard(key))
             raise
         finally:
             renewal.cancel()
@@ -111,7 +119,11 @@ class Journal:
             raise StorageUnavailable("The upload was interrupted for too long: send it again.")
 
     async def retire(
-        self, on: Connection, keys: Sequence[str], put_until: Sequence[datetime | None]
+        self,
+        on: Connection,
+        keys: Sequence[str],
+        put_until: Sequence[datetime | None],
+        uploads: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Decide to delete objects, in the transaction that removes what names them.
 
@@ -119,12 +131,18 @@ class Journal:
             on: The transaction.
             keys: The objects.
             put_until: For each the time until which somebody holds a URL to put it (again).
+            uploads: The ids of their unfinished multipart uploads, by key.
         """
-        await on.execute(_RETIRE, self._bucket, list(keys), list(put_until))
+        await on.execute(_RETIRE, self._bucket, list(keys), list(put_until), list(uploads))
 
-    async def delete(self, keys: Sequence[str]) -> None:
-        """Delete retired objects after the commit; what fails now is done later."""
+    async def delete(
+        self, keys: Sequence[str], uploads: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Delete retired objects and uploads after the commit; what fails now is done later."""
         try:
+            for key in keys:
+                if key in uploads:
+                    await self._objects.uploads.abort(key, uploads[key])
             await self._objects.delete(keys)
             await self._db.pool.execute(_REMOVE_FINAL, self._bucket, list(keys))
         except StorageUnavailable:
@@ -136,13 +154,14 @@ class Journal:
 
     async def _discard(self, key: str) -> None:
         try:
-            await self._db.pool.execute(_DISCARD, self._bucket, key)
+            is_mine = await self._db.pool.fetchval(_DISCARD, self._bucket, key)
         except Exception as exc:
             if not is_database_away(exc):
                 raise
             logger.warning("an object that nobody wants will be deleted later: %s", exc)
             return
-        await self.delete([key])
+        if is_mine:
+            await self.delete([key])
 
     async def _renew(self, key: str) -> None:
         while True:
@@ -153,6 +172,22 @@ class Journal:
                 if not is_database_away(exc):
                     raise
                 logger.warning("the journal of an upload was not renewed: %s", exc)
+
+
+async def known(db: Database, bucket: str, keys: Collection[str]) -> set[str]:
+    """Return those of the keys that have an entry."""
+    return {row["key"] for row in await db.pool.fetch(_KNOWN, bucket, list(keys))}
+
+
+async def awaited(db: Database, bucket: str, keys: Collection[str]) -> set[str]:
+    """Return those of the keys that somebody is putting."""
+    return {row["key"] for row in await db.pool.fetch(_AWAITED, bucket, list(keys))}
+
+
+async def count_due(db: Database) -> int:
+    """Return how many entries have fallen due."""
+    count: int = await db.pool.fetchval(_COUNT_DUE)
+    return count
 
 
 async def work_off(db: Database, storage: Storage) -> int:
@@ -177,7 +212,7 @@ async def _delete_due(
     objects = storage.by_name(bucket)
     for entry in mine:
         if entry["op"] == "abort":
-            await objects.abort_uploads(entry["key"])
+            await objects.uploads.abort_all(entry["key"])
     keys = [entry["key"] for entry in mine]
     await objects.delete(keys)
     await db.pool.execute(_REMOVE, bucket, keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -11,6 +12,8 @@ from starlette.requests import HTTPConnection
 
 from app.core.storage.admin import Admin
 from app.core.storage.bucket import Bucket
+from app.core.storage.calls import Calls
+from app.core.storage.parts import MultipartUploads
 from app.core.storage.signing import Signer
 from app.settings import Settings
 
@@ -18,6 +21,8 @@ Network = Literal["public", "internal"]
 """Whose address a presigned URL carries: everybody's, or that inside the service's own network."""
 MAX_PUT_BYTES = 5 * 1024**3
 """S3's limit for one PUT."""
+MAX_OBJECT_BYTES = 5 * 1024**4
+"""What every S3 server takes for one object."""
 
 
 class Storage:
@@ -38,6 +43,8 @@ class Storage:
             "internal": Signer(endpoint, region=settings.s3_region, **keys),
             "public": Signer(public, region=settings.s3_region, **keys),
         }
+        self._streams = asyncio.Semaphore(settings.max_streamed_uploads)
+        self._calls = Calls(self._signers["internal"])
         self.assets = self._bucket(settings.s3_asset_bucket, endpoint, keys)
         self.temp = self._bucket(settings.s3_temp_bucket, endpoint, keys)
 
@@ -60,7 +67,14 @@ class Storage:
             },
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
         )
-        return Bucket(name, store, self._admin, max_bytes=self._settings.max_upload_bytes)
+        return Bucket(
+            name,
+            store,
+            self._admin,
+            MultipartUploads(name, self._calls),
+            self._streams,
+            max_bytes=self._settings.max_upload_bytes,
+        )
 
     def by_name(self, bucket: str) -> Bucket:
         """Return the bucket that the journal calls `assets` or `temp`."""
@@ -120,6 +134,27 @@ class Storage:
         """Return a URL to put the bytes to, with exactly these headers."""
         return self._signers[network].presign(
             "PUT", bucket.name, key, expires_s=expires_s, headers=headers
+        )
+
+    def presign_part(
+        self,
+        bucket: Bucket,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        network: Network,
+        expires_s: int,
+        size: int,
+    ) -> str:
+        """Return a URL to put one part of exactly `size` bytes to, until the upload is over."""
+        return self._signers[network].presign(
+            "PUT",
+            bucket.name,
+            key,
+            expires_s=expires_s,
+            query={"partNumber": str(number), "uploadId": upload_id},
+            headers={"Content-Length": str(size)},
         )
 
 

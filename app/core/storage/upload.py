@@ -11,15 +11,16 @@ from typing import Self
 import obstore
 from obstore.store import S3Store
 
-from app.core.storage.errors import StorageUnavailable, mapped
+from app.core.storage.errors import StorageUnavailable, UploadsBusy, mapped
+from app.core.storage.parts import MAX_PARTS
 
 logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 PART_BYTES = 8 * MIB
-MAX_PARTS = 10_000
 PARTS_AT_ONCE = 2
 PIECE_BYTES = MIB
+WAIT_S = 60
 
 
 class _Abandoned(Exception):
@@ -31,12 +32,16 @@ class Upload:
 
     As a context manager: the object is there when the block ends, and nothing is when it raises.
     What fits one part is sent as one PUT at the end, more as S3 multipart from the first full part
-    on.
+    on. `streams` bounds how many hold more than a piece: the others wait, and so do their callers.
     """
 
-    def __init__(self, store: S3Store, key: str, *, max_bytes: int) -> None:
+    def __init__(
+        self, store: S3Store, key: str, streams: asyncio.Semaphore, *, max_bytes: int
+    ) -> None:
         self._store = store
         self._key = key
+        self._streams = streams
+        self._may_stream = False
         self._part_bytes = max(PART_BYTES, max_bytes // MAX_PARTS + 1)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
@@ -48,9 +53,12 @@ class Upload:
 
         Raises:
             StorageUnavailable: The transfer has failed.
+            UploadsBusy: Too many others are being written, for too long.
         """
         self._waiting.append(data)
         self._waiting_bytes += len(data)
+        if not self._may_stream and self._waiting_bytes > PIECE_BYTES:
+            await self._wait_for_others()
         limit = self._part_bytes if self._transfer is None else PIECE_BYTES
         if self._waiting_bytes > limit:
             if self._transfer is None:
@@ -66,15 +74,27 @@ class Upload:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if exc is not None:
-            await asyncio.shield(self._abandon())
-        elif self._transfer is None:
-            await self._put(self._take())
-        else:
-            await self._hand_over(self._take())
-            await self._hand_over(None)
-            # A cancelled put leaves its parts behind; a finished one is deleted by the journal.
-            await asyncio.shield(self._transfer)
+        try:
+            if exc is not None:
+                await asyncio.shield(self._abandon())
+            elif self._transfer is None:
+                await self._put(self._take())
+            else:
+                await self._hand_over(self._take())
+                await self._hand_over(None)
+                # A cancelled put leaves its parts behind; a finished one is deleted by the journal.
+                await asyncio.shield(self._transfer)
+        finally:
+            if self._may_stream:
+                self._streams.release()
+
+    async def _wait_for_others(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise UploadsBusy(retry_after_s=WAIT_S) from None
+        self._may_stream = True
 
     def _take(self) -> bytes:
         data = b"".join(self._waiting)

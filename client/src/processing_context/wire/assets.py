@@ -90,6 +90,21 @@ class UploadCreate(Request):
     metadata: dict[str, Any] = {}
 
 
+class AssetImport(Request):
+    """Make an asset of what a URL leads to; what is left out comes from its server."""
+
+    url: Annotated[str, Field(min_length=1, max_length=8192)]
+    name: Name | None = None
+    parent_id: Id | None = None
+    content_type: ContentType | None = None
+
+
+class ArchiveCreate(Request):
+    """Which assets go into a zip."""
+
+    asset_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
+
+
 class UploadPart(Reply):
     """Where to PUT one part."""
 
@@ -114,6 +129,20 @@ class MultipartUpload(Reply):
     part_count: int
     parts: list[UploadPart]
     expires_at: Timestamp
+
+
+class StoredPart(Reply):
+    """A part that storage has."""
+
+    part_number: int
+    size: int
+    etag: str
+
+
+class MultipartState(MultipartUpload):
+    """Where a multipart upload stands; `parts` holds URLs of missing ones."""
+
+    stored: list[StoredPart]
 
 
 class UploadReserved(Reply):

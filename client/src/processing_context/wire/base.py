@@ -10,14 +10,23 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
-    Field,
     StringConstraints,
     model_validator,
 )
 
+# What lies outside cannot be told from PostgreSQL's infinities, or not be written in UTC.
+_FIRST = datetime(1900, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        moment = _FIRST
+    if not _FIRST < moment <= _LAST:
+        raise ValueError(f"must lie between {_FIRST:%Y-%m-%d} and {_LAST:%Y-%m-%d} in UTC")
+    return moment
 
 
 def _no_nul(value: str) -> str:
@@ -35,7 +44,7 @@ Text = Annotated[str, AfterValidator(_no_nul)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_no_nul)]
 """What a user calls a thing: 1 to 1,000 characters, no NUL. Never used as a path."""
 
-Id = Annotated[str, Field(max_length=64)]
+Id = Text
 """A UUIDv7 as 32 lowercase hex characters. A malformed one is one that does not exist."""
 
 

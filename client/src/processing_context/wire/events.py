@@ -1,7 +1,7 @@
 """Job events: what a worker sends and every reader sees.
 
 A worker posts events without `job_id`, `seq`, `attempt` and `time`; the service adds them. A reader
-gets them with all four.
+gets them with all four, and with `traceparent` where the request that made the job had one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class _Event(Request):
     seq: int | None = None
     attempt: int | None = None
     time: Timestamp | None = None
+    traceparent: str | None = None
 
 
 class JobUpdate(_Event):

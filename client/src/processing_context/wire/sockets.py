@@ -47,7 +47,7 @@ class Run(_Op):
 
     op: Literal["run"]
     request: RunJobRequest
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    idempotency_key: str | None = None
 
 
 class Cancel(_Op):
