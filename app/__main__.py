@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | migrate | users | tokens | openapi`."""
+"""The command line: `python -m app serve | migrate | sweep | users | tokens | openapi`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.core import logging as logs
 from app.embedded.errors import StackError
 from app.settings import Settings
 
-Handler = Callable[[Settings], None]
+Handler = Callable[[Settings, argparse.Namespace], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,11 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("\n".join(_readable(error)), code=2)
     logs.configure(settings.log_level)
     try:
-        if "handler" in args:
-            handler: Handler = args.handler
-            handler(settings)
-        else:
-            _users(args, settings)
+        handler: Handler = getattr(args, "handler", _users)
+        handler(settings, args)
     except StackError as error:
         return _refuse(str(error), code=1)
     except KeyboardInterrupt:
@@ -51,6 +48,14 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         ("openapi", _openapi, "print the OpenAPI document"),
     ):
         commands.add_parser(name, help=does, description=does).set_defaults(handler=handler)
+    sweep = commands.add_parser("sweep", help="remove what crashes and deletions left behind")
+    sweep.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    sweep.add_argument(
+        "--force",
+        action="store_true",
+        help="believe that most of a bucket has no row, or most rows no object",
+    )
+    sweep.set_defaults(handler=_sweep)
     if argv[:1] != ["serve"]:  # which imports only once its servers are starting
         from app.users.cli import add_commands
 
@@ -58,13 +63,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, _args: argparse.Namespace) -> None:
     from app.serving.serve import serve
 
     serve(settings)
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: Settings, _args: argparse.Namespace) -> None:
     from app.core.migrate import upgrade
     from app.embedded.stack import embedded_database
 
@@ -72,7 +77,15 @@ def _migrate(settings: Settings) -> None:
         upgrade(database_url)
 
 
-def _openapi(_settings: Settings) -> None:
+def _sweep(settings: Settings, args: argparse.Namespace) -> None:
+    from app.embedded.stack import reachable_stack
+    from app.sweeping.cli import run
+
+    with reachable_stack(settings) as found:
+        asyncio.run(run(found, dry=args.dry_run, force=args.force))
+
+
+def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
     from app.main import create_app
 
     # Nothing connects; and the document is the same whatever the environment says.
@@ -88,7 +101,7 @@ def _openapi(_settings: Settings) -> None:
     sys.stdout.write("\n")
 
 
-def _users(args: argparse.Namespace, settings: Settings) -> None:
+def _users(settings: Settings, args: argparse.Namespace) -> None:
     from app.core.errors import ProblemError
     from app.embedded.stack import embedded_database
     from app.users.cli import run

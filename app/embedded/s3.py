@@ -75,7 +75,7 @@ class SeaweedFS:
     @property
     def endpoint(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self._base + _PARTS['s3']}"
+        return _endpoint(self._base)
 
     def prepare(self) -> None:
         """Make its folders."""
@@ -118,6 +118,15 @@ class SeaweedFS:
         options |= {f"{part}.port": self._base + offset for part, offset in _PARTS.items()}
         flags = [f"-{name}={value}" for name, value in options.items()]
         return [str(weed_program()), "-logtostderr=true", "mini", *flags]
+
+
+def running_endpoint(data_dir: Path) -> str:
+    """Return where the server of a running stack listens."""
+    return _endpoint(int(json.loads((data_dir / "ports.json").read_text())["s3"]))
+
+
+def _endpoint(base: int) -> str:
+    return f"http://127.0.0.1:{base + _PARTS['s3']}"
 
 
 def _choose_base(memory: Path) -> int:

@@ -11,12 +11,12 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.embedded.credentials import load_credentials
+from app.embedded.credentials import Credentials, load_credentials
 from app.embedded.errors import StackError
 from app.embedded.lock import data_dir_lock, in_use
 from app.embedded.postgres import Postgres, database_url
 from app.embedded.process import Child
-from app.embedded.s3 import SeaweedFS
+from app.embedded.s3 import SeaweedFS, running_endpoint
 from app.embedded.supervision import START_S, keep_running
 from app.settings import Settings
 
@@ -118,9 +118,7 @@ def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
     if storage and settings.s3_endpoint is None:
         s3 = SeaweedFS(settings, credentials, inherit=lock)
         servers.append(s3)
-        found["s3_endpoint"] = s3.endpoint
-        found["s3_access_key"] = SecretStr(credentials.s3_access_key)
-        found["s3_secret_key"] = SecretStr(credentials.s3_secret_key)
+        found |= _access(s3.endpoint, credentials)
     if settings.database_url is None:
         servers.append(Postgres(settings, inherit=lock))
         found["database_url"] = database_url(settings.data_dir)
@@ -148,6 +146,34 @@ def embedded_database(settings: Settings) -> Iterator[str]:
         return
     with running_stack(settings, storage=False) as stack:
         yield stack.database_url
+
+
+@contextmanager
+def reachable_stack(settings: Settings) -> Iterator[Settings]:
+    """Give settings that name outside servers, those of a running stack, or ones run meanwhile."""
+    if settings.database_url is not None and settings.s3_endpoint is not None:
+        yield settings
+        return
+    settings = _with_data_dir(settings)
+    if not in_use(settings.data_dir):
+        with embedded_stack(settings) as found:
+            yield found
+        return
+    credentials = load_credentials(settings.data_dir)
+    running: dict[str, object] = {}
+    if settings.s3_endpoint is None:
+        running = _access(running_endpoint(settings.data_dir), credentials)
+    if settings.database_url is None:
+        running["database_url"] = database_url(settings.data_dir)
+    yield settings.model_copy(update=running)
+
+
+def _access(endpoint: str, credentials: Credentials) -> dict[str, object]:
+    return {
+        "s3_endpoint": endpoint,
+        "s3_access_key": SecretStr(credentials.s3_access_key),
+        "s3_secret_key": SecretStr(credentials.s3_secret_key),
+    }
 
 
 def _with_data_dir(settings: Settings) -> Settings:

@@ -33,6 +33,10 @@ def add_commands(subparsers: Subparsers) -> None:
     delete = actions.add_parser("delete", help="lock a user out")
     delete.add_argument("user_id")
     delete.set_defaults(command=_delete_user)
+    quota = actions.add_parser("quota", help="say how many bytes a user's assets may take")
+    quota.add_argument("user_id")
+    quota.add_argument("bytes", type=_bytes, help="a number; none: what the settings say")
+    quota.set_defaults(command=_set_quota)
 
     tokens = subparsers.add_parser("tokens", help="list, create and revoke tokens")
     actions = tokens.add_subparsers(required=True, metavar="ACTION")
@@ -59,6 +63,14 @@ async def run(settings: Settings, args: argparse.Namespace) -> None:
         await command(UserService(session), args)
 
 
+def _bytes(value: str) -> int | None:
+    if value == "none":
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) < 2**63):
+        raise argparse.ArgumentTypeError("give a number of bytes, or none")
+    return int(value)
+
+
 def _print(*columns: object) -> None:
     sys.stdout.write("\t".join(str(column) for column in columns) + "\n")
 
@@ -75,6 +87,10 @@ async def _create_user(users: UserService, args: argparse.Namespace) -> None:
 
 async def _delete_user(users: UserService, args: argparse.Namespace) -> None:
     await users.lock_out(args.user_id)
+
+
+async def _set_quota(users: UserService, args: argparse.Namespace) -> None:
+    await users.set_quota(args.user_id, args.bytes)
 
 
 async def _list_tokens(users: UserService, args: argparse.Namespace) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ForeignKey, LargeBinary, String, Text, func
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, LargeBinary, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base
 
 
 class UserRow(Base):
-    """A user. `deleted_at` locks him out at once; his data is swept after."""
+    """A user. `deleted_at` locks him out at once; his data is swept after.
+
+    `quota_bytes` is what his assets may take; null: what the settings say.
+    """
 
     __tablename__ = "users"
 
@@ -19,6 +22,7 @@ class UserRow(Base):
     name: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class TokenRow(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, or_, select
+from sqlalchemy import Double, bindparam, cast, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Hot
@@ -14,7 +14,13 @@ _VALID = or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > func.now())
 _ACTIVE = UserRow.deleted_at.is_(None)
 
 BY_HASH = Hot(
-    select(TokenRow.id, TokenRow.user_id, TokenRow.scopes)
+    select(
+        TokenRow.id,
+        TokenRow.user_id,
+        TokenRow.scopes,
+        UserRow.quota_bytes,
+        cast(func.extract("epoch", TokenRow.expires_at - func.now()), Double).label("lasts_s"),
+    )
     .join(UserRow, UserRow.id == TokenRow.user_id)
     .where(TokenRow.hash == bindparam("hash"), _VALID, _ACTIVE)
 )

@@ -35,12 +35,19 @@ class TokenNotFound(NotFound):
     detail = "There is no such token."
 
 
-async def look_up(db: Database, token_hash: bytes) -> Principal | None:
+async def look_up(db: Database, default_quota: int | None, token_hash: bytes) -> Principal | None:
     """Return whom a user's token speaks for."""
     row = await queries.BY_HASH.row(db.pool, hash=token_hash)
     if row is None:
         return None
-    return Principal(user_id=row["user_id"], scopes=frozenset(row["scopes"]), token_id=row["id"])
+    own_quota: int | None = row["quota_bytes"]
+    return Principal(
+        user_id=row["user_id"],
+        scopes=frozenset(row["scopes"]),
+        token_id=row["id"],
+        quota_bytes=default_quota if own_quota is None else own_quota,
+        lasts_s=row["lasts_s"],
+    )
 
 
 async def valid_token_ids(db: Database, ids: Collection[str]) -> set[str]:
@@ -83,6 +90,14 @@ class UserService:
         row = await self.get(user_id)
         row.deleted_at = func.now()
         return await queries.token_ids(self._session, user_id)
+
+    async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
+        """Let a user's assets take this many bytes; None: as many as the settings say.
+
+        Raises:
+            UserNotFound: There is none of this id.
+        """
+        (await self.get(user_id)).quota_bytes = quota_bytes
 
     async def give_token(self, giver: Principal, request: TokenCreate) -> tuple[TokenRow, str]:
         """Make a token by the rules of who may give what; returns it with its secret.

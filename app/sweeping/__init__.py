@@ -1,0 +1,1 @@
+"""What crashes, hang-ups and deletions leave behind, removed."""
