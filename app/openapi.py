@@ -45,6 +45,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if not access.public:
         operation["security"] = [{"bearer": []}]
         holders = [f"scope `{access.scope}`"] if access.scope not in (None, "*") else []
+        holders += [f"scope `{access.or_scope}`"] if access.or_scope else []
         holders += ["any token"] if access.scope == "*" else []
         holders += ["a job's token"] if access.job and access.scope != "*" else []
         operation["x-access"] = " or ".join(holders)

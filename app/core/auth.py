@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -44,7 +45,8 @@ def hash_token(token: str) -> bytes:
 class Principal:
     """Whom a token speaks for.
 
-    `quota_bytes` is what the user may store; None: no limit.
+    `quota_bytes` is what the user may store; None: no limit. `lasts_s` after the look-up the token
+    expires; None: never.
     With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease is
     over: such a token is then only good for being told so by the routes of the lease itself.
     """
@@ -56,16 +58,20 @@ class Principal:
     attempt: int | None = None
     is_live: bool = True
     quota_bytes: int | None = None
+    lasts_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """Who may use a route: a token with `scope` (None: nobody), a live lease's token, a dead one's.
 
+    A token with the scope `or_scope` may use it as well.
+
     `public` routes take no token. `streams` marks routes that read their body themselves.
     """
 
     scope: str | None = None
+    or_scope: str | None = None
     job: bool = False
     dead_job: bool = False
     public: bool = False
@@ -74,6 +80,7 @@ class Access:
 
 PUBLIC = Access(public=True)
 USER = Access(scope="user")
+USER_OR_ADMIN = Access(scope="user", or_scope="admin")
 USER_OR_JOB = Access(scope="user", job=True)
 USER_OR_JOB_STREAM = Access(scope="user", job=True, streams=True)
 WORKER = Access(scope="worker")
@@ -87,6 +94,14 @@ class TokenLookup(Protocol):
 
     async def __call__(self, token_hash: bytes) -> Principal | None:
         """Return the principal, or None for a token that is unknown, revoked or expired."""
+        ...
+
+
+class Finder(Protocol):
+    """Finds what a parameter of the path names."""
+
+    async def __call__(self, principal: Principal, name: str) -> object:
+        """Return anything; raise the problem that the caller is to see where it is not there."""
         ...
 
 
@@ -108,14 +123,15 @@ class Authenticator:
             return await self._jobs(token_hash)
         now = time.monotonic()
         known = self._cache.get(token_hash)
-        if known is not None and now - known[0] < CACHE_TTL_S:
+        if known is not None and now < known[0]:
             return known[1]
         principal = await self._users(token_hash)
         self._cache.pop(token_hash, None)
         if principal is not None:
             if len(self._cache) >= 10_000:
                 self._cache.clear()
-            self._cache[token_hash] = (now, principal)
+            lasts_s = CACHE_TTL_S if principal.lasts_s is None else principal.lasts_s
+            self._cache[token_hash] = (now + min(lasts_s, CACHE_TTL_S), principal)
         return principal
 
     def forget(self, token_id: str) -> None:
@@ -147,7 +163,7 @@ def check_access(access: Access, principal: Principal) -> None:
         return
     if access.scope is None:
         raise Forbidden("Only the token of the job's lease may do that.")
-    if access.scope not in principal.scopes:
+    if principal.scopes.isdisjoint((access.scope, access.or_scope)):
         raise Forbidden(f"This needs a token with the scope `{access.scope}`.")
 
 
@@ -171,6 +187,9 @@ class SecuredRoute(APIRoute):
             limit: int = request.app.state.settings.max_json_bytes
             try:
                 return await handler(JsonRequest(request.scope, limited(request, limit)))
+            except RequestValidationError:
+                await _find_named(request)
+                raise
             except HTTPException as exc:
                 # FastAPI answers a body that cannot be read with a bare 400; ours say why.
                 if isinstance(exc.__cause__, ProblemError):
@@ -178,6 +197,18 @@ class SecuredRoute(APIRoute):
                 raise
 
         return secured
+
+
+async def _find_named(request: Request) -> None:
+    """Look for what the path names: that it is not there comes before what is wrong with the rest.
+
+    Raises:
+        ProblemError: It is not there for the caller, or not his to change.
+    """
+    finders: Mapping[str, Finder] = request.app.state.finders
+    for name, value in request.path_params.items():
+        if name in finders:
+            await finders[name](current_principal(request), value)
 
 
 def check_table(access: Mapping[tuple[str, str], Access], routes: Iterable[APIRoute]) -> None:

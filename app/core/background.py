@@ -17,10 +17,13 @@ class Background:
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
 
-    def every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Run `work` now and then again `seconds` after each end."""
+    def every(
+        self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0
+    ) -> None:
+        """Run `work` in `first_s` seconds and then again `seconds` after each end."""
         name = getattr(work, "__qualname__", repr(work))
-        self._tasks.append(asyncio.create_task(self._repeat(seconds, work, name), name=name))
+        repeating = self._repeat(seconds, work, name, first_s)
+        self._tasks.append(asyncio.create_task(repeating, name=name))
 
     async def stop(self) -> None:
         """Cancel all of it and wait for the ends."""
@@ -30,8 +33,9 @@ class Background:
         self._tasks.clear()
 
     async def _repeat(
-        self, seconds: float, work: Callable[[], Awaitable[object]], name: str
+        self, seconds: float, work: Callable[[], Awaitable[object]], name: str, first_s: float
     ) -> None:
+        await asyncio.sleep(first_s)
         while True:
             try:
                 await work()

@@ -108,7 +108,7 @@ class Database:
             max_size=self._pool_size,
             init=_json_as_objects,
             reset=_nothing_to_reset,
-            command_timeout=60,
+            command_timeout=30,
         )
 
     async def close(self) -> None:

@@ -96,6 +96,10 @@ h'
 where user_id = {0}1 and route = {0}2 and key = {0}3 and request = {0}4"""
 _DONE_ASYNCPG = _DONE.format("$")
 _DONE_SESSION = text(_DONE.format(":p"))
+_DELETE_OF = """
+delete from idempotency_keys where ctid in (
+  select ctid from idempotency_keys where user_id = $1 limit $2)
+returning 1"""
 _PURGE = "delete from idempotency_keys where expires_at < now()"
 
 
@@ -112,9 +116,15 @@ def fingerprint_of(*parts: BaseModel | bytes | str) -> bytes:
 
 
 class Once:
-    """The Idempotency-Key of one request; without a key every call does nothing."""
+    """The Idempotency-Key of one request; without a key every call does nothing.
+
+    Raises:
+        BadIdempotencyKey: It is no key.
+    """
 
     def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
+        if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+            raise BadIdempotencyKey
         self._db = db
         self._id = (user_id, route, key or "")
         self._request = new_id()
@@ -202,6 +212,11 @@ class Once:
                 logger.warning("an idempotency mark was not renewed: %s", exc)
 
 
+async def delete_all_of(db: Database, user_id: str, *, limit: int) -> int:
+    """Remove some of a user's keys; return how many."""
+    return len(await db.pool.fetch(_DELETE_OF, user_id, limit))
+
+
 async def purge(db: Database) -> None:
     """Remove the keys that have expired."""
     await db.pool.execute(_PURGE)
@@ -214,8 +229,6 @@ def replayed(response: Response) -> None:
 
 async def _once(request: Request) -> AsyncIterator[Once]:
     key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise BadIdempotencyKey
     user_id = current_principal(request).user_id
     once = Once(request.app.state.db, user_id, request.url.path, key)
     try:

@@ -17,6 +17,18 @@ class _RequestId(logging.Filter):
         return True
 
 
+class _WithoutQueries(logging.Filter):
+    """Cuts the query off the URLs of sockets: it may hold a ticket, or a token by mistake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                arg.partition("?")[0] if isinstance(arg, str) and arg.startswith("/") else arg
+                for arg in record.args
+            )
+        return True
+
+
 def configure(level: str) -> None:
     """Send every logger's records to stderr."""
     handler = logging.StreamHandler(sys.stderr)
@@ -39,5 +51,6 @@ def configure(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
     # It says the same few lines at every start and every look at the schema.
     logging.getLogger("alembic").setLevel(logging.WARNING)

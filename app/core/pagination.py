@@ -60,12 +60,20 @@ def decode_id_cursor(cursor: str) -> str:
     return place
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number that a few decimal digits are; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
 def empty_as_absent(value: object) -> object:
     """An empty query value (`?cursor=`) means absent."""
     return None if value == "" else value
 
 
 EmptyAsAbsent = BeforeValidator(empty_as_absent)
+
+
+PageSize = Annotated[Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] | None, EmptyAsAbsent, Query()]
 
 
 class Page:
@@ -77,9 +85,7 @@ class Page:
 
 
 async def page(
-    page_size: Annotated[
-        Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] | None, EmptyAsAbsent, Query()
-    ] = None,
+    page_size: PageSize = None,
     cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
 ) -> Page:
     """The page of a list ordered by id that the query names."""

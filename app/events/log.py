@@ -17,6 +17,7 @@ from app.core.db import Connection, Database
 from app.events import queries
 from processing_context.wire.jobs import ENDED
 
+MAX_SEQ = 2**31 - 1
 PAGE_EVENTS = 500
 PAGE_BYTES = 1024 * 1024
 
@@ -66,10 +67,17 @@ def rfc3339(moment: datetime) -> str:
 
 
 def place(
-    drafts: Iterable[Draft], *, job_id: str, after: int, attempt: int, time: datetime
+    drafts: Iterable[Draft],
+    *,
+    job_id: str,
+    after: int,
+    attempt: int,
+    time: datetime,
+    traceparent: str | None,
 ) -> list[Stored]:
-    """Give drafts the places after `after`."""
-    shared = f'"attempt":{attempt},"time":"{rfc3339(time)}"'
+    """Give drafts the places after `after`, and the trace of their job where it has one."""
+    trace = f',"traceparent":"{traceparent}"' if traceparent else ""
+    shared = f'"attempt":{attempt},"time":"{rfc3339(time)}"{trace}'
     return [
         Stored(
             seq,

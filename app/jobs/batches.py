@@ -13,7 +13,7 @@ from app.jobs.errors import EventTooLarge
 from processing_context.wire.events import EVENT
 from processing_context.wire.jobs import ENDED
 
-PLACE = frozenset({"client_seq", "job_id", "seq", "attempt", "time", "from_seq"})
+PLACE = frozenset({"client_seq", "job_id", "seq", "attempt", "time", "traceparent", "from_seq"})
 """What the service gives an event, whatever the worker says."""
 
 MAX_CLIENT_SEQ = 2**31 - 1
@@ -100,9 +100,5 @@ def _complete(index: int, event: dict[str, Any]) -> None:
             event["result"] = {}
     elif event.get("error") is None:
         code = "node_failed" if status == "failed" else "cancelled"
-        event["error"] = {
-            "code": code,
-            "message": event.get("message") or f"The job was {status}."
-            if code == "cancelled"
-            else "The job failed.",
-        }
+        usual = "The job failed." if status == "failed" else "The job was cancelled."
+        event["error"] = {"code": code, "message": event.get("message") or usual}

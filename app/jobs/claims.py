@@ -59,7 +59,7 @@ with recursive owners(user_id) as ({owners}
         order by j.priority desc, j.id limit least($4, $3 - u.running)
     ) c
 ), picked as materialized (
-    select j.id, j.user_id, j.attempt, j.last_seq
+    select j.id, j.user_id, j.attempt, j.last_seq, j.traceparent
     from candidates c join jobs j on j.id = c.id
     where j.status = 'queued'
     order by c.turn, c.id limit $5 for update of j skip locked
@@ -256,7 +256,12 @@ class Claims:
 def _running(row: asyncpg.Record, now: datetime) -> Batch:
     """Return the event that a job runs."""
     events = log.place(
-        [_RUNNING], job_id=row["id"], after=row["last_seq"], attempt=row["attempt"], time=now
+        [_RUNNING],
+        job_id=row["id"],
+        after=row["last_seq"],
+        attempt=row["attempt"],
+        time=now,
+        traceparent=row["traceparent"],
     )
     return Batch(row["id"], row["user_id"], events)
 

@@ -10,9 +10,10 @@ from app.core.auth import PrincipalDep, SecuredRoute
 from app.core.db import DatabaseDep
 from app.core.errors import BadRequest
 from app.core.lifecycle import Shutdown
-from app.core.pagination import EmptyAsAbsent
+from app.core.pagination import EmptyAsAbsent, whole_number
 from app.events import queries as event_queries
 from app.events.hub import Hub
+from app.events.log import MAX_SEQ
 from app.events.nodes import node_out
 from app.events.views import event_stream, wanted_stream
 from app.events.waits import Watch
@@ -24,9 +25,10 @@ from processing_context.wire.jobs import NodeStateList
 router = APIRouter(prefix="/v1/jobs", route_class=SecuredRoute, tags=["jobs"])
 
 PAGE_BYTES = 8 * 1024 * 1024
-MAX_SEQ = 2**31 - 1
 
-Seq = Annotated[int | None, EmptyAsAbsent, Query(ge=0, le=MAX_SEQ)]
+Seq = Annotated[Annotated[int, Query(ge=0, le=MAX_SEQ)] | None, EmptyAsAbsent, Query()]
+Wait = Annotated[Annotated[float, Query(ge=0, le=60)] | None, EmptyAsAbsent, Query()]
+Limit = Annotated[Annotated[int, Query(ge=1, le=1000)] | None, EmptyAsAbsent, Query()]
 
 
 class BadLastEventId(BadRequest):
@@ -48,8 +50,8 @@ async def get_events(
     shutdown: ShutdownDep,
     principal: PrincipalDep,
     after: Seq = None,
-    wait: Annotated[float | None, EmptyAsAbsent, Query(ge=0, le=60)] = None,
-    limit: Annotated[int | None, EmptyAsAbsent, Query(ge=1, le=1000)] = None,
+    wait: Wait = None,
+    limit: Limit = None,
     accept: Annotated[str | None, Header()] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -115,6 +117,7 @@ class _Page:
 
 
 def _last_event_id(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and int(value) <= MAX_SEQ):
+    seq = whole_number(value)
+    if seq is None or seq > MAX_SEQ:
         raise BadLastEventId
-    return int(value)
+    return seq

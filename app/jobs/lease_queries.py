@@ -72,7 +72,7 @@ select hash, job_id, attempt, $4, $5, $5::timestamptz + $6 * interval '1 s'
 from unnest($1::bytea[], $2::text[], $3::int[]) as l(hash, job_id, attempt)
 returning job_id, expires_at"""
 _PRINCIPAL = """
-select l.job_id, l.attempt, j.user_id, l.ended_at is null
+select l.job_id, l.attempt, j.user_id, u.quota_bytes, l.ended_at is null
     and l.expires_at > clock_timestamp() as is_live
 from job_leases l join jobs j on j.id = l.job_id join users u on u.id = j.user_id
 where l.token_hash = $1 and u.deleted_at is null"""

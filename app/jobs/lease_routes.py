@@ -16,14 +16,19 @@ router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["workers"])
 
 @router.post("/workers/{worker_id}/claim")
 async def claim_jobs(
-    worker_id: str, claims: ClaimsDep, principal: PrincipalDep, body: ClaimRequest, request: Request
+    worker_id: str,
+    claims: ClaimsDep,
+    principal: PrincipalDep,
+    request: Request,
+    body: ClaimRequest | None = None,
 ) -> LeaseList:
     """Ask for jobs, waiting up to `wait_s` for the first one."""
+    wanted = body or ClaimRequest()
     gone = asyncio.Event()
     listening = asyncio.create_task(_set_when_gone(request, gone))
     try:
         leases = await claims.claim(
-            worker_id, principal, wait_s=body.wait_s, max_jobs=body.max_jobs, gone=gone
+            worker_id, principal, wait_s=wanted.wait_s, max_jobs=wanted.max_jobs, gone=gone
         )
     finally:
         listening.cancel()

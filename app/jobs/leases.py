@@ -110,6 +110,7 @@ class Leases:
             after=lease["last_seq"],
             attempt=lease["attempt"],
             time=lease["now"],
+            traceparent=lease["traceparent"],
         )
         last_seq = lease["last_seq"] + len(events)
         expires_at = await lease_queries.store(

@@ -37,12 +37,12 @@ class Ledger:
 
     async def cancel(self, job: asyncpg.Record) -> None:
         """Cancel a locked job in any state, and those it started."""
-        if job["status"] in ENDED:
+        if job["status"] in ENDED or job["cancel_requested_at"] is not None:
             return
+        await queries.request_cancel(self.connection, job["id"], job["now"])
         if job["status"] == "queued":
             await self.end(job, "cancelled", error=CANCELLED)
-        elif job["cancel_requested_at"] is None:
-            await queries.request_cancel(self.connection, job["id"], job["now"])
+        else:
             await self._cancel_children(job["id"])
 
     async def end(self, job: asyncpg.Record, status: str, *, error: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Ledger:
             now=now,
             last_seq=last_seq,
         )
-        if has_children:
+        if has_children and status != "completed":
             await self._cancel_children(job["id"])
         self.ended.append(status)
 
@@ -112,6 +112,7 @@ class Ledger:
             after=job["last_seq"],
             attempt=attempt,
             time=job["now"],
+            traceparent=job["traceparent"],
         )
         batch = Batch(job["id"], job["user_id"], events)
         await log.append(self.connection, [batch], job["now"])

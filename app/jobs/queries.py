@@ -24,7 +24,7 @@ WHOLE = f"{SUMMARY}, j.params, j.graph, j.result, j.traceparent"
 STATE = """
 j.id, j.user_id, j.status, j.attempt, j.max_attempts, j.last_seq, j.cancel_requested_at,
     j.worker_id,
-j.required_capabilities, j.node_types"""
+j.required_capabilities, j.node_types, j.traceparent"""
 """What a transition needs to know of a job that it has locked."""
 
 _INSERT = """

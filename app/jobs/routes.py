@@ -10,6 +10,7 @@ from app.core.auth import PrincipalDep, SecuredRoute
 from app.core.idempotency import OnceDep
 from app.core.pagination import EmptyAsAbsent, PageDep
 from app.jobs.dependencies import JobsDep
+from app.jobs.schemas import LARGE
 from app.jobs.starting import StartingDep
 from processing_context.wire.base import Id
 from processing_context.wire.jobs import Job, JobList, JobStatus, RunJobRequest, RunOptions
@@ -46,14 +47,15 @@ async def run_workflow(
     jobs: JobsDep,
     starting: StartingDep,
     principal: PrincipalDep,
-    body: RunOptions,
+    body: RunOptions | None = None,
 ) -> Response:
     """Run a saved workflow."""
-    request = RunJobRequest(workflow_id=workflow_id, **dict(body))
+    options = body or RunOptions()
+    request = RunJobRequest(workflow_id=workflow_id, **dict(options))
     return await starting.answer(await jobs.create(principal, request, once))
 
 
-@router.get("/jobs")
+@router.get("/jobs", response_model_exclude={"jobs": {"__all__": LARGE}})
 async def list_jobs(
     jobs: JobsDep,
     principal: PrincipalDep,

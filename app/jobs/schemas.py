@@ -30,7 +30,7 @@ _PLAIN = (
     "finished_at",
     "cost",
 )
-LARGE = frozenset({"params", "graph", "result"})
+LARGE = {"params", "graph", "result"}
 """What lists leave out."""
 
 

@@ -12,7 +12,7 @@ from app.core.auth import Principal
 from app.core.context import traceparent
 from app.core.db import Connection, Database
 from app.core.idempotency import Once, fingerprint_of
-from app.core.ids import new_id
+from app.core.ids import is_id, new_id
 from app.core.pagination import Page, encode_cursor
 from app.events import log
 from app.events import queries as event_queries
@@ -133,6 +133,8 @@ class Jobs:
         self, user_id: str, page: Page, *, status: str | None, workflow_id: str | None
     ) -> tuple[list[Job], str | None]:
         """Return a page of a user's jobs and the next cursor."""
+        if workflow_id is not None and not is_id(workflow_id):
+            return [], None
         rows = await queries.newest(
             self._db.pool,
             user_id=user_id,
@@ -204,6 +206,7 @@ class Jobs:
     async def _insert(self, principal: Principal, new: NewJob, once: Once) -> Made:
         job_id = new_id()
         user_id = principal.user_id
+        trace = traceparent.get()
         async with self._ledgers.open() as ledger:
             on = ledger.connection
             depth = await _depth(on, principal.job_id)
@@ -224,10 +227,12 @@ class Jobs:
                 new.timeout_s,
                 new.max_attempts,
                 new.webhook,
-                traceparent.get(),
+                trace,
                 new.run_at,
             )
-            events = log.place([_QUEUED], job_id=job_id, after=0, attempt=1, time=now)
+            events = log.place(
+                [_QUEUED], job_id=job_id, after=0, attempt=1, time=now, traceparent=trace
+            )
             batch = Batch(job_id, user_id, events)
             await log.append(on, [batch], now)
             await once.done(on, job_id)

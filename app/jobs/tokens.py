@@ -11,11 +11,12 @@ from app.jobs import lease_queries
 SCOPES = frozenset({"user"})
 
 
-async def look_up(db: Database, token_hash: bytes) -> Principal | None:
+async def look_up(db: Database, default_quota: int | None, token_hash: bytes) -> Principal | None:
     """Return the job's owner, within the limits of a lease's token; None for an unknown one."""
     row = await lease_queries.principal(db.pool, token_hash)
     if row is None:
         return None
+    own_quota: int | None = row["quota_bytes"]
     return Principal(
         user_id=row["user_id"],
         scopes=SCOPES,
@@ -23,6 +24,7 @@ async def look_up(db: Database, token_hash: bytes) -> Principal | None:
         job_id=row["job_id"],
         attempt=row["attempt"],
         is_live=row["is_live"],
+        quota_bytes=default_quota if own_quota is None else own_quota,
     )
 
 

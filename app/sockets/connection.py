@@ -12,6 +12,7 @@ import pydantic
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.core.auth import Principal
+from app.core.bodies import check_depth
 from app.core.errors import NotFound, ProblemError, from_exception, problem, validation_problem
 from app.core.idempotency import Once
 from app.events.outbox import Outbox, OutboxClosed
@@ -94,6 +95,7 @@ class Connection:
             raise Malformed("a message must be a JSON object") from None
         tag = raw.get("id") if isinstance(raw, dict) else None
         try:
+            check_depth(raw)
             await self._do(_parse(raw))
         except Malformed:
             raise
@@ -159,6 +161,7 @@ def _parse(raw: object) -> Op:
             {"loc": error["loc"][1:], "msg": error["msg"], "type": error["type"]}
             for error in errors
             if error["loc"][:2] == ("run", "request")
+            and (len(error["loc"]) > 2 or error["type"] != "missing")
         ]
         if len(in_request) == len(errors):
             raise _problem(in_request) from None

@@ -11,10 +11,12 @@ from app.core.db import Database
 from app.core.errors import problem
 from app.events import queries as event_queries
 from app.events.hub import LOOK_BACK, Hub
+from app.events.log import MAX_SEQ
 from app.events.nodes import node_out
 from app.events.outbox import Outbox
 from app.events.readers import JobReader, UserReader
 from app.jobs.errors import JobNotFound
+from app.jobs.schemas import LARGE
 from app.jobs.service import Jobs
 from processing_context.wire.jobs import Job, NodeState
 
@@ -45,6 +47,7 @@ class Subscriptions:
         last_seq, has_ended = await self._jobs.state(self._user_id, job_id)
         self.drop(job_id=job_id)
         self._send("subscribed", tag, job_id=job_id, last_seq=last_seq)
+        after = min(after, MAX_SEQ)
         reader = JobReader(
             self._hub,
             self._outbox,
@@ -119,7 +122,7 @@ def _snapshots(jobs: list[tuple[Job, int]], nodes: dict[str, list[NodeState]]) -
     size = 0
     for job, last_seq in jobs:
         item = {
-            "job": job.model_dump(mode="json", exclude={"graph", "params", "result"}),
+            "job": job.model_dump(mode="json", exclude=LARGE),
             "nodes": [node.model_dump(mode="json") for node in nodes.get(job.id, [])],
             "last_seq": last_seq,
         }

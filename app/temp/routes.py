@@ -71,10 +71,14 @@ async def create_temp(
 
 @router.post("/temp/uploads", status_code=201)
 async def reserve_temp(
-    request: Request, response: Response, temp: Temp, once: OnceDep, body: TempUploadCreate
+    request: Request,
+    response: Response,
+    temp: Temp,
+    once: OnceDep,
+    body: TempUploadCreate | None = None,
 ) -> TempAsset:
     """Reserve a temporary file and get a URL to put its bytes to."""
-    row, is_replay = await temp.reserve(body, once)
+    row, is_replay = await temp.reserve(body or TempUploadCreate(), once)
     if is_replay:
         replayed(response)
     return _out(request, temp, row)

@@ -61,7 +61,11 @@ async def list_workers(workers: WorkersDep, principal: PrincipalDep, page: PageD
 
 @router.post("/{worker_id}/heartbeat")
 async def worker_heartbeat(
-    worker_id: str, workers: WorkersDep, principal: PrincipalDep, body: WorkerHeartbeat
+    worker_id: str,
+    workers: WorkersDep,
+    principal: PrincipalDep,
+    body: WorkerHeartbeat | None = None,
 ) -> Worker:
     """Say that a worker is there, and whether it takes new jobs."""
-    return worker_out(await workers.heartbeat(worker_id, principal, draining=body.draining))
+    draining = body.draining if body else None
+    return worker_out(await workers.heartbeat(worker_id, principal, draining=draining))

@@ -10,7 +10,7 @@ from app.core.auth import PrincipalDep, SecuredRoute
 from app.core.db import SessionDep
 from app.core.etags import IfMatch
 from app.core.idempotency import OnceDep, fingerprint_of, replayed
-from app.core.pagination import EmptyAsAbsent, PageDep
+from app.core.pagination import EmptyAsAbsent, PageDep, PageSize
 from app.workflows import service
 from app.workflows.models import WorkflowRow
 from app.workflows.schemas import version_out, workflow_out
@@ -113,11 +113,13 @@ async def delete_workflow(workflow_id: str, workflows: Workflows, if_match: IfMa
 async def list_versions(
     workflow_id: str,
     workflows: Workflows,
-    page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
+    page_size: PageSize = None,
     cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
 ) -> WorkflowVersionList:
     """List a workflow's versions, newest first."""
-    rows, following = await workflows.versions(workflow_id, page_size=page_size, cursor=cursor)
+    rows, following = await workflows.versions(
+        workflow_id, page_size=page_size or 100, cursor=cursor
+    )
     return WorkflowVersionList(next=following, versions=[version_out(row) for row in rows])
 
 

@@ -181,7 +181,7 @@ def _given(request: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
 
 
 def _version_cursor(cursor: str) -> int:
-    place = decode_cursor(cursor)
-    if not (place.isascii() and place.isdigit() and int(place) <= MAX_VERSION):
+    version = pagination.whole_number(decode_cursor(cursor))
+    if version is None or version > MAX_VERSION:
         raise InvalidCursor
-    return int(place)
+    return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from app.embedded.errors import StackError
 from app.embedded.stack import Stack
@@ -112,14 +115,20 @@ def test_it_starts_stops_and_survives_a_kill(serve: Serve, tmp_path: Path) -> No
     assert not any(is_alive(pid) for pid in started)
 
 
-def test_with_outside_servers_it_starts_none(serve: Serve, running: Stack) -> None:
-    outside = running.settings.model_dump(include={"database_url", "s3_endpoint"})
+def outside(running: Stack) -> dict[str, str]:
+    """Return what makes `serve` use servers that run already."""
+    given = running.settings.model_dump(include={"database_url", "s3_endpoint"})
     for name in ("s3_access_key", "s3_secret_key", "secret_key"):
-        outside[name] = getattr(running.settings, name).get_secret_value()
-    given = {f"CONTEXT_{name.upper()}": value for name, value in outside.items()}
-    process = serve(
-        **given, CONTEXT_LOCAL_WORKER_SLOTS="0", CONTEXT_BOOTSTRAP_TOKEN="given-by-the-test"
-    )
+        given[name] = getattr(running.settings, name).get_secret_value()
+    environment = {f"CONTEXT_{name.upper()}": value for name, value in given.items()}
+    return environment | {
+        "CONTEXT_LOCAL_WORKER_SLOTS": "0",
+        "CONTEXT_BOOTSTRAP_TOKEN": "given-by-the-test",
+    }
+
+
+def test_with_outside_servers_it_starts_none(serve: Serve, running: Stack) -> None:
+    process = serve(**outside(running))
     block = rows(process)
     assert "Data" not in block
     assert children(process.pid) == []
@@ -129,6 +138,21 @@ def test_with_outside_servers_it_starts_none(serve: Serve, running: Stack) -> No
     process.terminate()
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_its_log_is_json_and_tells_nothing_that_came_in_the_url_of_a_socket(
+    serve: Serve, running: Stack
+) -> None:
+    process = serve(**outside(running))
+    url = rows(process)["API"].replace("http", "ws", 1) + "/v1/ws?ticket=secret-in-a-url"
+    with connect(url) as socket, pytest.raises(ConnectionClosed):
+        socket.recv()
+    process.terminate()
+    logged = process.communicate(timeout=20)[1]
+    lines = [json.loads(line) for line in logged.splitlines()]
+    assert all({"level", "message", "request_id", "time"} <= set(line) for line in lines)
+    assert any("/v1/ws" in line["message"] and line["request_id"] for line in lines)
+    assert "secret-in-a-url" not in logged
 
 
 def test_a_signal_while_it_starts_leaves_nothing(serve: Serve) -> None:

@@ -269,6 +269,7 @@ async def test_a_queued_job_is_cancelled_at_once(service: Service) -> None:
         for _ in range(2):
             reply = await user.http.post(f"/v1/jobs/{job['id']}/cancel")
             assert (reply.status_code, reply.json()["status"]) == (200, "cancelled")
+            assert reply.json()["cancel_requested"] is True
         assert await (await worker_of(user)).claim() == []
         assert (await events_of(user, job["id"]))[-1]["status"] == "cancelled"
 
@@ -324,7 +325,7 @@ async def test_an_attempt_that_takes_too_long_fails(service: Service) -> None:
         assert refusal(await held.send(LOG)) == (409, "job_ended")
 
 
-async def test_children_end_with_their_parent(service: Service) -> None:
+async def test_children_are_cancelled_with_their_parent(service: Service) -> None:
     async with owner(service) as user:
         parent = await held_job(user)
         reply = await user.http.post("/v1/jobs", json={"graph": graph()}, headers=parent.headers)
@@ -337,12 +338,20 @@ async def test_children_end_with_their_parent(service: Service) -> None:
         waiting = (
             await user.http.post("/v1/jobs", json={"graph": graph()}, headers=parent.headers)
         ).json()
-        await parent.complete()
+        assert (await user.http.post(f"/v1/jobs/{parent.id}/cancel")).status_code == 200
         assert (await held.heartbeat()).json()["cancel_requested"] is True
         assert (await get(user, waiting["id"]))["status"] == "cancelled"
         assert (await get(user, grandchild["id"]))["status"] == "cancelled"
         late = await user.http.post("/v1/jobs", json={"graph": graph()}, headers=held.headers)
         assert refusal(late) == (409, "job_ended")
+
+
+async def test_a_child_outlives_a_parent_that_completes(service: Service) -> None:
+    async with owner(service) as user:
+        parent = await held_job(user)
+        reply = await user.http.post("/v1/jobs", json={"graph": graph()}, headers=parent.headers)
+        await parent.complete()
+        assert (await get(user, reply.json()["id"]))["status"] == "queued"
 
 
 async def test_jobs_are_eight_deep_at_most(service: Service) -> None:

@@ -119,6 +119,11 @@ async def test_a_stream_resumes_after_the_last_event_id(service: Service) -> Non
             headers={"Accept": "text/event-stream", "Last-Event-ID": "3"},
         )
         assert seen.text == ""
+        for wrong in ("x", "-1", "9" * 5000):
+            refused = await user.http.get(
+                f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": wrong}
+            )
+            assert refused.json()["code"] == "invalid_last_event_id"
 
 
 async def test_a_page_of_events_waits_for_news_and_says_when_it_was_the_last(
@@ -153,7 +158,7 @@ async def test_a_job_runs_a_version_of_a_workflow(service: Service) -> None:
         assert job["graph"]["nodes"][0]["type"] == "x.X"
         listed = (await user.http.get("/v1/jobs", params={"workflow_id": workflow["id"]})).json()
         assert [item["id"] for item in listed["jobs"]] == [job["id"]]
-        assert listed["jobs"][0]["graph"] is None
+        assert "graph" not in listed["jobs"][0]
 
 
 async def test_the_same_key_starts_one_job(service: Service) -> None:
@@ -196,6 +201,26 @@ async def test_jobs_are_listed_by_status_newest_first_in_pages(service: Service)
         assert listed == ids[::-1]
         running = (await user.http.get("/v1/jobs", params={"status": "running"})).json()
         assert [job["id"] for job in running["jobs"]] == [held.id]
+        assert not {"graph", "params", "result"} & set(running["jobs"][0])
+
+
+async def test_the_trace_of_a_request_travels_with_its_job_to_worker_and_events(
+    service: Service,
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with owner(service) as user:
+        worker = await worker_of(user)
+        headers = {"traceparent": trace}
+        job = await user.http.post("/v1/jobs", json={"graph": graph()}, headers=headers)
+        claim = await user.http.post(f"/v1/workers/{worker.id}/claim")
+        assert claim.json()["leases"][0]["traceparent"] == trace
+        held = await worker.take()
+        await held.post({"type": "log", "level": "info", "message": "x", "traceparent": "mine"})
+        await held.complete()
+        events = await events_of(user, job.json()["id"])
+        assert [event["traceparent"] for event in events] == [trace] * 4
+        plain = await start(user)
+        assert "traceparent" not in (await events_of(user, plain["id"]))[0]
 
 
 async def test_only_an_ended_job_is_deleted_and_its_events_with_it(service: Service) -> None:
@@ -235,6 +260,10 @@ async def test_a_failed_job_runs_again_as_a_new_one(service: Service) -> None:
         ({"graph": graph(), "workflow_id": "0" * 32}, "validation_error"),
         ({"graph": graph(), "unknown": 1}, "validation_error"),
         ({"graph": graph(), "priority": 101}, "validation_error"),
+        ({"graph": graph(), "run_at": "0001-01-01T00:00:00Z"}, "validation_error"),
+        ({"graph": graph(), "run_at": "0001-01-01T00:00:00+10:00"}, "validation_error"),
+        ({"graph": graph(), "run_at": "9999-12-31T23:59:59-10:00"}, "validation_error"),
+        ({"graph": graph(), "run_at": "9999-12-31T23:59:59.999999Z"}, "validation_error"),
         ({"graph": {"nodes": [{"id": "a", "type": "x\x00y"}]}}, "validation_error"),
         (
             {"graph": {"nodes": [{"id": "a", "type": "x"}, {"id": "a", "type": "x"}]}},

@@ -191,6 +191,8 @@ async def test_workers_are_listed_with_their_state_and_jobs(
         [listed] = (await user.http.get("/v1/workers")).json()["workers"]
         assert (listed["state"], listed["running_jobs"]) == ("active", [held.id])
         assert (listed["slots"], listed["metadata"]) == (3, {"k": [1]})
+        beat = await user.http.post(f"/v1/workers/{worker.id}/heartbeat")
+        assert (beat.status_code, beat.json()["state"]) == (200, "active")
 
         async def is_lost() -> bool:
             [found] = (await user.http.get("/v1/workers")).json()["workers"]

@@ -110,6 +110,7 @@ async def test_all_jobs_begin_with_a_snapshot_and_go_on_with_every_event(service
         snapshot = await socket.receive()
         [item] = snapshot["jobs"]
         assert (item["job"]["id"], item["last_seq"]) == (running["id"], 3)
+        assert not {"graph", "params", "result"} & set(item["job"])
         assert item["nodes"][0]["progress"] == 1
         new = await start(user)
         await held.complete()
@@ -193,13 +194,19 @@ async def test_an_op_that_fails_is_a_problem_and_the_others_go_on(
 ) -> None:
     async with owner(service) as user, open_socket(service, user.token) as socket:
         theirs = await start(other)
+        deep: list[Any] = []
+        for _ in range(300):
+            deep = [deep]
         for op, status in (
             ({"op": "subscribe", "job_id": theirs["id"]}, 404),
             ({"op": "subscribe", "job_id": "0" * 32}, 404),
+            ({"op": "subscribe", "job_id": "x" * 200}, 404),
             ({"op": "subscribe", "thread_id": "0" * 32}, 404),
             ({"op": "cancel", "job_id": theirs["id"]}, 404),
             ({"op": "run", "request": {"graph": {"nodes": 1}}}, 422),
             ({"op": "run", "request": {}}, 422),
+            ({"op": "run", "request": {"graph": graph(), "params": {"a": deep}}}, 422),
+            ({"op": "run", "request": {"graph": graph()}, "idempotency_key": "\x00"}, 400),
         ):
             await socket.send(**op, id=1)
             frame = await socket.receive()
@@ -213,6 +220,15 @@ async def test_an_op_that_fails_is_a_problem_and_the_others_go_on(
         assert seqs(await socket.until("caught_up")) == [1]
 
 
+async def test_a_place_that_no_log_reaches_only_waits(service: Service) -> None:
+    async with owner(service) as user, open_socket(service, user.token) as socket:
+        job = await start(user)
+        await socket.send(op="subscribe", job_id=job["id"], after=2**40)
+        assert [f["type"] for f in await socket.until("caught_up")] == ["subscribed", "caught_up"]
+        await socket.send(op="ping")
+        assert (await socket.receive())["type"] == "pong"
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -220,6 +236,7 @@ async def test_an_op_that_fails_is_a_problem_and_the_others_go_on(
         "[]",
         '{"op": "unknown"}',
         '{"op": "subscribe"}',
+        '{"op": "run"}',
         '{"op": "subscribe", "job_id": "a", "jobs": "all"}',
         '{"op": "ping", "unknown": 1}',
     ],

@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from app.access import ROUTES
+from app.core.pagination import encode_cursor
 from app.main import create_app
 from app.settings import Settings
 from tests.services import Service, User
 
 WORKFLOW: dict[str, Any] = {"name": "w", "graph": {"nodes": []}}
+DIGITS = encode_cursor("9" * 5000)
 
 
 def test_every_route_is_in_the_table_and_the_table_has_no_other(
@@ -53,9 +55,11 @@ async def test_an_insane_request_id_is_replaced(user: User, given: str) -> None:
     assert reply.headers["x-request-id"] not in ("", given)
 
 
-@pytest.mark.parametrize("cursor", ["x", "!!!", "MTo", "MTp4", "%00", "a" * 5000])
+@pytest.mark.parametrize("cursor", ["x", "!!!", "MTo", "MTp4", "%00", "a" * 5000, DIGITS])
 async def test_a_bad_cursor_is_refused(user: User, cursor: str) -> None:
-    for path in ("/v1/workflows", "/v1/jobs", "/v1/assets", "/v1/tokens"):
+    workflow = (await user.http.post("/v1/workflows", json=WORKFLOW)).json()["id"]
+    versions = f"/v1/workflows/{workflow}/versions"
+    for path in ("/v1/workflows", "/v1/jobs", "/v1/assets", "/v1/tokens", versions):
         reply = await user.http.get(f"{path}?cursor={cursor}")
         assert (reply.status_code, reply.json()["code"]) == (400, "invalid_cursor"), path
 
@@ -64,6 +68,65 @@ async def test_an_empty_query_value_means_absent(user: User) -> None:
     for path in ("/v1/workflows", "/v1/jobs", "/v1/assets", "/v1/tokens"):
         reply = await user.http.get(f"{path}?cursor=&page_size=&q=&status=&unknown=1")
         assert reply.status_code == 200, reply.text
+
+
+async def test_an_empty_query_value_of_one_object_means_absent(user: User) -> None:
+    workflow = (await user.http.post("/v1/workflows", json=WORKFLOW)).json()["id"]
+    job = (await user.http.post(f"/v1/workflows/{workflow}/run")).json()["id"]
+    for path in (
+        f"/v1/workflows/{workflow}/versions?cursor=&page_size=",
+        f"/v1/jobs/{job}/events?after=&wait=&limit=",
+    ):
+        reply = await user.http.get(path)
+        assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/v1/workflows/{}"),
+        ("PATCH", "/v1/workflows/{}"),
+        ("POST", "/v1/workflows/{}/run"),
+        ("GET", "/v1/workflows/{}/versions?page_size=0"),
+        ("PATCH", "/v1/assets/{}"),
+        ("GET", "/v1/assets/{}/url?expires_in=0"),
+        ("GET", "/v1/jobs/{}/events?limit=0"),
+        ("POST", "/v1/workers/{}/heartbeat"),
+        ("POST", "/v1/workers/{}/claim"),
+    ],
+)
+async def test_that_it_is_not_there_comes_before_what_is_wrong_with_the_rest(
+    admin: httpx.AsyncClient, method: str, path: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (b'{"unknown": 1}', b"{"):
+        for absent in ("0" * 32, "malformed"):
+            reply = await admin.request(method, path.format(absent), content=body, headers=headers)
+            assert reply.status_code == 404, reply.text
+
+
+async def test_what_is_there_is_told_what_is_wrong_with_the_rest(user: User) -> None:
+    workflow = (await user.http.post("/v1/workflows", json=WORKFLOW)).json()["id"]
+    reply = await user.http.patch(f"/v1/workflows/{workflow}", json={"unknown": 1})
+    assert (reply.status_code, reply.json()["code"]) == (422, "validation_error")
+
+
+@pytest.mark.parametrize("absent", ["x", "x" * 200, "0" * 32])
+async def test_an_id_in_a_body_that_is_malformed_does_not_exist(
+    user: User, admin: httpx.AsyncClient, absent: str
+) -> None:
+    reply = await user.http.post("/v1/jobs", json={"workflow_id": absent})
+    assert (reply.status_code, reply.json()["code"]) == (404, "workflow_not_found")
+    reply = await admin.post(
+        "/v1/tokens", json={"name": "t", "scopes": ["user"], "user_id": absent}
+    )
+    assert (reply.status_code, reply.json()["code"]) == (404, "user_not_found")
+
+
+async def test_a_nul_in_an_id_is_refused(user: User) -> None:
+    reply = await user.http.post("/v1/jobs", json={"workflow_id": "\x00"})
+    assert reply.status_code == 422
+    assert (await user.http.get("/v1/jobs?workflow_id=%00")).json()["jobs"] == []
 
 
 @pytest.mark.parametrize("size", ["0", "1001", "-1", "x"])

@@ -16,7 +16,9 @@ from app.events.outbox import NORMAL, TOO_SLOW, Outbox, OutboxClosed
 
 def stored(seq: int, event: dict[str, Any]) -> Stored:
     time = datetime(2026, 1, 1, tzinfo=UTC)
-    return place([draft(event)], job_id="j", after=seq - 1, attempt=1, time=time)[0]
+    return place([draft(event)], job_id="j", after=seq - 1, attempt=1, time=time, traceparent=None)[
+        0
+    ]
 
 
 def progress(seq: int, node_id: str, chunk: str) -> Stored:

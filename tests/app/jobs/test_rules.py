@@ -85,6 +85,8 @@ def test_an_end_without_an_error_gets_one(status: str, code: str) -> None:
     [item] = read_batch(events, job_id="j", max_event_bytes=1000)
     assert item.event["error"]["code"] == code
     assert code in item.draft.tail
+    [item] = read_batch([{**events[0], "message": "why"}], job_id="j", max_event_bytes=1000)
+    assert item.event["error"] == {"code": code, "message": "why"}
 
 
 def test_a_wrong_event_is_named_by_its_place() -> None:

@@ -43,6 +43,18 @@ async def test_an_expired_token_is_refused(service: Service, user: User) -> None
         assert (await http.get("/v1/me")).status_code == 401
 
 
+async def test_a_token_that_was_good_a_moment_ago_expires_on_time(user: User) -> None:
+    expires_at = datetime.now(UTC) + timedelta(seconds=1)
+    made = await user.http.post(
+        "/v1/tokens",
+        json={"name": "t", "scopes": ["user"], "expires_at": expires_at.isoformat()},
+    )
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    assert (await user.http.get("/v1/me", headers=headers)).status_code == 200
+    await asyncio.sleep((expires_at - datetime.now(UTC)).total_seconds() + 0.2)
+    assert (await user.http.get("/v1/me", headers=headers)).status_code == 401
+
+
 async def test_tokens_fit_a_subprotocol_and_are_told_once(user: User) -> None:
     made = (await user.http.post("/v1/tokens", json={"name": "t", "scopes": ["user"]})).json()
     assert re.fullmatch(r"[A-Za-z0-9._-]{40,}", made["token"])
@@ -77,6 +89,20 @@ async def test_nobody_gives_what_he_lacks(user: User, admin: httpx.AsyncClient) 
         "/v1/tokens", json={"name": "t", "scopes": ["user"], "user_id": me}
     )
     assert reply.status_code == 403
+
+
+async def test_an_admin_without_the_user_scope_gives_and_revokes_tokens(
+    service: Service, user: User, admin: httpx.AsyncClient
+) -> None:
+    me = (await admin.get("/v1/me")).json()["user"]["id"]
+    async with service.client(await service.new_token(me, ["admin"])) as http:
+        body = {"name": "t", "scopes": ["admin"], "user_id": user.id}
+        made = await http.post("/v1/tokens", json=body)
+        assert made.status_code == 201, made.text
+        assert (await http.delete(f"/v1/tokens/{made.json()['id']}")).status_code == 204
+        refused = await http.post("/v1/tokens", json={**body, "scopes": ["user"]})
+        assert refused.status_code == 403
+        assert (await http.get("/v1/jobs")).status_code == 403
 
 
 async def test_only_an_admin_sees_users(user: User, admin: httpx.AsyncClient) -> None:
