@@ -98,8 +98,16 @@ async def test_photograph_goes_through_a_workflow_and_comes_back_as_an_asset(
     asset = await context.find_asset(str(ref.asset_id))
     assert (asset.name, asset.content_type, asset.node_id) == ("thumbnail", "image/png", "out")
     assert asset.job_id is not None
-    # The three images between stayed in the worker.
     assert len([a async for a in context.iter_assets(job_id=asset.job_id)]) == 1
+    shown = {
+        event.node_id: event.result["output"]
+        async for event in context.job_events(asset.job_id)
+        if event.type == "node_update" and event.result
+    }
+    assert shown["out"]["asset_id"] == asset.id
+    for between in ("small", "soft", "marked"):
+        assert shown[between]["uri"].startswith("/v1/storage/temp/")
+        assert (await context.image_to_pil(shown[between])).size == (150, 100)
 
 
 async def test_node_that_raises_fails_the_job_with_its_id_and_traceback(

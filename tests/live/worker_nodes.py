@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from asyncio import to_thread
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from processing_context.nodes import BaseNode
@@ -88,7 +90,9 @@ class Secrets(Faulty):
     """Looks for the worker's token."""
 
     async def process(self, context: ProcessingContext) -> list[str]:
-        return [name for name in os.environ if "TOKEN" in name]
+        started_with = [Path("/proc/self", name) for name in ("environ", "cmdline")]
+        found = [str(path) for path in started_with if b"ctx_" in await to_thread(path.read_bytes)]
+        return found + [name for name in os.environ if "TOKEN" in name]
 
 
 class Busy(Faulty):

@@ -182,6 +182,13 @@ class Exits(Sample):
         sys.exit(7)
 
 
+class Panics(Sample):
+    """Raises what no `except Exception` catches, as extensions in Rust do."""
+
+    async def process(self, context: ProcessingContext) -> None:
+        raise KeyboardInterrupt("panic")
+
+
 class CancelsItself(Sample):
     async def process(self, context: ProcessingContext) -> None:
         inner = asyncio.ensure_future(asyncio.sleep(10))

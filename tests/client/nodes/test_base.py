@@ -22,6 +22,10 @@ class Plain(BaseNode):
         return ImageRef()
 
 
+class HTTPGet(Plain):
+    """Has a name with an abbreviation in it."""
+
+
 class Unreadable(BaseNode):
     async def process(self, context: ProcessingContext) -> NotThere:  # type: ignore[name-defined]  # noqa: F821
         return None
@@ -34,6 +38,7 @@ def test_type_is_namespace_and_class_name() -> None:
 
 def test_title_and_description_come_from_the_class() -> None:
     assert samples.InThread.get_title() == "In Thread"
+    assert HTTPGet.get_title() == "HTTP Get"
     assert samples.Everything.get_description() == "All kinds of properties."
 
 

@@ -213,8 +213,13 @@ async def test_failing_node_ends_the_run_and_what_depends_on_it_does_not_start()
     assert time.monotonic() - start < 1
     assert (error.code, error.node_id) == ("node_failed", "f")
     assert error.message == "control.Fail (f): RuntimeError: no luck"
-    last = {m["node_id"]: m for m in run.messages("node_update")}
-    assert {node: m["status"] for node, m in last.items()} == {"f": "failed", "beside": "cancelled"}
+    updates = run.messages("node_update")
+    assert [(m["node_id"], m["status"]) for m in updates] == [
+        ("f", "running"),
+        ("f", "failed"),
+        ("beside", "cancelled"),
+    ]
+    last = {m["node_id"]: m for m in updates}
     assert "in process\n    raise RuntimeError(self.message)" in last["f"]["logs"]
     assert "nodes/runner" not in last["f"]["logs"]
 
@@ -349,7 +354,12 @@ async def test_muted_run_says_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("node", "said"), [("sample.Exits", "sys.exit(7)"), ("sample.CancelsItself", "from within")]
+    ("node", "said"),
+    [
+        ("sample.Exits", "sys.exit(7)"),
+        ("sample.Panics", "KeyboardInterrupt('panic')"),
+        ("sample.CancelsItself", "from within"),
+    ],
 )
 async def test_node_that_ends_itself_oddly_fails_like_any_other(node: str, said: str) -> None:
     error = await failure(Run(), graph({"a": (node, {}), "s": ("control.Sleep", {"seconds": 30})}))

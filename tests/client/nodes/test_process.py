@@ -76,10 +76,13 @@ async def test_stream_of_a_process() -> None:
     assert [m["value"] for m in run.messages("output_update")] == [0, 1, 2]
 
 
+FROM_THE_NODE_ON = f'Traceback (most recent call last):\n  File "{samples.__file__}", line '
+
+
 @pytest.mark.parametrize(
     ("how", "said", "logs"),
     [
-        ("raise", "KeyError: 'nothing there'", "raise KeyError"),
+        ("raise", "KeyError: 'nothing there'", FROM_THE_NODE_ON),
         ("exit", "sys.exit(3)", ""),
         ("crash", "was ended by SIGABRT", ""),
         ("lock", "cannot be passed between processes: cannot pickle '_thread.lock'", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 OUTPUT = "output"
 """The slot of a node that has one."""
 
+_WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
 
 
@@ -86,8 +88,7 @@ class BaseNode(BaseModel):
     @classmethod
     def get_title(cls) -> str:
         """Return what editors show: the class name in words."""
-        words = "".join(f" {c}" if c.isupper() else c for c in cls.__name__)
-        return words.strip() if any(c.islower() for c in cls.__name__) else cls.__name__
+        return _WORD_ENDS.sub(" ", cls.__name__)
 
     @classmethod
     def get_description(cls) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `processing-context worker | run | nodes`."""
+"""The command line: `processing-context worker | run | nodes`, and the commands for files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from processing_context.cli.assets import add_commands
 
 if TYPE_CHECKING:
     from processing_context.nodes.registry import NodeRegistry
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _worker(arguments: argparse.Namespace) -> int:
     from processing_context.worker.logs import log_to_stderr
+    from processing_context.worker.secrecy import blot_out
     from processing_context.worker.serve import serve
     from processing_context.worker.worker import WorkerOptions
 
@@ -35,6 +38,7 @@ def _worker(arguments: argparse.Namespace) -> int:
     url = arguments.url or os.environ.get("CONTEXT_URL")
     if not url or not token:
         raise ValueError("give --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN")
+    blot_out(token)
     log_to_stderr(arguments.log_level)
     named = {"name": arguments.name} if arguments.name else {}
     options = WorkerOptions(
@@ -80,7 +84,7 @@ def _registry(modules: Sequence[str]) -> NodeRegistry:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="processing-context", description="Run workflows, and workers for them."
+        prog="processing-context", description="Files, workflows, and workers that run them."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_worker(commands.add_parser("worker", help="claim jobs and run them until told to stop"))
@@ -88,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     nodes = commands.add_parser("nodes", help="print the installed nodes as JSON")
     _add_nodes(nodes)
     nodes.set_defaults(command=_nodes)
+    add_commands(commands, _add_service)
     return parser
 
 

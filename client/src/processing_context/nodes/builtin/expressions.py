@@ -70,7 +70,9 @@ def evaluate(expression: str, variables: Mapping[str, Number]) -> Number:
     try:
         tree = ast.parse(expression.strip(), mode="eval")
         value: Number = _Evaluation({**_CONSTANTS, **variables}).of(tree.body)
-    except (SyntaxError, RecursionError, MemoryError) as error:
+    except SyntaxError as error:
+        raise ValueError(f"{expression!r} is not an expression: {error.msg}") from error
+    except (RecursionError, MemoryError) as error:
         raise ValueError(f"{expression!r} is not an expression: {error}") from error
     except (ArithmeticError, TypeError) as error:
         raise ValueError(f"{expression!r} cannot be calculated: {error}") from error

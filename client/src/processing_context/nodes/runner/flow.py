@@ -16,7 +16,7 @@ from processing_context.nodes.runner.publish import (
     AssetPublisher,
     TempPublisher,
     fit_result,
-    inline,
+    publish_slots,
 )
 from processing_context.nodes.runner.slots import StreamedSlots, to_slots
 from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
@@ -91,6 +91,9 @@ class GraphRunner:
         self._group.create_task(self._run_node(node), name=node.label)
 
     async def _run_node(self, planned: PlannedNode) -> None:
+        if self._is_stopped:  # another node failed before this one's turn came
+            self._post(self._update(planned, "cancelled"))
+            return
         self._post(self._update(planned, "running"))
         for name in planned.unknown:
             message = f"{planned.label} has no property {name!r}; its value is not used"
@@ -158,7 +161,8 @@ class GraphRunner:
     async def _published(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, Any]:
         name = planned.output_name
         if name is None:
-            return inline(slots)
+            is_sent = self._context.outbox is not None
+            return await publish_slots(slots, TempPublisher(self._context) if is_sent else None)
         publisher = self._publishers[name] = AssetPublisher(self._node_context(planned), name)
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
         sent = self._outputs[name] = await publisher.publish(value)

@@ -36,9 +36,13 @@ async def pieces_here(node: BaseNode, context: ProcessingContext) -> AsyncGenera
             yield await node.process(context)
         else:
             yield await in_thread(node.process, context)
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
     except SystemExit as error:
-        # Left alone it would end the worker, and with it everybody's jobs.
         raise RuntimeError(f"the node called sys.exit({error.code!r})") from error
+    except BaseException as error:
+        # Left alone it would end the worker, and with it everybody's jobs.
+        raise RuntimeError(f"the node raised {error!r}") from error
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:

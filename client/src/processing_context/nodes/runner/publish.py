@@ -29,12 +29,26 @@ RESULT_BYTES = 56 * 1024
 """All results of a job together travel in one event."""
 
 
-def inline(slots: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the slots that travel in an event as they are: small, and no bytes in them.
+async def publish_slots(
+    slots: Mapping[str, Any], publisher: TempPublisher | None
+) -> dict[str, Any]:
+    """Return what a node gave, as its event shows it: bytes and what is large as files.
+
+    Without a publisher, where no event leaves the process, those are left out.
 
     Raises:
         UnsendableError: A value has no form in JSON.
     """
+    shown = _inline(slots)
+    if publisher is None:
+        return shown
+    for name in slots.keys() - shown.keys():
+        shown[name] = await publisher.publish(slots[name])
+    return shown
+
+
+def _inline(slots: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the slots that travel in an event as they are: small, without bytes."""
     shown: dict[str, Any] = {}
     left = INLINE_BYTES
     for name, value in slots.items():

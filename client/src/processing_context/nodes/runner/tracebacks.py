@@ -21,10 +21,15 @@ def short_traceback(error: BaseException) -> str:
     while pending:
         part = pending.pop()
         if part is not None:
-            own = [frame for frame in part.stack if _RUNNER not in frame.filename]
-            part.stack = traceback.StackSummary.from_list(own[-_FRAMES:])
+            part.stack = traceback.StackSummary.from_list(_after_runner(part.stack)[-_FRAMES:])
             pending += [part.__cause__, part.__context__]
     return shortened("".join(shown.format()))
+
+
+def _after_runner(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
+    """Return the frames below the last of the runner's, which stand for no work of the node."""
+    ours = [index for index, frame in enumerate(stack) if _RUNNER in frame.filename]
+    return stack[ours[-1] + 1 :] if ours else list(stack)
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,33 @@
+"""Keeping the worker's token from the code of nodes."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+_FIRST_FIELD, _FIELDS = 45, 4
+"""`arg_start, arg_end, env_start, env_end` in `/proc/self/stat`, counted from after the name."""
+
+
+def blot_out(secret: str) -> None:
+    """Remove a secret from the command line and the environment that this process was started with.
+
+    `sys.argv` and `os.environ` are copies: `ps` and `/proc` go on to show what the system keeps,
+    to nodes and to whoever else looks.
+    """
+    for arguments in (sys.argv, sys.orig_argv):
+        arguments[:] = [argument.replace(secret, "***") for argument in arguments]
+    if sys.platform == "linux":
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        bounds = [int(field) for field in fields[_FIRST_FIELD : _FIRST_FIELD + _FIELDS]]
+        for start, end in (bounds[:2], bounds[2:]):
+            _overwrite(start, end - start, secret.encode())
+
+
+def _overwrite(start: int, size: int, secret: bytes) -> None:
+    content = ctypes.string_at(start, size) if start else b""  # 0: the kernel does not tell
+    at = content.find(secret)
+    while at >= 0:
+        ctypes.memset(start + at, ord("*"), len(secret))
+        at = content.find(secret, at + len(secret))
