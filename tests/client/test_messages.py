@@ -24,6 +24,12 @@ def test_messages_come_out_in_the_order_of_posting() -> None:
         ctx.pop_message()
 
 
+def test_a_dict_of_the_shape_of_a_message_comes_out_as_one() -> None:
+    ctx = ProcessingContext()
+    ctx.post_message({"type": "log", "level": "info", "message": "1"})  # type: ignore[arg-type]
+    assert ctx.pop_message() == log("1")
+
+
 def test_what_is_no_message_is_refused() -> None:
     ctx = ProcessingContext()
     for nothing in ("hello", None, {"type": "nonsense"}, {"type": "log"}):

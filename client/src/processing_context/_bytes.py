@@ -11,13 +11,21 @@ import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, HTTPResponse
-from typing import IO, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin
 
 from processing_context._connections import BLOCK, Connection, ConnectionPool, Target
 from processing_context._download import Download
 from processing_context._retry import RETRIED_STATUSES, Retry
-from processing_context._transfer import Progress, Refused, Transfer
+from processing_context._transfer import (
+    Answered,
+    ContentEnded,
+    Incoming,
+    Progress,
+    Readable,
+    Refused,
+    Transfer,
+)
 from processing_context.errors import ConnectionFailedError, HTTPStatusError
 
 _MAX_REDIRECTS = 5
@@ -25,6 +33,9 @@ _THREADS = 8
 _DROPPED = (OSError, HTTPException)
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _RETRIED = RETRIED_STATUSES | {500}  # S3 asks to repeat its 500s
+RUN_OUT = frozenset({401, 403, 404})
+"""What storage says of a presigned URL that is no longer good."""
+
 T = TypeVar("T")
 
 
@@ -43,32 +54,39 @@ class Bytes:
         self._pool = ConnectionPool(timeout_s=timeout_s, make_ssl_context=make_ssl_context)
         self._retries = retries
         self._threads: ThreadPoolExecutor | None = None
+        # Of their own, so that short calls do not wait behind long transfers.
+        self._short_threads: ThreadPoolExecutor | None = None
 
     async def put(
         self,
         url: str,
-        source: IO[bytes],
+        source: Readable,
         size: int,
         *,
         headers: dict[str, str],
         progress: Progress | None = None,
-    ) -> None:
-        """Upload `size` bytes of a seekable file, from its start.
+    ) -> str:
+        """Upload `size` bytes of a seekable file, from its start; return the ETag.
+
+        It is empty where the bytes were there already.
 
         Raises:
             HTTPStatusError: Storage refused. A 412 is not an error: the bytes are there already.
             ValueError: The file holds fewer bytes than `size`.
         """
         target = Target(url)
+        etag = ""
 
         def attempt(transfer: Transfer) -> None:
-            self._put_once(target, source, size, headers, transfer)
+            nonlocal etag
+            etag = self._put_once(target, source, size, headers, transfer)
 
         try:
             await self._until_done(attempt, target, Retry(self._retries), progress)
         except Refused as refused:
             if refused.status != 412:
                 raise refused.public() from None
+        return etag
 
     async def get(
         self,
@@ -94,11 +112,11 @@ class Bytes:
         download = Download()
         try:
             try:
-                await self._fill(download, Target(url), headers or {}, progress)
+                await self.fill(download, url, headers or {}, progress)
             except Refused as refused:
-                if renew is None or refused.status not in (401, 403, 404):
+                if renew is None or refused.status not in RUN_OUT:
                     raise
-                await self._fill(download, Target(await renew()), {}, progress)
+                await self.fill(download, await renew(), {}, progress)
             await self.run(download.check, sha256)
         except Refused as refused:
             download.file.close()
@@ -108,6 +126,45 @@ class Bytes:
             raise
         download.file.seek(0)
         return download
+
+    async def exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> Answered:
+        """Send a request that may be repeated, and return what is answered, whatever it is.
+
+        Raises:
+            OSError, HTTPException: There is no answer.
+        """
+        target = Target(url)
+        sent = headers if body is None else headers | {"Content-Length": str(len(body))}
+        answered: Answered | None = None
+
+        def send(connection: Connection) -> HTTPResponse:
+            connection.begin(method, target, sent)
+            if body:
+                try:
+                    connection.raw.send(body)
+                except (BrokenPipeError, ConnectionResetError):
+                    return connection.raw.getresponse()  # a refusal, before all was sent
+            return connection.raw.getresponse()
+
+        def attempt(transfer: Transfer) -> None:
+            nonlocal answered
+            connection, response = self._exchange(target, transfer, send)
+            try:
+                answered = Answered(response.status, response.getheaders(), response.read())
+                transfer.watch(None)
+            except BaseException:
+                connection.close()
+                raise
+            self._reuse(connection, response)
+
+        if self._short_threads is None:
+            self._short_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="context-calls")
+        await self._try(attempt, Transfer(), self._short_threads)
+        if answered is None:
+            raise HTTPException("no answer")
+        return answered
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run blocking file work in the threads of the byte path."""
@@ -119,17 +176,24 @@ class Bytes:
     def close(self) -> None:
         """Close idle connections and let the threads end."""
         self._pool.close()
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
-            self._threads = None
+        for threads in (self._threads, self._short_threads):
+            if threads is not None:
+                threads.shutdown(wait=False)
+        self._threads = self._short_threads = None
 
-    async def _fill(
+    async def fill(
         self,
-        download: Download,
-        target: Target,
+        download: Incoming,
+        url: str,
         headers: dict[str, str],
         progress: Progress | None,
     ) -> None:
+        """Take in a body; after a dropped connection the rest of it.
+
+        Raises:
+            Refused: The status is 400 or more.
+        """
+        target = Target(url)
         retry = Retry(self._retries)
 
         def attempt(transfer: Transfer) -> None:
@@ -170,9 +234,18 @@ class Bytes:
                     raise
             await asyncio.sleep(delay)
 
-    async def _try(self, attempt: Callable[[Transfer], None], transfer: Transfer) -> None:
+    async def _try(
+        self,
+        attempt: Callable[[Transfer], None],
+        transfer: Transfer,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> None:
         """Run an attempt; when cancelled, end its thread first: the file is the caller's again."""
-        running = asyncio.ensure_future(self.run(attempt, transfer))
+        running: asyncio.Future[None]
+        if threads is None:
+            running = asyncio.ensure_future(self.run(attempt, transfer))
+        else:
+            running = asyncio.get_running_loop().run_in_executor(threads, attempt, transfer)
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
@@ -188,11 +261,11 @@ class Bytes:
     def _put_once(
         self,
         target: Target,
-        source: IO[bytes],
+        source: Readable,
         size: int,
         headers: dict[str, str],
         transfer: Transfer,
-    ) -> None:
+    ) -> str:
         def send(connection: Connection) -> HTTPResponse:
             source.seek(0)
             connection.begin("PUT", target, headers | {"Content-Length": str(size)})
@@ -205,9 +278,10 @@ class Bytes:
 
         connection, response = self._exchange(target, transfer, send)
         self._finish(connection, response, target, transfer)
+        return response.headers.get("ETag", "")
 
     def _get_once(
-        self, target: Target, headers: dict[str, str], download: Download, transfer: Transfer
+        self, target: Target, headers: dict[str, str], download: Incoming, transfer: Transfer
     ) -> None:
         first = target.origin
         for _ in range(_MAX_REDIRECTS + 1):
@@ -231,7 +305,7 @@ class Bytes:
         raise HTTPStatusError(response.status, target.shown, "too many redirects")
 
     def _take_in(
-        self, connection: Connection, response: HTTPResponse, download: Download, transfer: Transfer
+        self, connection: Connection, response: HTTPResponse, download: Incoming, transfer: Transfer
     ) -> None:
         try:
             download.begin(response)
@@ -290,12 +364,12 @@ def _sent(
         raise
 
 
-def _send_body(connection: Connection, source: IO[bytes], size: int, transfer: Transfer) -> None:
+def _send_body(connection: Connection, source: Readable, size: int, transfer: Transfer) -> None:
     done = 0
     while done < size:
         block = source.read(min(BLOCK, size - done))
         if not block:
-            raise ValueError(f"the content ended after {done} of {size} bytes")
+            raise ContentEnded(f"the content ended after {done} of {size} bytes")
         connection.raw.send(block)
         done += len(block)
         transfer.report(done, size)

@@ -8,6 +8,7 @@ import os
 import ssl
 import uuid
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from processing_context import errors
+from processing_context._bytes import Bytes
 from processing_context._retry import RETRIED_STATUSES, Retry
 
 M = TypeVar("M", bound=BaseModel)
@@ -68,6 +70,8 @@ class Http:
         timeout_s: To connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
         client: Used instead of one of our own, and not closed by us.
+        transport: Carries the short calls of `is_hot`, unless there is a `client`: httpx spends
+            several times their CPU when many run at once.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Http:
         timeout_s: float = 60.0,
         retries: int = 6,
         client: httpx.AsyncClient | None = None,
+        transport: Bytes | None = None,
     ) -> None:
         self._base_url = _checked(base_url) if base_url else None
         self._token = token
@@ -85,6 +90,7 @@ class Http:
         self._retries = retries
         self._client = client
         self._owns_client = client is None
+        self._transport = transport if client is None else None
 
     @property
     def is_configured(self) -> bool:
@@ -130,9 +136,12 @@ class Http:
         *,
         params: Mapping[str, Any] | None = None,
         patience_s: float | None = None,
+        is_hot: bool = False,
     ) -> M:
         """Return what is at a path; parameters that are None are left out."""
-        response = await self.request("GET", path, params=params, patience_s=patience_s)
+        response = await self.request(
+            "GET", path, params=params, patience_s=patience_s, is_hot=is_hot
+        )
         return reply.model_validate_json(response.content)
 
     async def post(
@@ -158,12 +167,12 @@ class Http:
         *,
         params: Mapping[str, Any] | None = None,
         content: bytes | None = None,
-        files: list[tuple[str, Any]] | None = None,
         is_json: bool = False,
         creates: bool = False,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         patience_s: float | None = None,
+        is_hot: bool = False,
     ) -> httpx.Response:
         """Send a request until it is answered with something else than "try again".
 
@@ -172,12 +181,13 @@ class Http:
             path: Below the base URL, with its slash.
             params: The query; what is None is left out.
             content: The body.
-            files: The parts of a multipart form, in httpx's shape.
             is_json: Whether `content` is JSON.
             creates: Send an idempotency key, the same one with every retry.
             headers: More headers.
             timeout_s: Instead of the context's own, for long polls.
             patience_s: Retry for this long instead of a number of times.
+            is_hot: Whether very many of these run at once; without `params`, and harmless when
+                repeated.
 
         Raises:
             APIError: The service refused; its subclass by the status.
@@ -194,9 +204,9 @@ class Http:
             Retry(self._retries, patience_s),
             params=None if params is None else _given(params),
             content=content,
-            files=files,
             headers=sent,
             timeout=self._timeout_s if timeout_s is None else timeout_s,
+            is_hot=is_hot,
         )
         if response.status_code >= 400:
             raise _error(response)
@@ -232,11 +242,16 @@ class Http:
         method: str,
         url: str,
         retry: Retry,
+        *,
+        is_hot: bool = False,
         **request: Any,
     ) -> httpx.Response:
         while True:
             try:
-                response = await self._connected().request(method, url, **request)
+                if is_hot and self._transport is not None:
+                    response = await _sent(self._transport, method, url, request)
+                else:
+                    response = await self._connected().request(method, url, **request)
             except httpx.RequestError as exc:
                 delay = None if _is_final(exc) else retry.next_delay_s()
                 if delay is None:
@@ -253,6 +268,16 @@ class Http:
         if self._client is None:
             self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
         return self._client
+
+
+async def _sent(
+    transport: Bytes, method: str, url: str, request: Mapping[str, Any]
+) -> httpx.Response:
+    try:
+        answered = await transport.exchange(method, url, request["headers"], request["content"])
+    except (OSError, HTTPException) as exc:
+        raise httpx.TransportError(str(exc) or type(exc).__name__) from exc
+    return httpx.Response(answered.status, headers=answered.headers, content=answered.body)
 
 
 def _checked(base_url: str) -> str:

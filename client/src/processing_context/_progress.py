@@ -25,3 +25,29 @@ def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | No
                 bar.update(done - bar.n)
 
             yield move
+
+
+class Sum:
+    """One progress out of those of many files.
+
+    Args:
+        tell: Called with the sums; None: nobody listens.
+        total: In bytes.
+    """
+
+    def __init__(self, tell: Progress | None, total: int) -> None:
+        self._tell = tell
+        self._total = total
+        self._done: list[int] = []
+
+    def part(self) -> Progress:
+        """Return the progress of one more file."""
+        number = len(self._done)
+        self._done.append(0)
+
+        def move(done: int, _total: int) -> None:
+            self._done[number] = done
+            if self._tell is not None:
+                self._tell(sum(self._done), self._total)
+
+        return move

@@ -6,6 +6,8 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from http.client import HTTPResponse
+from typing import NamedTuple, Protocol
 
 from processing_context._connections import Connection, Target
 from processing_context.errors import ContextError, HTTPStatusError, from_body
@@ -77,3 +79,42 @@ class Transfer:
         except Exception as exc:  # the caller's own function: any error ends it
             self.error = exc
             self.stop()
+
+
+class Answered(NamedTuple):
+    """An answer that has been read whole."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class ContentEnded(ValueError):
+    """A file became shorter while it was being uploaded."""
+
+
+class Readable(Protocol):
+    """What an upload needs of a file."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a position."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+
+
+class Incoming(Protocol):
+    """Where a download goes, and how much of it is there."""
+
+    @property
+    def done(self) -> int:
+        """How many bytes have come."""
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for what is missing."""
+
+    def begin(self, response: HTTPResponse) -> None:
+        """Learn from an answer's headers where its bytes belong."""
+
+    def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
+        """Take in the body."""

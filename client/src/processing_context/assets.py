@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import io
+import uuid
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import IO, Any
 
 from processing_context._bytes import Bytes
@@ -11,28 +13,23 @@ from processing_context._content import Content, OpenContent, opened
 from processing_context._download import SPOOL_BYTES
 from processing_context._http import Http, dumps, segment
 from processing_context._progress import shown
+from processing_context._ranges import Changed, fetch, on_disk
 from processing_context._transfer import Progress
 from processing_context.errors import ContextError
+from processing_context.uploads import Uploads
 from processing_context.wire.assets import (
     FOLDER,
     Asset,
     AssetCreate,
     AssetList,
     AssetUpdate,
-    MultipartUpload,
     PresignedUrl,
-    PutUpload,
-    UploadCreate,
-    UploadReserved,
 )
-
-logger = logging.getLogger(__name__)
 
 DIRECT_BYTES = 1024 * 1024
 """Up to this size one request to the service carries the bytes; above it they go to storage."""
 
-HASHED_BYTES = SPOOL_BYTES
-"""Up to this size storage checks the SHA-256; reading larger files twice would cost too much."""
+_MOST_REPLACEMENTS = 5
 
 
 class Assets:
@@ -48,10 +45,11 @@ class Assets:
         self._http = http
         self._bytes = transport
         self._origin = origin
+        self._uploads = Uploads(http, transport)
 
     async def find(self, asset_id: str) -> Asset:
         """Return one asset."""
-        return await self._http.get(f"/v1/assets/{_id(asset_id)}", Asset)
+        return await self._http.get(f"/v1/assets/{_id(asset_id)}", Asset, is_hot=True)
 
     async def page(self, **filters: Any) -> AssetList:
         """Return one page; the filters are the route's query parameters."""
@@ -92,14 +90,14 @@ class Assets:
             async with opened(content, self._bytes) as source:
                 if source.size <= DIRECT_BYTES:
                     return await self._send(asset, source, tell)
-                return await self._upload(fields, source, tell)
+                return await self._uploads.create(fields, source, tell)
 
     async def create_folder(self, name: str, parent_id: str | None = None) -> Asset:
         """Make a folder."""
         folder = AssetCreate.model_validate(
             {"name": name, "content_type": FOLDER, "parent_id": parent_id, **self._origin}
         )
-        return await self._form([("json", (None, dumps(folder), "application/json"))])
+        return await self._form(folder, None)
 
     async def update(self, asset_id: str, changes: AssetUpdate) -> Asset:
         """Change what is set in `changes`."""
@@ -116,10 +114,13 @@ class Assets:
         params = {"recursive": "true"} if recursive else None
         await self._http.request("DELETE", f"/v1/assets/{_id(asset_id)}", params=params)
 
-    async def url(self, asset_id: str) -> str:
+    async def url(
+        self, asset_id: str, *, expires_in: int | None = None, download: bool = False
+    ) -> str:
         """Return a presigned URL."""
-        signed = await self._http.get(f"/v1/assets/{_id(asset_id)}/url", PresignedUrl)
-        return signed.url
+        params = {"expires_in": expires_in, "download": "true" if download else None}
+        path = f"/v1/assets/{_id(asset_id)}/url"
+        return (await self._http.get(path, PresignedUrl, params=params)).url
 
     async def download(
         self, asset_id: str, *, progress: bool | Progress | None = None
@@ -130,68 +131,94 @@ class Assets:
             ContextError: It has no bytes: a folder, or an upload that is not complete.
         """
         asset = await self.find(asset_id)
-        if asset.get_url is None:
-            what = "a folder" if asset.content_type == FOLDER else asset.status
-            raise ContextError(f"asset {asset_id} has no content: it is {what}")
         with shown(progress, asset.name) as tell:
-            download = await self._bytes.get(
-                asset.get_url,
-                renew=lambda: self.url(asset_id),
-                sha256=asset.sha256,
-                progress=tell,
-            )
+            return await self.open(asset, tell)
+
+    async def open(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
+        """Return the bytes of an asset that was just found."""
+        if asset.size > SPOOL_BYTES and asset.status == "ready":
+            raw = on_disk()
+            try:
+                await self.download_into(raw, asset, progress)
+            except BaseException:
+                raw.close()
+                raise
+            file = io.BufferedRandom(raw)
+            file.seek(0)
+            return file
+        download = await self._bytes.get(
+            _url(asset),
+            renew=lambda: self.url(asset.id),
+            sha256=asset.sha256,
+            progress=progress,
+        )
         return download.file
+
+    async def download_into(self, file: io.FileIO, asset: Asset, progress: Progress | None) -> None:
+        """Write the bytes of an asset into an empty, unbuffered file.
+
+        Where they are replaced meanwhile, the new ones: never some of both.
+        """
+        for _ in range(_MOST_REPLACEMENTS):
+            try:
+                await fetch(
+                    self._bytes,
+                    _url(asset),
+                    file,
+                    asset.size,
+                    sha256=asset.sha256,
+                    renew=partial(self.url, asset.id),
+                    progress=progress,
+                )
+            except Changed:
+                asset = await self.find(asset.id)
+                await self._bytes.run(file.truncate, 0)
+            else:
+                return
+        raise ContextError(f"asset {asset.id} is being replaced faster than it can be downloaded")
 
     async def _send(
         self, asset: AssetCreate, source: OpenContent, progress: Progress | None
     ) -> Asset:
         data = await self._bytes.run(source.read_all)
-        made = await self._form(
-            [
-                ("json", (None, dumps(asset), "application/json")),
-                ("file", ("file", data, asset.content_type)),
-            ]
-        )
+        made = await self._form(asset, data)
         if progress:
             progress(source.size, source.size)
         return made
 
-    async def _form(self, parts: list[tuple[str, Any]]) -> Asset:
-        response = await self._http.request("POST", "/v1/assets", files=parts, creates=True)
+    async def _form(self, asset: AssetCreate, file: bytes | None) -> Asset:
+        body, content_type = _encoded(asset, file)
+        response = await self._http.request(
+            "POST",
+            "/v1/assets",
+            content=body,
+            headers={"Content-Type": content_type},
+            creates=True,
+            is_hot=True,
+        )
         return Asset.model_validate_json(response.content)
 
-    async def _upload(
-        self, fields: dict[str, Any], source: OpenContent, progress: Progress | None
-    ) -> Asset:
-        is_hashed = source.size <= HASHED_BYTES
-        sha256 = await self._bytes.run(source.sha256) if is_hashed else None
-        upload = UploadCreate.model_validate(fields | {"size": source.size, "sha256": sha256})
-        reserved = await self._http.post(
-            "/v1/assets/uploads", UploadReserved, body=upload, creates=True
-        )
-        path = f"/v1/assets/{reserved.asset.id}"
-        try:
-            await self._put(reserved.upload, source, progress)
-            return await self._http.post(f"{path}/complete", Asset, body={})
-        except BaseException:
-            await self._abort(path)
-            raise
 
-    async def _put(
-        self, upload: PutUpload | MultipartUpload, source: OpenContent, progress: Progress | None
-    ) -> None:
-        if isinstance(upload, MultipartUpload):
-            raise ContextError("the service wants the file in parts: this client is too old for it")
-        await self._bytes.put(
-            upload.url, source.file, source.size, headers=upload.headers, progress=progress
-        )
+def _encoded(asset: AssetCreate, file: bytes | None) -> tuple[bytes, str]:
+    """Return a multipart form and its content type."""
+    boundary = uuid.uuid4().hex
+    parts = [("json", "", "application/json", dumps(asset))]
+    if file is not None:
+        kind = asset.content_type or "application/octet-stream"
+        parts.append(("file", '; filename="file"', kind, file))
+    body = bytearray()
+    for name, more, kind, content in parts:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n'
+        body += f"{head}Content-Type: {kind}\r\n\r\n".encode() + content + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    return bytes(body), f"multipart/form-data; boundary={boundary}"
 
-    async def _abort(self, path: str) -> None:
-        """Take back a reservation that will not be used; the service does it later by itself."""
-        try:
-            await self._http.request("DELETE", f"{path}/upload", timeout_s=5, patience_s=0)
-        except ContextError as exc:
-            logger.debug("could not take back %s: %s", path, exc)
+
+def _url(asset: Asset) -> str:
+    if asset.get_url is None:
+        what = "a folder" if asset.content_type == FOLDER else asset.status
+        raise ContextError(f"asset {asset.id} has no content: it is {what}")
+    return asset.get_url
 
 
 def _id(asset_id: str) -> str:

@@ -18,6 +18,7 @@ from processing_context.assets import Assets
 from processing_context.convert.image import Images
 from processing_context.files import Files
 from processing_context.jobs import Jobs
+from processing_context.local import LocalFiles
 from processing_context.methods.assets import AssetMethods
 from processing_context.methods.files import FileMethods
 from processing_context.methods.images import ImageMethods
@@ -84,6 +85,8 @@ class ProcessingContext(
         retries: int = RETRIES,
         allow_local_files: bool = False,
     ) -> None:
+        if timeout <= 0 or retries < 0:
+            raise ValueError(f"timeout must be over 0 and retries at least 0: {timeout}, {retries}")
         self.user_id = user_id
         self.workflow_id = workflow_id
         self.job_id = job_id
@@ -91,14 +94,15 @@ class ProcessingContext(
         self.capabilities = tuple(capabilities)
         self.allow_local_files = allow_local_files
         self._state = RunState(graph, variables, results)
+        self._bytes = Bytes(timeout_s=timeout, retries=retries, make_ssl_context=ssl_context)
         self._http = Http(
             base_url or os.environ.get("CONTEXT_URL"),
             token or os.environ.get("CONTEXT_TOKEN"),
             timeout_s=timeout,
             retries=retries,
             client=http_client,
+            transport=self._bytes,
         )
-        self._bytes = Bytes(timeout_s=timeout, retries=retries, make_ssl_context=ssl_context)
         is_in_job = job_id is not None and self._http.is_job_token
         self.outbox = EventOutbox(self._http, job_id) if job_id and is_in_job else None
         self._messages = as_message_queue(
@@ -110,6 +114,7 @@ class ProcessingContext(
     def _make_resources(self) -> None:
         origin = {"workflow_id": self.workflow_id or None, "node_id": self.node_id}
         self._assets = Assets(self._http, self._bytes, origin)
+        self._local = LocalFiles(self._assets, self._bytes)
         self._temp = TempFiles(self._http, self._bytes)
         self._files = Files(
             self._http,

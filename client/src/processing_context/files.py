@@ -11,6 +11,7 @@ from typing import IO, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
+from processing_context._arguments import given
 from processing_context._bytes import Bytes
 from processing_context._http import Http
 from processing_context.assets import Assets
@@ -47,7 +48,7 @@ class Files:
 
     async def download(self, url: str) -> IO[bytes]:
         """Return the bytes of a URL; see `ProcessingContext.download_file`."""
-        scheme = urlsplit(url).scheme
+        scheme = urlsplit(given(url, "url")).scheme
         if scheme == "data":
             return io.BytesIO(from_data_uri(url))
         if url.startswith(_SERVICE_PATH):

@@ -6,6 +6,7 @@ import re
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from processing_context._arguments import given
 from processing_context._bytes import Bytes
 from processing_context._content import Content, OpenContent, opened
 from processing_context._http import Http
@@ -25,7 +26,7 @@ def temp_id_of(value: str) -> str:
     Raises:
         ValueError: It is neither.
     """
-    path = unquote(urlsplit(value).path)
+    path = unquote(urlsplit(given(value, "temp_id")).path)
     last = path.removesuffix("/content").rsplit("/", 1)[-1]
     if not _ID.fullmatch(last):
         raise ValueError(f"not a temporary file: {value.split('?', maxsplit=1)[0]!r}")

@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
+from processing_context._arguments import given
 from processing_context._extras import require
 from processing_context.assets import Assets
 from processing_context.convert.sniff import HEAD_BYTES, image_type
@@ -63,7 +64,7 @@ class Images:
         self, b64: str, name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
         """Take base64, plain or as a data URI."""
-        decode = from_data_uri if b64.startswith("data:") else from_base64
+        decode = from_data_uri if given(b64, "b64").startswith("data:") else from_base64
         return await self.from_bytes(await asyncio.to_thread(decode, b64), name, parent_id)
 
     async def from_url(
@@ -113,6 +114,8 @@ def _pillow() -> Any:
 
 
 def _read_all(file: IO[bytes]) -> bytes:
+    if not hasattr(file, "read"):
+        raise ValueError(f"a binary file object is wanted, not {type(file).__name__}")
     if getattr(file, "seekable", lambda: False)():
         file.seek(0)
     data = file.read()
@@ -151,12 +154,14 @@ def _writable(image: Image.Image) -> Image.Image:
 
 
 def _decode(file: IO[bytes]) -> Image.Image:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise ValueError("the image cannot be decoded: it is of no known format") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as exc:
         raise ValueError(f"the image cannot be decoded: {exc}") from exc
 

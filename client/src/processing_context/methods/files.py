@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import IO
 
+from processing_context._arguments import given
 from processing_context._content import Content
 from processing_context._http import Http
 from processing_context.files import Files
@@ -43,6 +44,9 @@ class FileMethods:
         """Return the body at a URL.
 
         Raises:
+            ValueError: It is no http(s): URL.
             HTTPStatusError: The status is 400 or more.
         """
+        if not given(url, "url").startswith(("http://", "https://")):
+            raise ValueError(f"an http(s): URL is wanted, not {url[:200]!r}")
         return await self._http.fetch(url, headers)

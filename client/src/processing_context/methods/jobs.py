@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from processing_context._arguments import given
 from processing_context._messages import MessageQueue
 from processing_context.jobs import Jobs, Runnable
 from processing_context.wire.events import Event
@@ -45,7 +46,9 @@ class JobMethods:
         self, workflow_id: str, params: Mapping[str, Any] = _NOTHING
     ) -> dict[str, Any]:
         """Run a saved workflow, as `run_worker` runs a graph."""
-        return await self.run_worker(RunJobRequest(workflow_id=workflow_id), params)
+        return await self.run_worker(
+            RunJobRequest(workflow_id=given(workflow_id, "workflow_id")), params
+        )
 
     async def get_job(self, job_id: str) -> Job:
         """Return a job."""

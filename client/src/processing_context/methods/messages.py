@@ -20,11 +20,10 @@ class MessageMethods:
         Raises:
             ValueError: It is no message, or in a job larger than 64 KiB.
         """
+        parsed = parse(message)
         if self.outbox is not None:
-            self.outbox.post(message)
-        else:
-            parse(message)
-        self._messages.post(message)
+            self.outbox.post(parsed)
+        self._messages.post(parsed)
 
     def has_messages(self) -> bool:
         """Whether the queue holds a message."""

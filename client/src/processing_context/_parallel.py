@@ -1,0 +1,42 @@
+"""Several transfers at once, over one list of jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+AT_ONCE = max(2, min(4, os.cpu_count() or 2))
+"""One connection does not fill a long line; more threads than cores cost more than they bring."""
+
+
+async def in_parallel(
+    jobs: AsyncIterable[T], work: Callable[[T], Coroutine[Any, Any, None]], *, at_once: int
+) -> None:
+    """Do `work` for every job, so many at once; the first failure ends the others and is raised."""
+    running: set[asyncio.Task[None]] = set()
+    try:
+        async for job in jobs:
+            running.add(asyncio.create_task(work(job)))
+            if len(running) >= at_once:
+                running = await _one_less(running)
+        while running:
+            running = await _one_less(running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _one_less(running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    done, left = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    failed = next((task for task in done if task.exception() is not None), None)
+    if failed is not None:
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        failed.result()
+    return left

@@ -1,0 +1,232 @@
+"""Large downloads: several ranges at once into one file, hashed on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http.client import HTTPException, HTTPResponse
+
+from processing_context._bytes import RUN_OUT, Bytes
+from processing_context._connections import BLOCK
+from processing_context._parallel import AT_ONCE, in_parallel
+from processing_context._transfer import Progress, Refused, Transfer
+from processing_context.errors import ContextError
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+_IS_POSITIONAL = hasattr(os, "pwrite") and hasattr(os, "preadv")
+
+
+class Changed(ContextError):
+    """What is at the URL is not the file that the ranges were made for."""
+
+
+def on_disk() -> io.FileIO:
+    """Return an unnamed temporary file."""
+    return tempfile.TemporaryFile(buffering=0)
+
+
+class RangedFile:
+    """A file of known size in the making.
+
+    Args:
+        file: Empty; unbuffered, as several threads write to it.
+        size: In bytes.
+        sha256: What it should be, where that is known.
+    """
+
+    def __init__(self, file: io.FileIO, size: int, sha256: str | None) -> None:
+        self.size = size
+        self.etag = ""
+        self._file = file
+        self._sha256 = sha256
+        self._lock = threading.Lock()
+        self._hashing = threading.Lock()
+        self._digest = hashlib.sha256()
+        self._hashed = 0
+        self._block = memoryview(bytearray(BLOCK))
+        self.segments = [
+            Segment(self, start, min(SEGMENT_BYTES, size - start))
+            for start in range(0, size, SEGMENT_BYTES)
+        ]
+
+    @property
+    def done(self) -> int:
+        """How many bytes are there, in all segments."""
+        return sum(segment.done for segment in self.segments)
+
+    def reserve(self) -> None:
+        """Take the room on the disk before the first byte comes: it is there, or it is not."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), 0, self.size)
+        else:
+            self._file.truncate(self.size)
+
+    def agree_on(self, etag: str) -> None:
+        """Hold that all ranges are of the same bytes.
+
+        Raises:
+            Changed: They are not, or nobody can tell.
+        """
+        with self._lock:
+            if not etag.startswith('"') or self.etag not in ("", etag):
+                raise Changed("the file was replaced while it was being downloaded")
+            self.etag = etag
+
+    def write(self, offset: int, block: memoryview) -> None:
+        """Put bytes into their place."""
+        while block:
+            if _IS_POSITIONAL:
+                written = os.pwrite(self._file.fileno(), block, offset)
+            else:
+                with self._lock:
+                    self._file.seek(offset)
+                    written = self._file.write(block)
+            block, offset = block[written:], offset + written
+
+    def hash_on(self, offset: int = -1, fresh: memoryview | None = None) -> None:
+        """Hash what has come without a gap, unless another thread is at it.
+
+        Args:
+            offset: Where `fresh` belongs.
+            fresh: What has just been written, to spare reading it back.
+        """
+        if self._sha256 is None or not self._hashing.acquire(blocking=False):
+            return
+        try:
+            if fresh is not None and offset == self._hashed:
+                self._digest.update(fresh)
+                self._hashed += len(fresh)
+            while (count := min(BLOCK, self._complete() - self._hashed)) > 0:
+                self._digest.update(self._read(self._hashed, self._block[:count]))
+                self._hashed += count
+        finally:
+            self._hashing.release()
+
+    def _read(self, offset: int, block: memoryview) -> memoryview:
+        if _IS_POSITIONAL:
+            got = os.preadv(self._file.fileno(), [block], offset)
+        else:
+            with self._lock:
+                self._file.seek(offset)
+                got = self._file.readinto(block)
+        if got != len(block):
+            raise OSError("the file is shorter than what was written to it")
+        return block
+
+    def check(self) -> None:
+        """Compare with the known hash.
+
+        Raises:
+            ContextError: They differ.
+        """
+        self.hash_on()
+        if self._sha256 not in (None, self._digest.hexdigest()):
+            raise ContextError(
+                f"the downloaded bytes have the SHA-256 {self._digest.hexdigest()}, "
+                f"not {self._sha256}"
+            )
+
+    def _complete(self) -> int:
+        """Return up to where there is no gap, as far as the segment that is hashed next."""
+        if self._hashed == self.size:
+            return self.size
+        number = self._hashed // SEGMENT_BYTES
+        return number * SEGMENT_BYTES + self.segments[number].done
+
+
+class Segment:
+    """One range of a file."""
+
+    def __init__(self, whole: RangedFile, start: int, size: int) -> None:
+        self.done = 0
+        self._whole = whole
+        self._start = start
+        self._size = size
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for what is missing, if the file is still the same."""
+        first, last = self._start + self.done, self._start + self._size - 1
+        wanted = {"Range": f"bytes={first}-{last}"}
+        return wanted | {"If-Range": self._whole.etag} if self._whole.etag else wanted
+
+    def begin(self, response: HTTPResponse) -> None:
+        """Hold that an answer is what was asked for.
+
+        Raises:
+            Changed: It is of other bytes, or all of them.
+        """
+        said = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", said)
+        asked = (self._start + self.done, self._whole.size)
+        if response.status != 206 or not found or (int(found[1]), int(found[2])) != asked:
+            raise Changed("the answer is not the range that was asked for")
+        self._whole.agree_on(response.headers.get("ETag", ""))
+
+    def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
+        """Take in the body."""
+        block = memoryview(bytearray(BLOCK))
+        while left := self._size - self.done:
+            got = response.readinto(block[: min(BLOCK, left)])
+            if not got:
+                raise HTTPException(f"the connection ended {left} bytes early")
+            offset, fresh = self._start + self.done, block[:got]
+            self._whole.write(offset, fresh)
+            self.done += got
+            transfer.report(self._whole.done, self._whole.size)
+            self._whole.hash_on(offset, fresh)
+
+
+async def fetch(
+    transport: Bytes,
+    url: str,
+    file: io.FileIO,
+    size: int,
+    *,
+    sha256: str | None,
+    renew: Callable[[], Awaitable[str]],
+    progress: Progress | None,
+) -> None:
+    """Download into an empty, unbuffered file.
+
+    Args:
+        transport: The connections.
+        url: Presigned; ranges of it are asked for.
+        file: Where the bytes go.
+        size: The size of what is at the URL.
+        sha256: Compared at the end, where it is known.
+        renew: Gives a fresh URL for when it runs out on the way.
+        progress: Called as bytes arrive.
+
+    Raises:
+        Changed: There is something else at the URL than was asked for.
+        ContextError: The bytes have another hash.
+    """
+    whole = RangedFile(file, size, sha256)
+    await transport.run(whole.reserve)
+
+    async def segments() -> AsyncIterator[Segment]:
+        for segment in whole.segments:
+            yield segment
+
+    async def work(segment: Segment) -> None:
+        nonlocal url
+        used = url
+        try:
+            await transport.fill(segment, used, {}, progress)
+        except Refused as refused:
+            if refused.status not in RUN_OUT:
+                raise
+            if url == used:  # else another segment has renewed it
+                url = await renew()
+            await transport.fill(segment, url, {}, progress)
+
+    try:
+        await in_parallel(segments(), work, at_once=AT_ONCE)
+    except Refused as refused:
+        raise refused.public() from None
+    await transport.run(whole.check)

@@ -1,0 +1,146 @@
+"""Large downloads in ranges, against a server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import processing_context as pc
+from processing_context import _ranges, _retry
+from processing_context._bytes import Bytes
+from processing_context._parallel import AT_ONCE
+from processing_context._ranges import Changed, fetch, on_disk
+from tests.client.loopback import Answer, Asked, Loopback
+
+BODY = os.urandom(3 * 1024 * 1024 + 17)
+SHA256 = hashlib.sha256(BODY).hexdigest()
+ETAG = '"v1"'
+
+
+@pytest.fixture(autouse=True)
+def _small_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_retry, "BASE_S", 0.01)
+    monkeypatch.setattr(_ranges, "SEGMENT_BYTES", 700_000)
+
+
+@pytest.fixture
+def transport() -> Iterator[Bytes]:
+    made = Bytes(timeout_s=10, retries=4, make_ssl_context=ssl.create_default_context)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def file() -> Iterator[io.FileIO]:
+    with on_disk() as made:
+        yield made
+
+
+def ranges(
+    *,
+    cut: Callable[[int], int | None] = lambda _: None,
+    etag: Callable[[int], str] = lambda _: ETAG,
+) -> Callable[[Asked], Answer]:
+    """Serve ranges of BODY; `cut` and `etag` say how by the number of the request."""
+    numbers = iter(range(1_000))
+
+    def answer(asked: Asked) -> Answer:
+        number = next(numbers)
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked.headers["range"])
+        assert found
+        tag = etag(number)
+        if asked.headers.get("if-range", tag) != tag:
+            return Answer(200, BODY, {"ETag": tag})
+        start, end = int(found[1]), int(found[2]) + 1
+        span = f"bytes {start}-{end - 1}/{len(BODY)}"
+        return Answer(206, BODY[start:end], {"Content-Range": span, "ETag": tag}, cut(number))
+
+    return answer
+
+
+async def never() -> str:
+    raise AssertionError("no fresh URL was needed")
+
+
+async def load(transport: Bytes, url: str, file: io.FileIO, **changes: Any) -> None:
+    options = {"sha256": SHA256, "renew": never, "progress": None, **changes}
+    await fetch(transport, url, file, len(BODY), **options)
+
+
+def content(file: io.FileIO) -> bytes:
+    file.seek(0)
+    return file.readall() or b""
+
+
+async def test_the_ranges_make_the_file(transport: Bytes, file: io.FileIO) -> None:
+    told: list[tuple[int, int]] = []
+    with Loopback(ranges()) as server:
+        await load(transport, server.url, file, progress=lambda *both: told.append(both))
+    assert content(file) == BODY
+    assert told[-1] == (len(BODY), len(BODY))
+    assert len(server.asked) == 5
+    assert server.connections <= 4
+
+
+async def test_a_dropped_range_goes_on_where_it_dropped(transport: Bytes, file: io.FileIO) -> None:
+    cuts = {0: 100_000, 2: 0, 3: 650_000}
+    with Loopback(ranges(cut=cuts.get)) as server:
+        await load(transport, server.url, file)
+    assert content(file) == BODY
+    assert "bytes=100000-699999" in [asked.headers["range"] for asked in server.asked]
+
+
+async def test_bytes_of_two_versions_are_never_mixed(transport: Bytes, file: io.FileIO) -> None:
+    etags = ranges(etag=lambda number: '"v1"' if number < 3 else '"v2"')
+    with Loopback(etags) as server, pytest.raises(Changed):
+        await load(transport, server.url, file, sha256=None)
+
+
+async def test_without_an_etag_no_ranges_are_put_together(
+    transport: Bytes, file: io.FileIO
+) -> None:
+    with Loopback(ranges(etag=lambda _: 'W/"weak"')) as server, pytest.raises(Changed):
+        await load(transport, server.url, file)
+
+
+async def test_a_wrong_hash_is_an_error(transport: Bytes, file: io.FileIO) -> None:
+    with Loopback(ranges()) as server, pytest.raises(pc.ContextError, match="SHA-256"):
+        await load(transport, server.url, file, sha256="0" * 64)
+
+
+async def test_a_url_that_runs_out_is_renewed_once_for_all(
+    transport: Bytes, file: io.FileIO
+) -> None:
+    served = ranges()
+    renewed = 0
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/old" and len(server.asked) > 2:
+            return Answer(403)
+        return served(asked)
+
+    async def renew() -> str:
+        nonlocal renewed
+        renewed += 1
+        return f"{server.url}/new"
+
+    with Loopback(answer) as server:
+        await load(transport, f"{server.url}/old", file, renew=renew)
+    assert content(file) == BODY
+    assert 1 <= renewed <= AT_ONCE
+
+
+async def test_what_progress_raises_ends_all_ranges(transport: Bytes, file: io.FileIO) -> None:
+    def progress(*_: int) -> None:
+        raise KeyError("mine")
+
+    with Loopback(ranges()) as server, pytest.raises(KeyError, match="mine"):
+        await load(transport, server.url, file, progress=progress)
+    assert len(server.asked) <= AT_ONCE
