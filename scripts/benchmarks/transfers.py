@@ -1,147 +1,154 @@
-"""Bytes through the client against `http.client` straight to the S3 server."""
+"""Bytes through the client against the barest way of moving the same bytes."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import os
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from minio import Minio
+import aiohttp
 
-from app.core.ids import new_id
 from app.settings import MIB, Settings
 from processing_context import ProcessingContext
+from scripts.benchmarks.bare_storage import BareStorage
 from scripts.benchmarks.table import Row, in_turn
 
 SMALL = 10 * 1024
-LARGE = 64 * MIB
+LARGE = ((64 * MIB, "64 MiB"), (1024 * MIB, "1 GiB"))
+AT_ONCE = 16
 ROUND_S = 1.0
+_MOST_OF_THE_LARGEST = 3
 
-
-class Bare:
-    """The S3 server by `http.client` over one kept connection."""
-
-    def __init__(self, settings: Settings) -> None:
-        if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
-            raise RuntimeError("the stack has no S3 server")
-        parts = urlsplit(settings.s3_endpoint)
-        self._minio = Minio(
-            parts.netloc,
-            access_key=settings.s3_access_key.get_secret_value(),
-            secret_key=settings.s3_secret_key.get_secret_value(),
-            secure=parts.scheme == "https",
-            region=settings.s3_region,
-        )
-        self._bucket = "benchmark"
-        if not self._minio.bucket_exists(self._bucket):
-            self._minio.make_bucket(self._bucket)
-        self._connection = http.client.HTTPConnection(parts.netloc)
-
-    def put_urls(self, count: int) -> Iterator[str]:
-        """Presign PUTs of new keys."""
-        urls = [
-            self._minio.presigned_put_object(self._bucket, new_id(), timedelta(hours=1))
-            for _ in range(count)
-        ]
-        return iter(urls)
-
-    def get_url(self, content: bytes) -> str:
-        """Store an object; presign its GET."""
-        key = new_id()
-        url = self._minio.presigned_put_object(self._bucket, key, timedelta(hours=1))
-        self.put(url, content)
-        return self._minio.presigned_get_object(self._bucket, key, timedelta(hours=1))
-
-    def put(self, url: str, content: bytes) -> None:
-        """PUT an object."""
-        self._ask("PUT", url, content)
-
-    def get(self, url: str, size: int) -> None:
-        """GET an object."""
-        if len(self._ask("GET", url, None)) != size:
-            raise RuntimeError("the S3 server gave another size")
-
-    def _ask(self, method: str, url: str, content: bytes | None) -> bytes:
-        parts = urlsplit(url)
-        self._connection.request(method, f"{parts.path}?{parts.query}", content)
-        reply = self._connection.getresponse()
-        body = reply.read()
-        if reply.status != http.client.OK:
-            raise RuntimeError(f"the S3 server answered {reply.status}")
-        return body
-
-
-async def _rate(step: Callable[[], Awaitable[object]], size: int) -> float:
-    """Return bytes a second over a round of at least one step."""
-    started = time.perf_counter()
-    done = 0
-    while (elapsed := time.perf_counter() - started) < ROUND_S or not done:
-        await step()
-        done += 1
-    return done * size / elapsed
-
-
-def _row(name: str, size: int, figures: tuple[float, float, float]) -> Row:
-    ours, limit, ratio = figures
-    if size == SMALL:
-        return Row(name, f"{ours / size:.0f}/s", f"{limit / size:.0f}/s", f"{ratio:.2f}")
-    return Row(name, f"{ours / MIB:.0f} MiB/s", f"{limit / MIB:.0f} MiB/s", f"{ratio:.2f}")
+Step = Callable[[], Awaitable[object]]
 
 
 async def rows(ctx: ProcessingContext, settings: Settings, *, rounds: int) -> list[Row]:
     """Measure upload and download of small and large files."""
-    bare = Bare(settings)
-    found = []
-    for label, size in (("10 KiB", SMALL), ("64 MiB", LARGE)):
-        content = os.urandom(size)
-        found.append(_row(f"upload {label}", size, await _upload(ctx, bare, content, rounds)))
-        found.append(_row(f"download {label}", size, await _download(ctx, bare, content, rounds)))
+    bare = BareStorage(settings)
+    found = await _small(ctx, bare, rounds)
+    with tempfile.TemporaryDirectory(prefix="context-bench-") as folder:
+        for size, label in LARGE:
+            path = Path(folder) / label
+            write_random(path, size)
+            some = rounds if size < 256 * MIB else min(rounds, _MOST_OF_THE_LARGEST)
+            found += await _large(ctx, bare, path, label, some)
+            path.unlink()
     return found
 
 
-async def _upload(
-    ctx: ProcessingContext, bare: Bare, content: bytes, rounds: int
-) -> tuple[float, float, float]:
-    size = len(content)
-    made: list[str] = []
+def write_random(path: Path, size: int) -> None:
+    """Make a file of random bytes."""
+    with path.open("wb") as file:
+        for _ in range(size // MIB):
+            file.write(os.urandom(MIB))
 
-    async def ours() -> float:
-        async def step() -> None:
+
+async def _large(
+    ctx: ProcessingContext, bare: BareStorage, path: Path, label: str, rounds: int
+) -> list[Row]:
+    size = (await asyncio.to_thread(path.stat)).st_size
+    urls = bare.put_urls(rounds + 1)
+    asset = await ctx.create_asset("benchmark", "application/octet-stream", path)
+    get_url = await asyncio.to_thread(bare.get_url, path)
+
+    async def upload() -> float:
+        begun = time.perf_counter()
+        made = await ctx.create_asset("benchmark", "application/octet-stream", path)
+        taken = time.perf_counter() - begun
+        await ctx.delete_asset(made.id)
+        return size / taken
+
+    async def bare_upload() -> float:
+        url = next(urls)
+        begun = time.perf_counter()
+        await asyncio.to_thread(bare.put, url, path)
+        taken = time.perf_counter() - begun
+        await asyncio.to_thread(bare.delete, url)
+        return size / taken
+
+    async def download() -> float:
+        begun = time.perf_counter()
+        with await ctx.download_asset(asset.id):
+            return size / (time.perf_counter() - begun)
+
+    async def bare_download() -> float:
+        begun = time.perf_counter()
+        await asyncio.to_thread(bare.get, get_url, size)
+        return size / (time.perf_counter() - begun)
+
+    found = [
+        _rate_row(
+            f"upload {label} / http.client PUT",
+            await in_turn(upload, bare_upload, rounds=rounds),
+        ),
+        _rate_row(
+            f"download {label} / http.client GET",
+            await in_turn(download, bare_download, rounds=rounds),
+        ),
+    ]
+    await ctx.delete_asset(asset.id)
+    await asyncio.to_thread(bare.delete, get_url)
+    return found
+
+
+async def _small(ctx: ProcessingContext, bare: BareStorage, rounds: int) -> list[Row]:
+    content = os.urandom(SMALL)
+    made: list[str] = []
+    async with aiohttp.ClientSession() as session:
+
+        async def create() -> None:
             asset = await ctx.create_asset("benchmark", "application/octet-stream", content)
             made.append(asset.id)
 
-        return await _rate(step, size)
+        async def download() -> None:
+            with await ctx.download_asset(made[0]) as file:
+                if len(file.read()) != SMALL:
+                    raise RuntimeError("the client gave another size")
 
-    async def limit() -> float:
-        urls = bare.put_urls(20_000 if size == SMALL else 40)
-        return await _rate(lambda: asyncio.to_thread(bare.put, next(urls), content), size)
+        async def put() -> None:
+            async with session.put(next(urls), data=content) as reply:
+                reply.raise_for_status()
 
-    figures = await in_turn(ours, limit, rounds=rounds)
+        async def get() -> None:
+            async with session.get(get_url) as reply:
+                reply.raise_for_status()
+                await reply.read()
+
+        urls = bare.put_urls((rounds + 1) * 4000)
+        uploads = await in_turn(lambda: _rate(create), lambda: _rate(put), rounds=rounds)
+        get_url = await ctx.get_asset_url(made[0])
+        downloads = await in_turn(lambda: _rate(download), lambda: _rate(get), rounds=rounds)
     for asset_id in made:
         await ctx.delete_asset(asset_id)
-    return figures
+    return [
+        _count_row(f"create 10 KiB, {AT_ONCE} at once / aiohttp PUT alone", uploads),
+        _count_row(f"download 10 KiB, {AT_ONCE} at once / aiohttp GET alone", downloads),
+    ]
 
 
-async def _download(
-    ctx: ProcessingContext, bare: Bare, content: bytes, rounds: int
-) -> tuple[float, float, float]:
-    size = len(content)
-    asset = await ctx.create_asset("benchmark", "application/octet-stream", content)
-    url = bare.get_url(content)
+async def _rate(step: Step) -> float:
+    """Return steps a second over a round, with so many at once."""
+    begun = time.perf_counter()
+    done = 0
 
-    async def step() -> None:
-        with await ctx.download_asset(asset.id) as file:
-            if len(file.read()) != size:
-                raise RuntimeError("the client gave another size")
+    async def repeat() -> None:
+        nonlocal done
+        while time.perf_counter() - begun < ROUND_S:
+            await step()
+            done += 1
 
-    async def ours() -> float:
-        return await _rate(step, size)
+    await asyncio.gather(*(repeat() for _ in range(AT_ONCE)))
+    return done / (time.perf_counter() - begun)
 
-    async def limit() -> float:
-        return await _rate(lambda: asyncio.to_thread(bare.get, url, size), size)
 
-    return await in_turn(ours, limit, rounds=rounds)
+def _rate_row(name: str, figures: tuple[float, float, float]) -> Row:
+    ours, limit, ratio = figures
+    return Row(name, f"{ours / MIB:.0f} MiB/s", f"{limit / MIB:.0f} MiB/s", f"{ratio:.2f}")
+
+
+def _count_row(name: str, figures: tuple[float, float, float]) -> Row:
+    ours, limit, ratio = figures
+    return Row(name, f"{ours:.0f}/s", f"{limit:.0f}/s", f"{ratio:.2f}")

@@ -1,0 +1,118 @@
+"""The metadata of assets: one, lists of very many, URLs in batches."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import asyncpg
+import httpx
+
+from app.core.db import connect_args
+from processing_context import ProcessingContext
+from scripts.benchmarks.load import cpu_per_request
+from scripts.benchmarks.table import Row, in_turn
+
+MANY = 1_000_000
+PAGE = 100
+FAR = 5_000
+BATCH = 1_000
+URLS_A_SECOND = 20_000
+
+_FILL = """
+insert into assets (id, user_id, name, search_name, content_type, size, status, metadata, version)
+select lpad(to_hex(n), 32, '0'), $1, 'n', 'n', 'a/b', 1, 'ready', '{}', lpad(to_hex(n), 32, '0')
+from generate_series(1, $2::int) as n"""
+
+
+async def one(
+    ctx: ProcessingContext, ours: tuple[str, int], bare: tuple[str, int], token: str, rounds: int
+) -> Row:
+    """Measure one asset by CPU per request; each side is its URL and process id."""
+    asset = await ctx.create_asset("one", "text/plain", b"x")
+
+    async def mine() -> float:
+        return 1 / await cpu_per_request(f"{ours[0]}/v1/assets/{asset.id}", ours[1], token)
+
+    async def limit() -> float:
+        return 1 / await cpu_per_request(f"{bare[0]}/assets/{asset.id}", bare[1])
+
+    figures = await in_turn(mine, limit, rounds=rounds)
+    return Row(
+        "GET one asset / bare FastAPI route with one asyncpg query, per CPU second",
+        f"{figures[0]:.0f}/s",
+        f"{figures[1]:.0f}/s",
+        f"{figures[2]:.2f}",
+    )
+
+
+async def many(url: str, token: str, database_url: str, *, rounds: int) -> list[Row]:
+    """Measure lists and batches over a million assets of one user, which stay in the stack."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as api:
+        user_id = (await api.get("/v1/me")).raise_for_status().json()["user"]["id"]
+        database = await asyncpg.connect(**connect_args(database_url))
+        try:
+            # Without triggers: row by row they would take most of the time.
+            await database.execute("set session_replication_role = replica")
+            await database.execute(_FILL, user_id, MANY, timeout=900)
+            await database.execute("vacuum analyze assets", timeout=600)
+        finally:
+            await database.close()
+        return [await _pages(api, rounds), await _batches(api, rounds)]
+
+
+async def _pages(api: httpx.AsyncClient, rounds: int) -> Row:
+    far = await _cursor(api, (FAR - 1) * PAGE)
+
+    async def first() -> float:
+        return await _seconds(api, {"page_size": PAGE})
+
+    async def last() -> float:
+        return await _seconds(api, {"page_size": PAGE, "cursor": far})
+
+    figures = await in_turn(last, first, rounds=rounds * 5)
+    return Row(
+        f"page {FAR:,} of {PAGE} out of {MANY:,} assets / page 1 (less is better)",
+        f"{figures[0] * 1000:.1f} ms",
+        f"{figures[1] * 1000:.1f} ms",
+        f"{figures[2]:.2f}",
+    )
+
+
+async def _cursor(api: httpx.AsyncClient, behind: int) -> str:
+    """Walk; return the cursor of what lies behind so many assets."""
+    cursor = ""
+    while behind:
+        size = min(1000, behind)
+        reply = await api.get("/v1/assets", params={"page_size": size, "cursor": cursor})
+        cursor = reply.raise_for_status().json()["next"]
+        behind -= size
+    return cursor
+
+
+async def _seconds(api: httpx.AsyncClient, params: dict[str, Any]) -> float:
+    begun = time.perf_counter()
+    reply = await api.get("/v1/assets", params=params)
+    taken = time.perf_counter() - begun
+    if len(reply.raise_for_status().json()["assets"]) != PAGE:
+        raise RuntimeError("the page is not full")
+    return taken
+
+
+async def _batches(api: httpx.AsyncClient, rounds: int) -> Row:
+    ids = [f"{number:032x}" for number in range(1, BATCH + 1)]
+    rates = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        reply = await api.post("/v1/urls", json={"asset_ids": ids})
+        rates.append(BATCH / (time.perf_counter() - begun))
+        if len(reply.raise_for_status().json()["urls"]) != BATCH:
+            raise RuntimeError("a URL is missing")
+    rate = sorted(rates)[len(rates) // 2]
+    return Row(
+        f"URLs in batches of {BATCH:,} / the goal",
+        f"{rate:.0f}/s",
+        f"{URLS_A_SECOND}/s",
+        f"{rate / URLS_A_SECOND:.2f}",
+    )
