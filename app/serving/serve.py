@@ -20,22 +20,45 @@ def serve(settings: Settings) -> None:
     Raises:
         StackError: Something is in the way, or an embedded server does not come back.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    with closing(bind(settings)) as taken, running_stack(settings, meanwhile=_load) as stack:
+    interrupt = _Interrupt()
+    interrupt.install()
+
+    def load() -> None:
+        """Import the application, which takes longer than the servers need to start."""
+        import_module("app.serving.service")
+        interrupt.check()
+
+    with closing(bind(settings)) as taken, running_stack(settings, meanwhile=load) as stack:
         from app.core.migrate import upgrade
         from app.serving.service import Service
 
         upgrade(stack.database_url)
+        interrupt.check()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Service(stack, taken).run())
         # The loop's handlers are gone; what comes while the servers stop is to hurry them.
-        signal.signal(signal.SIGTERM, _interrupt)
+        interrupt.install()
 
 
-def _load() -> None:
-    """Import the application, which takes longer than the servers need to start."""
-    import_module("app.serving.service")
+class _Interrupt:
+    """Raises KeyboardInterrupt on a signal, and remembers it.
 
+    The exception alone is lost where it meets a destructor, and importing runs many.
+    """
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self._has_come = False
+
+    def install(self) -> None:
+        """Take SIGINT and SIGTERM from now on; to be called in the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._take)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal has come."""
+        if self._has_come:
+            raise KeyboardInterrupt
+
+    def _take(self, _signal: int, _frame: object) -> None:
+        self._has_come = True
+        raise KeyboardInterrupt
