@@ -142,7 +142,7 @@ async def test_storage_refuses_a_part_of_another_length(service: Service, user: 
     asset_id, upload = await reserve(user)
     for content in (b"", b"xx"):
         assert (await put(upload.parts[8].url, content)).status_code == 403
-    await put_parts(upload)
+    await put_parts(upload, *range(1, 9))
     # Only storage's own keys can do this.
     bucket = service.app.state.storage.assets
     key = await key_of(service, asset_id)
