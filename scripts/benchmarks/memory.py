@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.settings import MIB
+from scripts.benchmarks.large import write_random
+from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row
-from scripts.benchmarks.transfers import write_random
 
 SIZE = 1024 * MIB
 GOAL = "64 MiB"
@@ -46,8 +47,9 @@ asyncio.run(main())
 """
 
 
-async def rows(url: str, token: str, service_pid: int) -> list[Row]:
-    """Measure both."""
+async def rows(stack: Stack, _: int) -> list[Row]:
+    """Measure both, once."""
+    url, token = stack.url, stack.token
     with tempfile.TemporaryDirectory(prefix="context-bench-") as folder:
         path = Path(folder) / "1 GiB"
         write_random(path, SIZE)
@@ -56,7 +58,7 @@ async def rows(url: str, token: str, service_pid: int) -> list[Row]:
             _row(
                 "service, 1 GiB up and down through it",
                 await asyncio.to_thread(
-                    _growth, service_pid, lambda: _through_the_service(url, token, path)
+                    _growth, stack.pid, lambda: _through_the_service(url, token, path)
                 ),
             ),
         ]

@@ -9,9 +9,11 @@ import asyncpg
 import httpx
 
 from app.core.db import connect_args
-from processing_context import ProcessingContext
 from scripts.benchmarks.load import cpu_per_request
+from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
+from tests.processes import environment, started
+from tests.services import free_port
 
 MANY = 1_000_000
 PAGE = 100
@@ -25,19 +27,23 @@ select lpad(to_hex(n), 32, '0'), $1, 'n', 'n', 'a/b', 1, 'ready', '{}', lpad(to_
 from generate_series(1, $2::int) as n"""
 
 
-async def one(
-    ctx: ProcessingContext, ours: tuple[str, int], bare: tuple[str, int], token: str, rounds: int
-) -> Row:
-    """Measure one asset by CPU per request; each side is its URL and process id."""
-    asset = await ctx.create_asset("one", "text/plain", b"x")
+async def rows(stack: Stack, rounds: int) -> list[Row]:
+    """Measure all three."""
+    return [await _one(stack, rounds), *await _many(stack, rounds)]
 
-    async def mine() -> float:
-        return 1 / await cpu_per_request(f"{ours[0]}/v1/assets/{asset.id}", ours[1], token)
 
-    async def limit() -> float:
-        return 1 / await cpu_per_request(f"{bare[0]}/assets/{asset.id}", bare[1])
-
-    figures = await in_turn(mine, limit, rounds=rounds)
+async def _one(stack: Stack, rounds: int) -> Row:
+    port = free_port()
+    bare_url = f"http://127.0.0.1:{port}"
+    async with stack.context() as ctx:
+        asset = await ctx.create_asset("one", "text/plain", b"x")
+    bare = started(
+        *("-m", "scripts.benchmarks.bare", str(port)),
+        env=environment(stack.settings),
+        ready_url=f"{bare_url}/healthz",
+    )
+    with bare as process:
+        figures = await _cpu(stack, asset.id, bare_url, process.pid, rounds)
     return Row(
         "GET one asset / bare FastAPI route with one asyncpg query, per CPU second",
         f"{figures[0]:.0f}/s",
@@ -46,12 +52,24 @@ async def one(
     )
 
 
-async def many(url: str, token: str, database_url: str, *, rounds: int) -> list[Row]:
-    """Measure lists and batches over a million assets of one user, which stay in the stack."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as api:
+async def _cpu(
+    stack: Stack, asset_id: str, bare_url: str, bare_pid: int, rounds: int
+) -> tuple[float, float, float]:
+    async def ours() -> float:
+        url = f"{stack.url}/v1/assets/{asset_id}"
+        return 1 / await cpu_per_request(url, stack.pid, stack.token)
+
+    async def limit() -> float:
+        return 1 / await cpu_per_request(f"{bare_url}/assets/{asset_id}", bare_pid)
+
+    return await in_turn(ours, limit, rounds=rounds)
+
+
+async def _many(stack: Stack, rounds: int) -> list[Row]:
+    """Measure lists and batches over a million assets of one user."""
+    async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
         user_id = (await api.get("/v1/me")).raise_for_status().json()["user"]["id"]
-        database = await asyncpg.connect(**connect_args(database_url))
+        database = await asyncpg.connect(**connect_args(stack.database_url))
         try:
             # Without triggers: row by row they would take most of the time.
             await database.execute("set session_replication_role = replica")

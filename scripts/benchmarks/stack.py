@@ -1,0 +1,53 @@
+"""A stack to measure: PostgreSQL, the S3 server and one service."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core import migrate
+from app.embedded.stack import embedded_stack
+from app.settings import Settings
+from processing_context import ProcessingContext
+from tests.processes import TOKEN, running_service
+from tests.services import free_port
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts listen, and the process of the service."""
+
+    settings: Settings
+    url: str
+    pid: int
+    token: str = TOKEN
+
+    @property
+    def database_url(self) -> str:
+        """The PostgreSQL server."""
+        return self.settings.database_url or ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to the service needs."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def context(self) -> ProcessingContext:
+        """Return a client of the service."""
+        return ProcessingContext(base_url=self.url, token=self.token)
+
+
+@contextmanager
+def running_stack() -> Iterator[Stack]:
+    """Start a stack in an empty folder; end and remove it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="context-bench-") as folder,
+        embedded_stack(Settings(data_dir=Path(folder), port=0)) as settings,
+    ):
+        migrate.upgrade(settings.database_url or "")
+        port = free_port()
+        with running_service(settings, port=port, log_level="WARNING") as service:
+            yield Stack(settings, f"http://127.0.0.1:{port}", service.pid)
