@@ -14,14 +14,15 @@ from app.assets.reservations import ReservationService
 from app.assets.schemas import asset_fields, asset_response, json_response
 from app.assets.service import AssetService
 from app.assets.uploads import UploadService
-from app.core.auth import SecuredRoute, current_principal
+from app.core.auth import Principal, SecuredRoute, current_principal
 from app.core.bodies import declared_bytes
 from app.core.content import body_of, content_response
+from app.core.db import Database
 from app.core.etags import IfMatch
 from app.core.idempotency import OnceDep, replayed
 from app.core.multipart import FormReader
 from app.core.pagination import EmptyAsAbsent, PageDep
-from app.core.storage import ObjectMissing, network_of
+from app.core.storage import ObjectMissing, Storage, network_of
 from app.settings import Settings
 from app.temp.service import TempService
 from processing_context.wire.assets import (
@@ -69,16 +70,33 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 
 
 class _Caller:
-    """The domain's services for one request; built here, as this is on the hottest route."""
+    """The domain's services for one request, each made when it is asked for."""
 
     def __init__(self, request: Request) -> None:
-        state = request.app.state
-        principal = current_principal(request)
-        self.settings: Settings = state.settings
-        self.assets = AssetService(state.db, state.storage, owner_id=principal.user_id)
-        self.uploads = UploadService(state.db, state.storage, state.settings, principal)
-        self.reservations = ReservationService(state.db, state.storage, state.settings, principal)
-        self.links = Links(state.storage, network_of(request))
+        self._state = request.app.state
+        self._principal = current_principal(request)
+        self.settings: Settings = self._state.settings
+        self.links = Links(self._state.storage, network_of(request))
+
+    @property
+    def assets(self) -> AssetService:
+        """The assets of the caller."""
+        state = self._state
+        return AssetService(state.db, state.storage, owner_id=self._principal.user_id)
+
+    @property
+    def uploads(self) -> UploadService:
+        """What makes assets of bytes that come through the service."""
+        return UploadService(*self._parts())
+
+    @property
+    def reservations(self) -> ReservationService:
+        """What makes assets of bytes that go past the service."""
+        return ReservationService(*self._parts())
+
+    def _parts(self) -> tuple[Database, Storage, Settings, Principal]:
+        state = self._state
+        return state.db, state.storage, self.settings, self._principal
 
     def answer(self, row: Row, *, status_code: int = 200) -> Response:
         """Return the answer that is one asset, with a fresh URL."""

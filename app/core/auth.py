@@ -20,8 +20,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.bodies import JsonRequest, limited
+from app.core.context import header
+from app.core.direct import Handler, direct
 from app.core.errors import Forbidden, NotFound, ProblemError, Unauthorized
 
 USER_PREFIX = "ctx_"
@@ -142,7 +145,7 @@ class Authenticator:
 
 def bearer_token(connection: HTTPConnection) -> str | None:
     """Return the token of the Authorization header."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    scheme, _, token = header(connection.scope, b"authorization").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
@@ -170,9 +173,18 @@ def check_access(access: Access, principal: Principal) -> None:
 class SecuredRoute(APIRoute):
     """A route that checks the caller against the access table before the body is read."""
 
+    _direct: Handler | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._direct = direct(self.dependant)
+        if self._direct is not None:
+            self.app = _answering(self.get_route_handler())
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the check in front."""
-        handler = super().get_route_handler()
+        handler = self._direct or super().get_route_handler()
+        reads_no_body = self._direct is not None and set(self.methods or ()) <= {"GET", "HEAD"}
 
         async def secured(request: Request) -> Response:
             rule: Access = request.app.state.access[request.method, self.path_format]
@@ -180,13 +192,13 @@ class SecuredRoute(APIRoute):
                 principal = await authenticate(request)
                 check_access(rule, principal)
                 request.state.principal = principal
-            if any("\x00" in str(part) for part in request.path_params.values()):
+            if "\x00" in request.scope["path"]:
                 raise NotFound
-            if rule.streams:
-                return await handler(request)
-            limit: int = request.app.state.settings.max_json_bytes
+            if not (rule.streams or reads_no_body):
+                limit: int = request.app.state.settings.max_json_bytes
+                request = JsonRequest(request.scope, limited(request, limit))
             try:
-                return await handler(JsonRequest(request.scope, limited(request, limit)))
+                return await handler(request)
             except RequestValidationError:
                 await _find_named(request)
                 raise
@@ -197,6 +209,14 @@ class SecuredRoute(APIRoute):
                 raise
 
         return secured
+
+
+def _answering(handler: Handler) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 async def _find_named(request: Request) -> None:

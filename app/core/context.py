@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from contextvars import ContextVar
 
+from starlette.types import Scope
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request being served, in logs and errors."""
 
@@ -15,11 +17,22 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def sane_request_id(value: str | None) -> str | None:
+def header(scope: Scope, name: bytes) -> str:
+    """Return the first header of a name in lower case; empty where there is none.
+
+    Starlette's `Headers` would decode and compare them all, for each that is asked for.
+    """
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return ""
+
+
+def sane_request_id(value: str) -> str | None:
     """Return a caller's request id if it fits a header and a log line."""
-    return value if value and _SANE_REQUEST_ID.fullmatch(value) else None
+    return value if _SANE_REQUEST_ID.fullmatch(value) else None
 
 
-def sane_traceparent(value: str | None) -> str | None:
+def sane_traceparent(value: str) -> str | None:
     """Return a caller's `traceparent` if it is a valid one."""
-    return value if value and _TRACEPARENT.fullmatch(value) else None
+    return value if _TRACEPARENT.fullmatch(value) else None

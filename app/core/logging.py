@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
+import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
@@ -29,6 +31,17 @@ class _WithoutQueries(logging.Filter):
         return True
 
 
+class JsonLines(JsonFormatter):
+    """By orjson, as there is a line for each request; what it refuses is left to the library."""
+
+    def serialize_log_record(self, log_data: dict[str, Any]) -> str:
+        """Return the line."""
+        try:
+            return orjson.dumps(log_data).decode()
+        except TypeError:
+            return super().serialize_log_record(log_data)
+
+
 def configure(level: str) -> None:
     """Send every logger's records to stderr."""
     handler = logging.StreamHandler(sys.stderr)
@@ -37,13 +50,15 @@ def configure(level: str) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     else:
         handler.setFormatter(
-            JsonFormatter(
+            JsonLines(
                 ["levelname", "name", "message", "request_id"],
                 rename_fields={"levelname": "level", "name": "logger"},
                 reserved_attrs=[*RESERVED_ATTRS, "color_message"],
                 timestamp="time",
             )
         )
+    # Nothing that we write down, and found out anew for each record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
@@ -74,6 +75,7 @@ _EXTENSIONS = {"text/plain": "txt", "image/jpeg": "jpg", "audio/mpeg": "mp3", "v
 _INLINE = re.compile(
     r"(image|audio|video|font)/[^+]+|text/(plain|csv|markdown)|application/(json|pdf|jsonl)"
 )
+_NEEDS_NO_QUOTES = re.compile(r'[^"\\%]*')
 _CONTENT_TYPE: TypeAdapter[str] = TypeAdapter(ContentType)
 
 
@@ -130,6 +132,7 @@ def extension_of(content_type: str) -> str:
     return (_TYPES.guess_extension(kind, strict=False) or ".bin").removeprefix(".")
 
 
+@lru_cache(maxsize=1024)
 def is_safe_inline(content_type: str) -> bool:
     """Whether a browser may show it; HTML, SVG and XML in all their forms it may only save."""
     return _INLINE.fullmatch(essence(content_type)) is not None
@@ -142,9 +145,9 @@ def header_of(content_type: str) -> str:
 
 def disposition(kind: str, name: str) -> str:
     """Return a Content-Disposition that carries any name (RFC 6266, RFC 8187)."""
-    clean = "".join(c if c.isprintable() else "_" for c in name)
+    clean = name if name.isprintable() else "".join(c if c.isprintable() else "_" for c in name)
+    if clean.isascii() and _NEEDS_NO_QUOTES.fullmatch(clean):
+        return f'{kind}; filename="{clean}"'
     plain = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in clean)
-    if plain == clean:
-        return f'{kind}; filename="{plain}"'
     encoded = quote(clean.encode("utf-8", errors="replace"), safe="!#$&+-.^_`|~")
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"

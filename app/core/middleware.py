@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import context, metrics
@@ -26,10 +25,10 @@ class RequestContext:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = context.sane_request_id(headers.get("x-request-id")) or new_id()
+        request_id = context.sane_request_id(context.header(scope, b"x-request-id")) or new_id()
         context.request_id.set(request_id)
-        context.traceparent.set(context.sane_traceparent(headers.get("traceparent")))
+        traceparent = context.header(scope, b"traceparent")
+        context.traceparent.set(context.sane_traceparent(traceparent))
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
@@ -43,7 +42,10 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
             await send(message)
 
         try:

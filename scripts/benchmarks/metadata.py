@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 
 from app.core.db import connect_args
+from app.core.pagination import encode_cursor
 from scripts.benchmarks.load import cpu_per_request
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
@@ -25,6 +26,7 @@ _FILL = """
 insert into assets (id, user_id, name, search_name, content_type, size, status, metadata, version)
 select lpad(to_hex(n), 32, '0'), $1, 'n', 'n', 'a/b', 1, 'ready', '{}', lpad(to_hex(n), 32, '0')
 from generate_series(1, $2::int) as n"""
+_COUNTED = "select sum(bytes)::bigint from asset_bytes where user_id = $1"
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
@@ -69,25 +71,36 @@ async def _many(stack: Stack, rounds: int) -> list[Row]:
     """Measure lists and batches over a million assets of one user."""
     async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
         user_id = (await api.get("/v1/me")).raise_for_status().json()["user"]["id"]
-        database = await asyncpg.connect(**connect_args(stack.database_url))
-        try:
-            # Without triggers: row by row they would take most of the time.
-            await database.execute("set session_replication_role = replica")
-            await database.execute(_FILL, user_id, MANY, timeout=900)
-            await database.execute("vacuum analyze assets", timeout=600)
-        finally:
-            await database.close()
+        await _fill(stack.database_url, user_id)
         return [await _pages(api, rounds), await _batches(api, rounds)]
 
 
+async def _fill(database_url: str, user_id: str) -> None:
+    """Insert them in one statement, with everything that the table does beside."""
+    database = await asyncpg.connect(**connect_args(database_url))
+    try:
+        await database.execute(_FILL, user_id, MANY, timeout=900)
+        await database.execute("vacuum analyze assets", timeout=600)
+        counted = await database.fetchval(_COUNTED, user_id)
+    finally:
+        await database.close()
+    if counted < MANY:
+        raise RuntimeError(f"{counted} bytes were counted of {MANY}")
+
+
 async def _pages(api: httpx.AsyncClient, rounds: int) -> Row:
-    far = await _cursor(api, (FAR - 1) * PAGE)
+    # The newest: what was made before them has an id of today, and comes first.
+    newest = MANY - (FAR - 1) * PAGE + await _others(api)
+    far = {"page_size": PAGE, "cursor": encode_cursor(_id(newest + 1))}
+    reply = await api.get("/v1/assets", params=far)
+    if reply.raise_for_status().json()["assets"][0]["id"] != _id(newest):
+        raise RuntimeError("this is another page")
 
     async def first() -> float:
         return await _seconds(api, {"page_size": PAGE})
 
     async def last() -> float:
-        return await _seconds(api, {"page_size": PAGE, "cursor": far})
+        return await _seconds(api, far)
 
     figures = await in_turn(last, first, rounds=rounds * 5)
     return Row(
@@ -98,15 +111,14 @@ async def _pages(api: httpx.AsyncClient, rounds: int) -> Row:
     )
 
 
-async def _cursor(api: httpx.AsyncClient, behind: int) -> str:
-    """Walk; return the cursor of what lies behind so many assets."""
-    cursor = ""
-    while behind:
-        size = min(1000, behind)
-        reply = await api.get("/v1/assets", params={"page_size": size, "cursor": cursor})
-        cursor = reply.raise_for_status().json()["next"]
-        behind -= size
-    return cursor
+async def _others(api: httpx.AsyncClient) -> int:
+    """Count the assets in front of those that were filled in."""
+    page = (await api.get("/v1/assets", params={"page_size": PAGE})).raise_for_status().json()
+    return sum(asset["id"] > _id(MANY) for asset in page["assets"])
+
+
+def _id(number: int) -> str:
+    return f"{number:032x}"
 
 
 async def _seconds(api: httpx.AsyncClient, params: dict[str, Any]) -> float:
@@ -119,7 +131,7 @@ async def _seconds(api: httpx.AsyncClient, params: dict[str, Any]) -> float:
 
 
 async def _batches(api: httpx.AsyncClient, rounds: int) -> Row:
-    ids = [f"{number:032x}" for number in range(1, BATCH + 1)]
+    ids = [_id(number) for number in range(1, BATCH + 1)]
     rates = []
     for _ in range(rounds + 1):
         begun = time.perf_counter()

@@ -10,6 +10,7 @@ from typing import Literal
 from obstore.store import S3Store
 from starlette.requests import HTTPConnection
 
+from app.core.context import header
 from app.core.storage.admin import Admin
 from app.core.storage.bucket import Bucket
 from app.core.storage.calls import Calls
@@ -160,5 +161,5 @@ class Storage:
 
 def network_of(connection: HTTPConnection) -> Network:
     """Return the network that the caller is in, by its header `X-Storage-Network`."""
-    is_internal = connection.headers.get("x-storage-network", "").strip().lower() == "internal"
-    return "internal" if is_internal else "public"
+    network = header(connection.scope, b"x-storage-network")
+    return "internal" if network.strip().lower() == "internal" else "public"

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest_asyncio
 
+from app.assets.queries import USED_BYTES
+from app.core.db import Connection, Database
 from tests.app.assets.making import form, journal, keys, make_asset, names
 from tests.app.sweeping.sweeps import assert_nothing_lost_or_stray, execute, sweep
 from tests.services import Service, User
@@ -120,6 +122,45 @@ async def test_the_count_is_right_after_any_number_of_changes_at_the_same_time(
 
     await asyncio.gather(*(live(number) for number in range(40)))
     await assert_nothing_lost_or_stray(service.settings)
+
+
+async def test_rows_that_come_and_go_in_one_statement_are_counted_for_each_user(
+    service: Service, user: User, other: User
+) -> None:
+    db = Database(service.settings.database_url or "", 2)
+    await db.open()
+    try:
+        await make_asset(user, b"12345")
+        async with db.transaction() as on:
+            await on.execute(_MANY, [user.id, other.id], 500)
+        assert await _counted(db, user, other) == [5 + 500, 500]
+        async with db.pool.acquire() as on:
+            undone = on.transaction()
+            await undone.start()
+            await on.execute("delete from assets where name = 'one of many'")
+            await on.execute("update assets set size = 7 where user_id = $1", user.id)
+            assert await _counted(on, user, other) == [7, 0]
+            await undone.rollback()
+        assert await _counted(db, user, other) == [5 + 500, 500]
+        async with db.transaction() as on:
+            await on.execute("update assets set size = 3 where name = 'one of many'")
+            assert await _counted(on, user, other) == [5 + 1500, 1500]
+            await on.execute("delete from assets where name = 'one of many'")
+        assert await _counted(db, user, other) == [5, 0]
+    finally:
+        await db.close()
+    await assert_nothing_lost_or_stray(service.settings)
+
+
+_MANY = """
+insert into assets (id, user_id, name, search_name, content_type, size, status, metadata)
+select md5(u || n), u, 'one of many', 'one of many', 'a/b', 1, 'ready', '{}'
+from unnest($1::text[]) as u, generate_series(1, $2::int) as n"""
+
+
+async def _counted(on: Database | Connection, *users: User) -> list[int]:
+    source = on.pool if isinstance(on, Database) else on
+    return [await source.fetchval(USED_BYTES, user.id) for user in users]
 
 
 async def test_a_wrong_count_is_put_right_by_a_sweep(service: Service, user: User) -> None:

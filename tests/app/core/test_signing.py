@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from minio import Minio
 
@@ -20,12 +20,15 @@ def signer(endpoint: str) -> Signer:
     return Signer(endpoint, region="eu-central-1", access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     key=st.text("abc09-_.~/ +äß&=%?#", min_size=1, max_size=40).filter(
         lambda key: key.strip() and not {"", ".", ".."} & set(key.split("/"))
     ),
-    query=st.dictionaries(TEXT.map(lambda name: f"response-{name}"), TEXT, max_size=3),
+    query=st.dictionaries(
+        st.builds("{}{}".format, st.sampled_from(["response-", "A", "Z", "~"]), TEXT),
+        TEXT,
+        max_size=3,
+    ),
     expires_s=st.integers(1, 604_800),
     day=st.integers(0, 3),
 )
@@ -42,7 +45,7 @@ def test_a_url_is_that_of_the_sdk(
         "bucket",
         key,
         expires=timedelta(seconds=expires_s),
-        response_headers=dict(query),
+        extra_query_params=dict(query),
         request_date=now,
     )
     assert ours.rpartition("=")[2] == theirs.rpartition("=")[2]
