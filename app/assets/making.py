@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -17,6 +19,9 @@ from app.core.db import Connection, Database
 from app.core.errors import Unauthorized
 from app.core.ids import is_id
 from processing_context.wire.assets import AssetCreate, UploadCreate
+
+Columns: TypeAlias = dict[str, Any]
+"""The parameters of the statement that inserts a row."""
 
 
 class Maker:
@@ -39,9 +44,30 @@ class Maker:
             raise InvalidAsset("workflow_id is no id.")
         await check_parent(self._db.pool, draft.parent_id, self._owner_id)
 
-    async def insert(
+    async def insert(self, on: Connection, draft: AssetCreate | UploadCreate, **more: Any) -> Row:
+        """Insert the row of an asset; `more` is what `columns` takes.
+
+        Raises:
+            InvalidParent: The parent has gone meanwhile.
+            QuotaExceeded: The user would have too many bytes.
+            Unauthorized: The user has gone meanwhile.
+        """
+        return (await self.insert_all(on, [self.columns(draft, **more)]))[0]
+
+    async def insert_all(self, on: Connection, rows: Sequence[Columns]) -> list[Row]:
+        """Insert rows, all or none, as `insert`."""
+        try:
+            made = await queries.INSERT.rows_of_each(on, rows)
+        except asyncpg.ForeignKeyViolationError as exc:
+            if "parent_id" in (exc.constraint_name or ""):
+                raise InvalidParent from None
+            raise Unauthorized("The user of this token was deleted.") from None
+        if any(row["size"] for row in rows):
+            await self._quota.hold(on)
+        return made
+
+    def columns(
         self,
-        on: Connection,
         draft: AssetCreate | UploadCreate,
         *,
         asset_id: str,
@@ -54,47 +80,30 @@ class Maker:
         put_ttl: timedelta | None = None,
         upload_id: str | None = None,
         part_size: int | None = None,
-    ) -> Row:
-        """Insert the row of an asset.
-
-        Raises:
-            InvalidParent: The parent has gone meanwhile.
-            QuotaExceeded: The user would have too many bytes.
-            Unauthorized: The user has gone meanwhile.
-        """
+    ) -> Columns:
+        """Return what a new row holds."""
         # What went past us is looked at once it is there.
         is_unseen = status == "pending" and media.is_generic(content_type)
-        try:
-            row = await queries.INSERT.row(
-                on,
-                id=asset_id,
-                user_id=self._owner_id,
-                job_id=self._job_id,
-                parent_id=draft.parent_id,
-                workflow_id=draft.workflow_id,
-                node_id=draft.node_id,
-                metadata=draft.metadata,
-                name=name,
-                search_name=queries.search_name(name),
-                content_type=content_type,
-                status=status,
-                version=version,
-                size=size,
-                sha256=sha256,
-                put_ttl=put_ttl,
-                upload_id=upload_id,
-                part_size=part_size,
-                wants_facts=media.is_media(content_type) or is_unseen,
-                duration=None,
-                width=None,
-                height=None,
-            )
-        except asyncpg.ForeignKeyViolationError as exc:
-            if "parent_id" in (exc.constraint_name or ""):
-                raise InvalidParent from None
-            raise Unauthorized("The user of this token was deleted.") from None
-        if row is None:
-            raise RuntimeError("an insert returned no row")
-        if size:
-            await self._quota.hold(on)
-        return row
+        return {
+            "id": asset_id,
+            "user_id": self._owner_id,
+            "job_id": self._job_id,
+            "parent_id": draft.parent_id,
+            "workflow_id": draft.workflow_id,
+            "node_id": draft.node_id,
+            "metadata": draft.metadata,
+            "name": name,
+            "search_name": queries.search_name(name),
+            "content_type": content_type,
+            "status": status,
+            "version": version,
+            "size": size,
+            "sha256": sha256,
+            "put_ttl": put_ttl,
+            "upload_id": upload_id,
+            "part_size": part_size,
+            "wants_facts": media.is_media(content_type) or is_unseen,
+            "duration": None,
+            "width": None,
+            "height": None,
+        }

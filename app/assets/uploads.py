@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from app.assets import queries
@@ -20,9 +19,9 @@ from app.assets.schemas import asset_etag
 from app.assets.service import find
 from app.core import media
 from app.core.auth import Principal
-from app.core.bodies import parse_json
+from app.core.bodies import parse_part
 from app.core.db import Database
-from app.core.errors import BadRequest, TooLarge, validation_problem
+from app.core.errors import TooLarge
 from app.core.etags import check_if_match
 from app.core.idempotency import Once, fingerprint_of
 from app.core.ids import new_id
@@ -174,7 +173,7 @@ class UploadService:
                 break
             if part.name != "json" or draft is not None:
                 raise InvalidAsset("The form has one part `json` at most, then one part `file`.")
-            draft = _parse(await form.read(self._settings.max_json_bytes))
+            draft = parse_part(await form.read(self._settings.max_json_bytes), AssetCreate)
         draft = draft or AssetCreate()
         if part is None and draft.content_type != FOLDER:
             raise InvalidAsset("The form has no part `file`; only a folder has none.")
@@ -261,17 +260,6 @@ class UploadService:
             if upload is not None:
                 await upload.write(chunk)
         return Received(size, digest.hexdigest(), head)
-
-
-def _parse(text: bytes) -> AssetCreate:
-    try:
-        return AssetCreate.model_validate(parse_json(text))
-    except orjson.JSONDecodeError:
-        raise BadRequest("The part `json` is no JSON.") from None
-    except ValidationError as exc:
-        raise validation_problem(
-            [{**error, "loc": ("json", *error["loc"])} for error in exc.errors()]
-        ) from None
 
 
 def _name(draft: AssetCreate, file: Part) -> str:

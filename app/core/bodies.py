@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.core.errors import Invalid, TooLarge
+from app.core.errors import BadRequest, Invalid, TooLarge, validation_problem
+
+Model = TypeVar("Model", bound=BaseModel)
 
 MAX_DEPTH = 200
 """Levels of JSON; what is deeper could be read, but not written again (orjson stops at 254)."""
@@ -46,6 +49,23 @@ def parse_json(text: bytes) -> Any:
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         check_depth(value)
     return value
+
+
+def parse_part(text: bytes, model: type[Model]) -> Model:
+    """Return what the part `json` of a form holds.
+
+    Raises:
+        BadRequest: It is no JSON.
+        Invalid: It does not fit the model, or could not be stored.
+    """
+    try:
+        return model.model_validate(parse_json(text))
+    except orjson.JSONDecodeError:
+        raise BadRequest("The part `json` is no JSON.") from None
+    except ValidationError as exc:
+        raise validation_problem(
+            [{**error, "loc": ("json", *error["loc"])} for error in exc.errors()]
+        ) from None
 
 
 def check_depth(value: Any) -> None:

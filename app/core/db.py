@@ -6,7 +6,7 @@ or event runs are compiled once from the same tables and run on the pool.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
@@ -182,4 +182,12 @@ class Hot:
     ) -> list[asyncpg.Record]:
         """Return all rows."""
         rows: list[asyncpg.Record] = await on.fetch(self.sql, *self._args(params))
+        return rows
+
+    async def rows_of_each(
+        self, on: Connection, many: Iterable[dict[str, Any]]
+    ) -> list[asyncpg.Record]:
+        """Run it once for each set of parameters, in one round trip; return all rows in order."""
+        args = [self._args(params) for params in many]
+        rows: list[asyncpg.Record] = await on.fetchmany(self.sql, args)
         return rows

@@ -1,8 +1,9 @@
 """`Idempotency-Key`: a POST that creates, sent twice, creates once.
 
 A mark is set, in a transaction of its own, before the work; the transaction that makes the object
-also writes its id into the mark. A mark without an object expires soon after the request that set
-it stopped renewing it, so a crash blocks a key for seconds only; a failure removes it at once.
+also writes its id into the mark, and fails where that is not there any more. A mark without an
+object expires soon after the request that set it stopped renewing it, so a crash blocks a key for
+seconds only; a failure removes it at once.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import orjson
 from fastapi import Depends
@@ -73,27 +74,33 @@ class BadIdempotencyKey(BadRequest):
     detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
 
 
+# In the order of the keys: two requests that share some would else wait for each other.
+# Not flushed: without its mark, lost to a crash of PostgreSQL, a request makes nothing.
 _MARK = f"""
 insert into idempotency_keys (user_id, route, key, request, fingerprint, expires_at)
-values ($1, $2, $3, $4, $5, now() + interval '{MARK_TTL_S} s')
+select $1, $2, key, $3, fingerprint, now() + interval '{MARK_TTL_S} s'
+from set_config('synchronous_commit', 'off', true),
+  unnest($4::text[], $5::bytea[]) as mark (key, fingerprint) order by key
 on conflict (user_id, route, key) do update
 set request = excluded.request, fingerprint = excluded.fingerprint, object_id = null,
     expires_at = excluded.expires_at
 where idempotency_keys.expires_at < now()
-returning 1"""
+returning key"""
 _READ = """
-select fingerprint, object_id from idempotency_keys
-where user_id = $1 and route = $2 and key = $3"""
+select key, fingerprint, object_id from idempotency_keys
+where user_id = $1 and route = $2 and key = any($3)"""
+_MINE = "user_id = $1 and route = $2 and request = $3 and key = any($4) and object_id is null"
 _RENEW = f"""
-update idempotency_keys set expires_at = now() + interval '{MARK_TTL_S} s'
-where user_id = $1 and route = $2 and key = $3 and request = $4 and object_id is null"""
-_RELEASE = """
-delete from idempotency_keys
-where user_id = $1 and route = $2 and key = $3 and request = $4 and object_id is null"""
+update idempotency_keys set expires_at = now() + interval '{MARK_TTL_S} s' where {_MINE}"""
+_RELEASE = f"delete from idempotency_keys where {_MINE}"
 _DONE = """
-update idempotency_keys set object_id = {0}5, fingerprint = {0}6, expires_at = now() + interval '24
-h'
-where user_id = {0}1 and route = {0}2 and key = {0}3 and request = {0}4"""
+update idempotency_keys as mark
+set object_id = made.object_id, fingerprint = made.fingerprint,
+    expires_at = now() + interval '24 h'
+from unnest(cast({0}4 as text[]), cast({0}5 as text[]), cast({0}6 as bytea[]))
+  as made (key, object_id, fingerprint)
+where user_id = {0}1 and route = {0}2 and request = {0}3 and mark.key = made.key
+returning 1"""
 _DONE_ASYNCPG = _DONE.format("$")
 _DONE_SESSION = text(_DONE.format(":p"))
 _DELETE_OF = """
@@ -115,87 +122,92 @@ def fingerprint_of(*parts: BaseModel | bytes | str) -> bytes:
     return digest.digest()
 
 
-class Once:
-    """The Idempotency-Key of one request; without a key every call does nothing.
+class Earlier(NamedTuple):
+    """What an earlier request with the same key made; without an id it is still running."""
 
-    Raises:
-        BadIdempotencyKey: It is no key.
-    """
+    object_id: str | None
+    fingerprint: bytes | None
 
-    def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
-        if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-            raise BadIdempotencyKey
-        self._db = db
-        self._id = (user_id, route, key or "")
-        self._request = new_id()
-        self._has_key = key is not None
-        self._is_marked = False
-        self._fingerprint: bytes | None = None
-        self._renewal: asyncio.Task[None] | None = None
-
-    async def begin(self, fingerprint: bytes | None = None) -> str | None:
-        """Return the id of what an earlier request made, or None: go on and make it.
+    def made(self, fingerprint: bytes | None) -> str:
+        """Return the id of it.
 
         Args:
-            fingerprint: Of the body; None when it is known only at the end, after the bytes have
-            come. The
-                caller then holds what it has read against the first one with `check`.
+            fingerprint: Of the body that came now; None: not known yet.
 
         Raises:
-            IdempotencyInFlight: The first one is still at it.
+            IdempotencyInFlight: The first request is still at it.
             IdempotencyKeyReused: It came with another body.
         """
-        if not self._has_key:
-            return None
-        self._fingerprint = fingerprint
-        for _ in range(3):
-            if await self._db.pool.fetchval(_MARK, *self._id, self._request, fingerprint):
-                self._is_marked = True
-                self._renewal = asyncio.create_task(self._renew())
-                return None
-            row = await self._db.pool.fetchrow(_READ, *self._id)
-            if row is not None:
-                break
-        else:
+        if self.object_id is None:
             raise IdempotencyInFlight
-        if row["object_id"] is None:
-            raise IdempotencyInFlight
-        self._fingerprint = row["fingerprint"]
-        if fingerprint is not None:
-            self.check(fingerprint)
-        return str(row["object_id"])
-
-    def check(self, fingerprint: bytes) -> None:
-        """Hold a body that was read after `begin` against that of the first request.
-
-        Raises:
-            IdempotencyKeyReused: They differ.
-        """
-        if fingerprint != self._fingerprint:
+        if fingerprint is not None and fingerprint != self.fingerprint:
             raise IdempotencyKeyReused
+        return self.object_id
+
+
+class Marks:
+    """The marks of one request, one for each thing that it makes under a key of its own."""
+
+    def __init__(self, db: Database, user_id: str, route: str) -> None:
+        self._db = db
+        self._id = (user_id, route)
+        self._request = new_id()
+        self._marked: list[str] = []
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def begin(self, wanted: Mapping[str, bytes | None]) -> dict[str, Earlier]:
+        """Mark what is to be made; return by its key what was marked before.
+
+        Args:
+            wanted: Fingerprints by key.
+        """
+        earlier: dict[str, Earlier] = {}
+        left = dict(wanted)
+        for _ in range(3):
+            args = (self._request, list(left), list(left.values()))
+            marked = [row["key"] for row in await self._db.pool.fetch(_MARK, *self._id, *args)]
+            self._marked += marked
+            left = {key: value for key, value in left.items() if key not in marked}
+            if not left:
+                break
+            for row in await self._db.pool.fetch(_READ, *self._id, list(left)):
+                earlier[row["key"]] = Earlier(row["object_id"], row["fingerprint"])
+                del left[row["key"]]
+            if not left:
+                break
+        if self._marked:
+            self._renewal = asyncio.create_task(self._renew())
+        return earlier | {key: Earlier(None, None) for key in left}
 
     async def done(
-        self, on: AsyncSession | Connection, object_id: str, fingerprint: bytes | None = None
+        self, on: AsyncSession | Connection, made: Mapping[str, tuple[str, bytes | None]]
     ) -> None:
-        """Write down what was made, in the transaction that made it."""
-        if not self._is_marked:
+        """Write down what was made, in the transaction that made it: id and fingerprint by key.
+
+        Raises:
+            IdempotencyInFlight: A mark ran out, and perhaps another request has taken the key over.
+        """
+        if not made:
             return
-        args = (*self._id, self._request, object_id, fingerprint or self._fingerprint)
+        ids, fingerprints = zip(*made.values(), strict=True)
+        args = (*self._id, self._request, list(made), list(ids), list(fingerprints))
         if isinstance(on, AsyncSession):
             named = {f"p{number}": value for number, value in enumerate(args, 1)}
-            await on.execute(_DONE_SESSION, named)
+            count = len((await on.execute(_DONE_SESSION, named)).all())
         else:
-            await on.execute(_DONE_ASYNCPG, *args)
+            count = len(await on.fetch(_DONE_ASYNCPG, *args))
+        if count < len(made):
+            raise IdempotencyInFlight
 
     async def close(self, *, has_failed: bool) -> None:
-        """End the renewal; after a failure the key is free again."""
+        """End the renewal; after a failure the keys of what was not made are free again."""
         if self._renewal is not None:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewal
-        if has_failed and self._is_marked:
+        if has_failed and self._marked:
             try:
-                await self._db.pool.execute(_RELEASE, *self._id, self._request)
+                await self._db.pool.execute(_RELEASE, *self._id, self._request, self._marked)
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
@@ -205,11 +217,84 @@ class Once:
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                await self._db.pool.execute(_RENEW, *self._id, self._request)
+                await self._db.pool.execute(_RENEW, *self._id, self._request, self._marked)
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
                 logger.warning("an idempotency mark was not renewed: %s", exc)
+
+
+def check_key(key: str) -> None:
+    """Hold that a caller's key is one.
+
+    Raises:
+        BadIdempotencyKey: It is none.
+    """
+    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise BadIdempotencyKey
+
+
+class Once:
+    """The Idempotency-Key of one request; without a key every call does nothing.
+
+    Raises:
+        BadIdempotencyKey: It is no key.
+    """
+
+    def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
+        if key is not None:
+            check_key(key)
+        self._key = key
+        self._marks = Marks(db, user_id, route)
+        self._earlier: Earlier | None = None
+        self._fingerprint: bytes | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the request came with a key."""
+        return self._key is not None
+
+    async def begin(self, fingerprint: bytes | None = None) -> str | None:
+        """Return the id of what an earlier request made, or None: go on and make it.
+
+        Args:
+            fingerprint: Of the body; None when it is known only at the end, after the bytes have
+                come. The caller then holds what it has read against the first one with `check`.
+
+        Raises:
+            IdempotencyInFlight: The first one is still at it.
+            IdempotencyKeyReused: It came with another body.
+        """
+        if self._key is None:
+            return None
+        self._fingerprint = fingerprint
+        self._earlier = (await self._marks.begin({self._key: fingerprint})).get(self._key)
+        return None if self._earlier is None else self._earlier.made(fingerprint)
+
+    def check(self, fingerprint: bytes) -> None:
+        """Hold a body that was read after `begin` against that of the first request.
+
+        Raises:
+            IdempotencyKeyReused: They differ.
+        """
+        if self._earlier is not None:
+            self._earlier.made(fingerprint)
+
+    async def done(
+        self, on: AsyncSession | Connection, object_id: str, fingerprint: bytes | None = None
+    ) -> None:
+        """Write down what was made, in the transaction that made it.
+
+        Raises:
+            IdempotencyInFlight: The mark ran out, and perhaps another request has taken it over.
+        """
+        if self._key is not None and self._earlier is None:
+            made = {self._key: (object_id, fingerprint or self._fingerprint)}
+            await self._marks.done(on, made)
+
+    async def close(self, *, has_failed: bool) -> None:
+        """End the renewal; after a failure the key is free again."""
+        await self._marks.close(has_failed=has_failed)
 
 
 async def delete_all_of(db: Database, user_id: str, *, limit: int) -> int:
@@ -238,6 +323,9 @@ async def _once(request: Request) -> AsyncIterator[Once]:
         raise
     await once.close(has_failed=False)
 
+
+once_of = contextlib.asynccontextmanager(_once)
+"""The same as `OnceDep`, for routes that FastAPI does not solve."""
 
 OnceDep = Annotated[Once, Depends(_once)]
 """The request's Idempotency-Key. It outlives the transaction: a failed commit frees the key."""

@@ -1,62 +1,82 @@
-"""Small files, many at once, through the client, against the barest way of moving them."""
+"""Small files through the client, against the barest way of moving the same bytes."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable
 
-import aiohttp
-
+from processing_context import ProcessingContext
+from scripts.benchmarks.bare_aiohttp import BareProcess, bare_process
 from scripts.benchmarks.bare_storage import BareStorage
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
 
 SMALL = 10 * 1024
-AT_ONCE = 16
+AT_ONCE = (16, 1)
+FILES = 256
 ROUND_S = 1.0
+_MOST_PUTS_A_ROUND = 5_000
 
 Step = Callable[[], Awaitable[object]]
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure creates and downloads."""
+    """Measure creates and downloads, many at once and one by one."""
     bare = BareStorage(stack.settings)
+    found = []
+    async with stack.context() as ctx, bare_process() as process:
+        for at_once in AT_ONCE:
+            found.append(await _creates(ctx, bare, process, at_once, rounds))
+            found.append(await _downloads(ctx, process, at_once, rounds))
+    return found
+
+
+async def _creates(
+    ctx: ProcessingContext, bare: BareStorage, process: BareProcess, at_once: int, rounds: int
+) -> Row:
     content = os.urandom(SMALL)
-    made: list[str] = []
-    async with stack.context() as ctx, aiohttp.ClientSession() as session:
 
-        async def create() -> None:
-            asset = await ctx.create_asset("benchmark", "application/octet-stream", content)
-            made.append(asset.id)
+    async def create() -> None:
+        await ctx.create_asset("benchmark", "application/octet-stream", content)
 
-        async def download() -> None:
-            with await ctx.download_asset(made[0]) as file:
-                if len(file.read()) != SMALL:
-                    raise RuntimeError("the client gave another size")
+    async def put() -> float:
+        urls = list(bare.put_urls(_MOST_PUTS_A_ROUND))
+        return await process.rate(
+            method="PUT", urls=urls, at_once=at_once, seconds=ROUND_S, size=SMALL
+        )
 
-        async def put() -> None:
-            async with session.put(next(urls), data=content) as reply:
-                reply.raise_for_status()
-
-        async def get() -> None:
-            async with session.get(get_url) as reply:
-                reply.raise_for_status()
-                await reply.read()
-
-        urls = bare.put_urls((rounds + 1) * 4000)
-        uploads = await in_turn(lambda: _rate(create), lambda: _rate(put), rounds=rounds)
-        get_url = await ctx.get_asset_url(made[0])
-        downloads = await in_turn(lambda: _rate(download), lambda: _rate(get), rounds=rounds)
-    return [
-        _row(f"create 10 KiB, {AT_ONCE} at once / aiohttp PUT alone", uploads),
-        _row(f"download 10 KiB, {AT_ONCE} at once / aiohttp GET alone", downloads),
-    ]
+    figures = await in_turn(lambda: _rate(create, at_once), put, rounds=rounds)
+    return _row(f"create 10 KiB, {at_once} at once / aiohttp PUT alone", figures)
 
 
-async def _rate(step: Step) -> float:
-    """Return steps a second over a round, with so many at once."""
+async def _downloads(
+    ctx: ProcessingContext, process: BareProcess, at_once: int, rounds: int
+) -> Row:
+    content = os.urandom(SMALL)
+    kind = "application/octet-stream"
+    made = [await ctx.create_asset("benchmark", kind, content) for _ in range(FILES)]
+    ids = itertools.cycle([asset.id for asset in made])
+
+    async def download() -> None:
+        with await ctx.download_asset(next(ids)) as file:
+            if file.read() != content:
+                raise RuntimeError("the client gave other bytes")
+
+    async def get() -> float:
+        urls = [(await ctx.find_asset(asset.id)).get_url for asset in made]
+        return await process.rate(
+            method="GET", urls=urls, at_once=at_once, seconds=ROUND_S, size=SMALL
+        )
+
+    figures = await in_turn(lambda: _rate(download, at_once), get, rounds=rounds)
+    return _row(f"download 10 KiB, {at_once} at once / aiohttp GET alone", figures)
+
+
+async def _rate(step: Step, at_once: int) -> float:
+    """Return steps a second over a round."""
     begun = time.perf_counter()
     done = 0
 
@@ -66,7 +86,7 @@ async def _rate(step: Step) -> float:
             await step()
             done += 1
 
-    await asyncio.gather(*(repeat() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(repeat() for _ in range(at_once)))
     return done / (time.perf_counter() - begun)
 
 

@@ -55,6 +55,15 @@ class Bucket:
         """Return a writer of one object."""
         return Upload(self._store, key, self._streams, max_bytes=self._max_bytes)
 
+    async def put(self, key: str, data: bytes) -> None:
+        """Write an object that is in memory.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        with mapped("write"):
+            await obstore.put_async(self._store, key, data, use_multipart=False)
+
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Return the bytes from `start` up to, not including, `end`; the object is open by then.
 

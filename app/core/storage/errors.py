@@ -23,6 +23,12 @@ class StorageUnavailable(Unavailable):
     detail = "The storage does not answer."
 
 
+class UploadInterrupted(StorageUnavailable):
+    """What was announced fell due before it had a row, and was deleted."""
+
+    detail = "The upload was interrupted for too long: send it again."
+
+
 class UploadsBusy(Unavailable):
     """As many bytes come through the service as it has memory for."""
 

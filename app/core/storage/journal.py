@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, Connection, Database
 from app.core.errors import is_database_away
-from app.core.storage.errors import StorageUnavailable
+from app.core.storage.errors import StorageUnavailable, UploadInterrupted
 from app.core.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -50,15 +50,16 @@ class JournalRow(Base):
 # Not flushed: lost to a crash of PostgreSQL it costs an orphan, while every upload would wait.
 _BEGIN = f"""
 insert into storage_journal (bucket, key, op, due_at)
-select $1, $2, 'put', now() + interval '{INTENT_TTL_S} s'
-from set_config('synchronous_commit', 'off', true)"""
+select $1, key, 'put', now() + interval '{INTENT_TTL_S} s'
+from set_config('synchronous_commit', 'off', true), unnest($2::text[]) as key"""
 _RENEW = f"""
 update storage_journal set due_at = now() + interval '{INTENT_TTL_S} s'
-where bucket = $1 and key = $2 and op = 'put'"""
+where bucket = $1 and key = any($2) and op = 'put'"""
 _DISCARD = """
 update storage_journal set op = 'delete', due_at = now()
-where bucket = $1 and key = $2 and op = 'put' returning 1"""
-_FINISH = "delete from storage_journal where bucket = $1 and key = $2 and op = 'put' returning 1"
+where bucket = $1 and key = any($2) and op = 'put' returning key"""
+_FINISH = """
+delete from storage_journal where bucket = $1 and key = any($2) and op = 'put' returning key"""
 _RETIRE = f"""
 insert into storage_journal (bucket, key, op, due_at)
 select $1, key, case when key = any($4) then 'abort' else 'delete' end,
@@ -89,13 +90,14 @@ class Journal:
         self._objects = storage.by_name(bucket)
 
     @asynccontextmanager
-    async def putting(self, key: str) -> AsyncIterator[None]:
-        """Announce an object; the block puts it and makes the row that names it, with `finish`.
+    async def putting(self, *keys: str) -> AsyncIterator[None]:
+        """Announce objects; the block puts them and makes the rows that name them, with `finish`.
 
-        When the block fails the object is deleted, now or, where storage is away too, later.
+        When the block fails they are deleted, now or, where storage is away too, later; a block
+        that does without some of them says so with `discard`.
         """
-        await self._db.pool.execute(_BEGIN, self._bucket, key)
-        renewal = asyncio.create_task(self._renew(key))
+        await self._db.pool.execute(_BEGIN, self._bucket, keys)
+        renewal = asyncio.create_task(self._renew(keys))
         try:
             yield
         except StorageUnavailable:
@@ -104,19 +106,35 @@ class Journal:
         except Exception as exc:
             # A commit whose answer was lost may have made the row.
             if not is_database_away(exc):
-                await asyncio.shield(self._discard(key))
+                await asyncio.shield(self.discard(keys))
             raise
         finally:
             renewal.cancel()
 
     async def finish(self, on: Connection, key: str) -> None:
-        """Take back the announcement, in the transaction that makes the row.
+        """Take back one announcement, in the transaction that makes the row.
 
         Raises:
             StorageUnavailable: It fell due meanwhile, and the object was deleted.
         """
-        if await on.fetchval(_FINISH, self._bucket, key) is None:
-            raise StorageUnavailable("The upload was interrupted for too long: send it again.")
+        if not await self.finish_all(on, [key]):
+            raise UploadInterrupted
+
+    async def finish_all(self, on: Connection, keys: Sequence[str]) -> set[str]:
+        """Take back announcements; return those that had not fallen due meanwhile."""
+        return {row["key"] for row in await on.fetch(_FINISH, self._bucket, keys)}
+
+    async def discard(self, keys: Sequence[str]) -> None:
+        """Delete announced objects; those that have a row by now stay."""
+        try:
+            mine = await self._db.pool.fetch(_DISCARD, self._bucket, keys)
+        except Exception as exc:
+            if not is_database_away(exc):
+                raise
+            logger.warning("an object that nobody wants will be deleted later: %s", exc)
+            return
+        if mine:
+            await self.delete([row["key"] for row in mine])
 
     async def retire(
         self,
@@ -152,22 +170,11 @@ class Journal:
                 raise
             logger.warning("%d objects will be deleted again: %s", len(keys), exc)
 
-    async def _discard(self, key: str) -> None:
-        try:
-            is_mine = await self._db.pool.fetchval(_DISCARD, self._bucket, key)
-        except Exception as exc:
-            if not is_database_away(exc):
-                raise
-            logger.warning("an object that nobody wants will be deleted later: %s", exc)
-            return
-        if is_mine:
-            await self.delete([key])
-
-    async def _renew(self, key: str) -> None:
+    async def _renew(self, keys: Sequence[str]) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
             try:
-                await self._db.pool.execute(_RENEW, self._bucket, key)
+                await self._db.pool.execute(_RENEW, self._bucket, keys)
             except Exception as exc:
                 if not is_database_away(exc):
                     raise

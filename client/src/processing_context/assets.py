@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import IO, Any
 
 from processing_context._bytes import Bytes
-from processing_context._content import Content, OpenContent, opened
+from processing_context._content import Content, opened
 from processing_context._download import SPOOL_BYTES
 from processing_context._http import Http, dumps, segment
 from processing_context._progress import shown
 from processing_context._ranges import Changed, fetch, on_disk
 from processing_context._transfer import Progress
 from processing_context.errors import ContextError
+from processing_context.small import SmallFiles
 from processing_context.uploads import Uploads
 from processing_context.wire.assets import (
     FOLDER,
@@ -38,18 +38,22 @@ class Assets:
     Args:
         http: The API calls.
         transport: The bytes.
+        small: Makes small assets and finds assets.
         origin: `workflow_id` and `node_id` of what is created here.
     """
 
-    def __init__(self, http: Http, transport: Bytes, origin: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, http: Http, transport: Bytes, small: SmallFiles, origin: Mapping[str, str | None]
+    ) -> None:
         self._http = http
         self._bytes = transport
+        self._small = small
         self._origin = origin
         self._uploads = Uploads(http, transport)
 
     async def find(self, asset_id: str) -> Asset:
         """Return one asset."""
-        return await self._http.get(f"/v1/assets/{_id(asset_id)}", Asset, is_hot=True)
+        return await self._small.find(asset_id)
 
     async def page(self, **filters: Any) -> AssetList:
         """Return one page; the filters are the route's query parameters."""
@@ -87,9 +91,12 @@ class Assets:
             raise ValueError("a folder has no content: use create_folder")
         asset = AssetCreate.model_validate(fields)
         with shown(progress, name) as tell:
+            if isinstance(content, bytes) and len(content) <= DIRECT_BYTES:
+                return await self._send(asset, content, tell)
             async with opened(content, self._bytes) as source:
                 if source.size <= DIRECT_BYTES:
-                    return await self._send(asset, source, tell)
+                    data = await self._bytes.run(source.read_all)
+                    return await self._send(asset, data, tell)
                 return await self._uploads.create(fields, source, tell)
 
     async def create_folder(self, name: str, parent_id: str | None = None) -> Asset:
@@ -97,7 +104,7 @@ class Assets:
         folder = AssetCreate.model_validate(
             {"name": name, "content_type": FOLDER, "parent_id": parent_id, **self._origin}
         )
-        return await self._form(folder, None)
+        return await self._small.create_folder(folder)
 
     async def update(self, asset_id: str, changes: AssetUpdate) -> Asset:
         """Change what is set in `changes`."""
@@ -136,6 +143,10 @@ class Assets:
 
     async def open(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
         """Return the bytes of an asset that was just found."""
+        if (data := await self._small.read(asset)) is not None:
+            if progress is not None:
+                progress(asset.size, asset.size)
+            return io.BytesIO(data)
         if asset.size > SPOOL_BYTES and asset.status == "ready":
             raw = on_disk()
             try:
@@ -177,41 +188,11 @@ class Assets:
                 return
         raise ContextError(f"asset {asset.id} is being replaced faster than it can be downloaded")
 
-    async def _send(
-        self, asset: AssetCreate, source: OpenContent, progress: Progress | None
-    ) -> Asset:
-        data = await self._bytes.run(source.read_all)
-        made = await self._form(asset, data)
+    async def _send(self, asset: AssetCreate, data: bytes, progress: Progress | None) -> Asset:
+        made = await self._small.create(asset, data)
         if progress:
-            progress(source.size, source.size)
+            progress(len(data), len(data))
         return made
-
-    async def _form(self, asset: AssetCreate, file: bytes | None) -> Asset:
-        body, content_type = _encoded(asset, file)
-        response = await self._http.request(
-            "POST",
-            "/v1/assets",
-            content=body,
-            headers={"Content-Type": content_type},
-            creates=True,
-            is_hot=True,
-        )
-        return Asset.model_validate_json(response.content)
-
-
-def _encoded(asset: AssetCreate, file: bytes | None) -> tuple[bytes, str]:
-    """Return a multipart form and its content type."""
-    boundary = uuid.uuid4().hex
-    parts = [("json", "", "application/json", dumps(asset))]
-    if file is not None:
-        kind = asset.content_type or "application/octet-stream"
-        parts.append(("file", '; filename="file"', kind, file))
-    body = bytearray()
-    for name, more, kind, content in parts:
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n'
-        body += f"{head}Content-Type: {kind}\r\n\r\n".encode() + content + b"\r\n"
-    body += f"--{boundary}--\r\n".encode()
-    return bytes(body), f"multipart/form-data; boundary={boundary}"
 
 
 def _url(asset: Asset) -> str:

@@ -66,11 +66,11 @@ class AssetMethods:
     ) -> Asset:
         """Upload a file.
 
-        Up to 1 MiB goes through the service, what is larger straight to storage: up to 64 MiB at
-        once, above in parallel parts. The SHA-256 is sent along and checked. After a crash or a
-        lost connection above 64 MiB, the same call within a day goes on where it ended: what counts
-        is that name, content and the other arguments are the same. A call after one that finished
-        makes another asset.
+        Up to 1 MiB goes through the service (small files that are made at the same time in one
+        request), what is larger straight to storage: up to 64 MiB at once, above in parallel parts.
+        The SHA-256 is sent along and checked. After a crash or a lost connection above 64 MiB, the
+        same call within a day goes on where it ended: what counts is that name, content and the
+        other arguments are the same. A call after one that finished makes another asset.
 
         Args:
             name: What people call it.

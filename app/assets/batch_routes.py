@@ -1,0 +1,105 @@
+"""Many small assets in one request: made, or looked up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.assets.batches import BatchService, Item, items_of
+from app.assets.errors import InvalidAsset
+from app.assets.routes import FORM_OVERHEAD_BYTES, Caller, made
+from app.assets.schemas import asset_fields, json_response
+from app.core.auth import PrincipalDep, SecuredRoute
+from app.core.bodies import parse_part
+from app.core.content import body_of
+from app.core.errors import problem
+from app.core.idempotency import Marks, check_key
+from app.core.multipart import FormReader
+from processing_context.wire.assets import (
+    MAX_BATCH_BYTES,
+    AssetBatch,
+    AssetsFind,
+    AssetsFound,
+    BatchResults,
+)
+
+router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["json", "file"],
+                    "properties": {
+                        "json": {"$ref": "#/components/schemas/AssetBatch"},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/assets/batch", response_model=BatchResults, openapi_extra=_FORM)
+async def create_assets(request: Request, caller: Caller, principal: PrincipalDep) -> Response:
+    """Make many small assets: a form with a part `json`, then one part `file`.
+
+    Each item of `json` is what one `POST /v1/assets` is, its Idempotency-Key included, and has its
+    own result; the part `file` holds the bytes of all, one after the other. With the header
+    `Idempotency-Key` the items need no keys of their own.
+    """
+    limit = MAX_BATCH_BYTES + caller.settings.max_json_bytes + FORM_OVERHEAD_BYTES
+    form = FormReader(request.headers.get("content-type"), body_of(request, limit))
+    items = await _items(form, caller.settings.max_json_bytes)
+    _give_keys(items, request.headers.get("idempotency-key"))
+    db = request.app.state.db
+    marks = Marks(db, principal.user_id, request.url.path.removesuffix("/batch"))
+    try:
+        await BatchService(db, request.app.state.storage, principal).create(items, marks)
+    finally:
+        has_failed = any(item.row is None for item in items)
+        await asyncio.shield(marks.close(has_failed=has_failed))
+    reply = json_response({"results": [_result(item, request, caller) for item in items]})
+    return made(reply, is_replay=all(item.is_replay for item in items))
+
+
+@router.post("/assets/find", response_model=AssetsFound)
+async def find_assets(caller: Caller, body: AssetsFind) -> Response:
+    """Return many assets at once, with fresh URLs; what is not there is left out."""
+    rows = await caller.assets.many(body.asset_ids)
+    return json_response({"assets": [asset_fields(row, *caller.urls(row)) for row in rows]})
+
+
+async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
+    parts = []
+    for name, limit in (("json", max_json_bytes), ("file", MAX_BATCH_BYTES)):
+        part = await form.next_part()
+        if part is None or part.name != name:
+            raise InvalidAsset("The form has a part `json`, then a part `file`.")
+        parts.append(await form.read(limit))
+    if await form.next_part() is not None:
+        raise InvalidAsset("The part `file` comes once, and last.")
+    return items_of(parse_part(parts[0], AssetBatch).assets, parts[1])
+
+
+def _give_keys(items: list[Item], key: str | None) -> None:
+    """Derive the keys of the items from that of the whole batch, if it has one."""
+    if key is None:
+        return
+    check_key(key)
+    if any(item.wanted.idempotency_key is not None for item in items):
+        raise InvalidAsset("Give the batch an Idempotency-Key, or its items: not both.")
+    for number, item in enumerate(items):
+        item.wanted.idempotency_key = f"{key} {number}"
+
+
+def _result(item: Item, request: Request, caller: Caller) -> dict[str, Any]:
+    asset = None if item.row is None else asset_fields(item.row, *caller.urls(item.row))
+    why = None if item.problem is None else problem(item.problem, instance=request.url.path)
+    return {"asset": asset, "problem": why, "is_replay": item.is_replay}
