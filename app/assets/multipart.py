@@ -63,6 +63,9 @@ class Multipart:
             await self._bucket.uploads.complete(key, upload_id, parts)
         except ObjectMissing:
             logger.debug("the upload of %s is over already", row["id"])
+        except UploadIncomplete as exc:
+            # Or storage is about to clear away what another request has just put together.
+            reason = exc.detail
         except Refused as exc:
             reason = f"Storage refused the parts ({exc}): one was put again meanwhile?"
         try:

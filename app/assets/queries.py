@@ -27,6 +27,7 @@ from sqlalchemy.orm import aliased
 
 from app.assets.models import AssetRow
 from app.core.db import Connection, Hot
+from processing_context.wire.assets import FOLDER
 
 Row = asyncpg.Record
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
@@ -54,6 +55,13 @@ def _own(statement: Select[Any]) -> Select[Any]:
 ONE = Hot(_own(select(*COLUMNS)))
 ONE_FOR_UPDATE = Hot(_own(select(*COLUMNS)).with_for_update())
 PARENT_TYPE = Hot(_own(select(AssetRow.content_type)))
+FOLDERS = Hot(
+    select(AssetRow.id).where(
+        AssetRow.id == func.any(bindparam("ids", type_=ARRAY(Text))),
+        AssetRow.user_id == bindparam("user_id", type_=Text),
+        AssetRow.content_type == FOLDER,
+    )
+)
 INSERT = Hot(
     insert(AssetRow)
     .values(
@@ -118,6 +126,7 @@ MARK_READY = Hot(
         {
             AssetRow.status: "ready",
             AssetRow.upload_id: None,
+            AssetRow.sha256: func.coalesce(AssetRow.sha256, bindparam("told_sha256", type_=Text)),
             AssetRow.sha256_due: case((AssetRow.part_size.is_not(None), func.now())),
             AssetRow.updated_at: func.now(),
         }

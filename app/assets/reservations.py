@@ -160,6 +160,7 @@ class ReservationService:
         row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
         if row["status"] == "corrupt":
             raise AssetCorrupt
+        _check_told(row, body.sha256)
         if row["status"] == "ready":
             return row
         if row["part_size"] is not None:
@@ -167,13 +168,16 @@ class ReservationService:
         elif body.parts:
             raise InvalidAsset("This upload is one PUT: it has no parts.")
         else:
-            await self._check_stored(row)
+            await self._check_stored(row, row["sha256"] or body.sha256)
         marked = await queries.MARK_READY.row(
-            self._db.pool, asset_id=asset_id, of_version=row["version"]
+            self._db.pool, asset_id=asset_id, of_version=row["version"], told_sha256=body.sha256
         )
-        return marked or await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+        if marked is None:  # another request was first
+            marked = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+            _check_told(marked, body.sha256)
+        return marked
 
-    async def _check_stored(self, row: Row) -> None:
+    async def _check_stored(self, row: Row, declared: str | None) -> None:
         key = key_of(row)
         try:
             stat = await self._storage.assets.stat(key)
@@ -181,10 +185,10 @@ class ReservationService:
                 raise UploadIncomplete(
                     f"Storage has {stat.size} bytes, {row['size']} were declared."
                 )
-            if row["sha256"] is not None:
+            if declared is not None:
                 # Not every server keeps the checksum that it was sent.
                 sha256 = stat.sha256 or await self._storage.assets.sha256(key)
-                if sha256 != row["sha256"]:
+                if sha256 != declared:
                     raise ChecksumMismatch
         except ObjectMissing:
             raise UploadIncomplete from None
@@ -200,3 +204,8 @@ class ReservationService:
 
     def _put_ttl(self) -> timedelta:
         return timedelta(seconds=self._settings.upload_url_ttl_s)
+
+
+def _check_told(row: Row, sha256: str | None) -> None:
+    if row["sha256"] is not None and sha256 not in (None, row["sha256"]):
+        raise ChecksumMismatch

@@ -1,4 +1,4 @@
-"""The S3 server by `http.client`, over one kept connection: the limit of every transfer."""
+"""The S3 server by `http.client`, one request at a time: the limit of every transfer."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class BareStorage:
 
     def put(self, url: str, path: Path) -> None:
         """PUT an object."""
+        self._connection.close()  # kept for long, the server may have closed it meanwhile
         with path.open("rb") as file:
             headers = {"Content-Length": str(path.stat().st_size)}
             self._connection.request("PUT", _place(url), file, headers)
@@ -61,6 +62,7 @@ class BareStorage:
 
     def get(self, url: str, size: int) -> None:
         """GET an object, in blocks."""
+        self._connection.close()
         self._connection.request("GET", _place(url))
         if self._read() != size:
             raise RuntimeError("the S3 server gave another size")

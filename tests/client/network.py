@@ -8,11 +8,14 @@ import threading
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.services import WAIT_S
+
 
 class Network:
     """Forwards to `target`; `cut()` drops every connection, `is_down` refuses new ones.
 
     `swallow`: the reply to the first request that holds these bytes is lost, with its connection.
+    `spoil`: the first block that is nothing but this byte arrives with another one in it.
     """
 
     def __init__(self, target: str) -> None:
@@ -20,23 +23,26 @@ class Network:
         self.is_down = False
         self.accepted = 0
         self.swallow: bytes | None = None
+        self.spoil: bytes | None = None
         self._swallowing: socket.socket | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._accept)]
+        self._accepting = threading.Thread(target=self._accept)
+        self._pumps: list[threading.Thread] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
-        self._threads[0].start()
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
         self.cut()
-        for thread in self._threads:
-            thread.join(5)
+        for thread in self._pumps:
+            thread.join()
 
     def cut(self) -> None:
         """Drop all connections."""
@@ -55,7 +61,7 @@ class Network:
             try:
                 if self.is_down:
                     raise ConnectionError
-                there = socket.create_connection((parts.hostname, parts.port), 5)
+                there = socket.create_connection((parts.hostname, parts.port), WAIT_S)
                 there.settimeout(None)
             except OSError:
                 here.close()
@@ -64,7 +70,7 @@ class Network:
                 self._open |= {here, there}
             for pair in ((here, there), (there, here)):
                 thread = threading.Thread(target=self._pump, args=pair)
-                self._threads.append(thread)
+                self._pumps.append(thread)
                 thread.start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
@@ -74,6 +80,8 @@ class Network:
                     break  # the service has done it: only the reply is lost
                 if self.swallow and self.swallow in block:
                     self.swallow, self._swallowing = None, sink
+                if self.spoil and not block.strip(self.spoil):
+                    self.spoil, block = None, b"!" + block[1:]
                 sink.sendall(block)
         _shut(source)
         _shut(sink)

@@ -12,6 +12,7 @@ from app.core.storage.errors import ObjectMissing, StorageUnavailable
 
 MAX_PARTS = 9_999
 """One less than S3 takes: SeaweedFS sorts part 10,000 before part 1,000, and loses others."""
+PARTS_AT_ONCE = 1000
 COMPLETE_TIMEOUT_S = 600
 """Some servers copy all parts before they answer."""
 
@@ -65,7 +66,7 @@ class MultipartUploads:
         parts: list[Part] = []
         marker = ""
         while True:
-            query = {"uploadId": upload_id, "max-parts": "1000"}
+            query = {"uploadId": upload_id, "max-parts": str(PARTS_AT_ONCE)}
             if marker:
                 query["part-number-marker"] = marker
             answer = await self._calls.send("list parts", "GET", self._bucket, key, query=query)

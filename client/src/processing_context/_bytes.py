@@ -166,12 +166,26 @@ class Bytes:
             raise HTTPException("no answer")
         return answered
 
+    async def certificates(self) -> ssl.SSLContext:
+        """Return the certificates that are trusted."""
+        return await self.run(self._pool.certificates)
+
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run blocking file work in the threads of the byte path."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="context-bytes")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args))
+
+    async def work(self, function: Callable[..., T], *args: object) -> T:
+        """As `run`, but when cancelled wait for the end: a file is the caller's again."""
+        running = asyncio.ensure_future(self.run(function, *args))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            running.exception()  # nobody wants what it says any more
+            raise
 
     def close(self) -> None:
         """Close idle connections and let the threads end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import socket
 import ssl
 import threading
@@ -36,6 +37,19 @@ class Target:
         self.path = f"{path}?{query}" if query else path
 
     @property
+    def host(self) -> str:
+        """The Host header."""
+        scheme, host, port = self.origin
+        default = port == (443 if scheme == "https" else 80)
+        return _bracketed(host) + ("" if default else f":{port}")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether no byte can change on the way unnoticed: TLS sees to it, or there is no wire."""
+        scheme, host, _ = self.origin
+        return scheme == "https" or (_is_loopback(host) and proxy_for(self.origin) is None)
+
+    @property
     def shown(self) -> str:
         """The URL without its query, which may hold a signature."""
         return self.url.split("?")[0]
@@ -61,8 +75,7 @@ class Connection:
         if self._names_origin:
             place = f"{scheme}://{_bracketed(host)}:{port}{target.path}"
         self.raw.putrequest(method, place, skip_host=True, skip_accept_encoding=True)
-        default = port == (443 if scheme == "https" else 80)
-        self.raw.putheader("Host", _bracketed(host) + ("" if default else f":{port}"))
+        self.raw.putheader("Host", target.host)
         for name, value in (headers | self._proxy_headers).items():
             self.raw.putheader(name, value)
         self.raw.endheaders()
@@ -142,12 +155,12 @@ class ConnectionPool:
     def make(self, origin: Origin) -> Connection:
         """Return an unconnected one."""
         scheme, host, port = origin
-        proxy = _proxy_for(origin)
+        proxy = proxy_for(origin)
         where = (proxy.host, proxy.port) if proxy else (host, port)
         raw: http.client.HTTPConnection
         if scheme == "https":
             raw = http.client.HTTPSConnection(
-                *where, timeout=self._timeout_s, blocksize=BLOCK, context=self._certificates()
+                *where, timeout=self._timeout_s, blocksize=BLOCK, context=self.certificates()
             )
             if proxy:
                 raw.set_tunnel(host, port, headers=proxy.headers)
@@ -155,14 +168,16 @@ class ConnectionPool:
             raw = http.client.HTTPConnection(*where, timeout=self._timeout_s, blocksize=BLOCK)
         return Connection(raw, origin, proxy)
 
-    def _certificates(self) -> ssl.SSLContext:
+    def certificates(self) -> ssl.SSLContext:
+        """Return the certificates that are trusted; made at the first call."""
         with self._lock:
             if self._ssl_context is None:
                 self._ssl_context = self._make_ssl_context()
             return self._ssl_context
 
 
-def _proxy_for(origin: Origin) -> Proxy | None:
+def proxy_for(origin: Origin) -> Proxy | None:
+    """Return the proxy that the environment names for an origin."""
     scheme, host, port = origin
     proxies = urllib.request.getproxies()
     url = proxies.get(scheme) or proxies.get("all")
@@ -173,6 +188,13 @@ def _proxy_for(origin: Origin) -> Proxy | None:
 
 def _ascii(host: str) -> str:
     return host if host.isascii() else host.encode("idna").decode()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _bracketed(host: str) -> str:

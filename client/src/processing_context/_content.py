@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -16,9 +17,13 @@ from processing_context._arguments import given
 from processing_context._bytes import Bytes
 from processing_context._connections import BLOCK
 from processing_context._download import SPOOL_BYTES
+from processing_context._transfer import ContentEnded
 
 Content = IO[bytes] | bytes | bytearray | memoryview | str | os.PathLike[str]
 """A binary file object (read from its start, not closed), bytes, or a path."""
+
+_PIECES = 64
+_PIECE_BYTES = 64 * 1024
 
 
 class OpenContent:
@@ -28,31 +33,57 @@ class OpenContent:
         self.file = file
         self.size = size
         self._lock = threading.Lock()
+        self._descriptor = _descriptor(file)
 
     def read_all(self) -> bytes:
         """Return all of it."""
         self.file.seek(0)
         return self.file.read(self.size)
 
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return bytes from the middle; safe in threads.
+
+        Raises:
+            ContentEnded: There are fewer.
+        """
+        if self._descriptor is not None:
+            block = os.pread(self._descriptor, count, offset)
+        else:
+            with self._lock:
+                self.file.seek(offset)
+                block = self.file.read(count)
+        if len(block) < count:
+            ended = offset + len(block)
+            raise ContentEnded(f"the content ended after {ended} of {self.size} bytes")
+        return block
+
     def sha256(self) -> str:
         """Return its hash; reads all of it."""
-        self.file.seek(0)
-        if hasattr(self.file, "readinto"):
-            return hashlib.file_digest(self.file, "sha256").hexdigest()
+        return self._digest("sha256", 0, self.size).hex()
+
+    def md5(self, start: int, size: int) -> bytes:
+        """Return the MD5 of a part, which is what storage knows a part by."""
+        return self._digest("md5", start, size)
+
+    def sketch(self) -> str:
+        """Return a hash of pieces from all over it: nearly every other content has another one."""
         digest = hashlib.sha256()
-        while block := self.file.read(BLOCK):
-            digest.update(block)
+        last = max(self.size - _PIECE_BYTES, 0)
+        for number in range(_PIECES):
+            offset = last * number // (_PIECES - 1)
+            digest.update(self.read_at(offset, min(_PIECE_BYTES, self.size)))
         return digest.hexdigest()
 
     def slice(self, start: int, size: int) -> Slice:
         """Return a part of it, for a thread of its own."""
         return Slice(self, start, size)
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from the middle; safe in threads."""
-        with self._lock:
-            self.file.seek(offset)
-            return self.file.read(size)
+    def _digest(self, algorithm: str, start: int, size: int) -> bytes:
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+        end = start + size
+        for offset in range(start, end, BLOCK):
+            digest.update(self.read_at(offset, min(BLOCK, end - offset)))
+        return digest.digest()
 
 
 class Slice:
@@ -70,18 +101,10 @@ class Slice:
         return offset
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, fewer only at the end."""
+        """Return the next bytes."""
         block = self._content.read_at(self._start + self._at, min(size, self._size - self._at))
         self._at += len(block)
         return block
-
-    def md5(self) -> bytes:
-        """Return its MD5, which is what storage checks a part against."""
-        digest = hashlib.md5(usedforsecurity=False)
-        self.seek(0)
-        while block := self.read(BLOCK):
-            digest.update(block)
-        return digest.digest()
 
 
 @asynccontextmanager
@@ -125,6 +148,19 @@ def _is_seekable(file: IO[bytes]) -> bool:
 def _size(file: IO[bytes]) -> int:
     file.seek(0, os.SEEK_END)
     return file.tell()
+
+
+def _descriptor(file: IO[bytes]) -> int | None:
+    """Return where threads read the same bytes as from the file itself, without a lock; or None.
+
+    Only of the plainest classes: another one may decompress, or hold what is not written yet.
+    """
+    if type(file) not in (io.FileIO, io.BufferedReader) or not hasattr(os, "pread"):
+        return None
+    raw = getattr(file, "raw", file)
+    if type(raw) is not io.FileIO or not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        return None
+    return raw.fileno()
 
 
 def _spooled(stream: IO[bytes]) -> IO[bytes]:

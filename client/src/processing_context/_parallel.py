@@ -12,6 +12,9 @@ T = TypeVar("T")
 AT_ONCE = max(2, min(4, os.cpu_count() or 2))
 """One connection does not fill a long line; more threads than cores cost more than they bring."""
 
+PARTS_AT_ONCE = 4
+"""Of an upload: storage works on a part after its last byte, while the others are sent."""
+
 
 async def in_parallel(
     jobs: AsyncIterable[T], work: Callable[[T], Coroutine[Any, Any, None]], *, at_once: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -13,12 +12,14 @@ from http.client import HTTPException, HTTPResponse
 
 from processing_context._bytes import RUN_OUT, Bytes
 from processing_context._connections import BLOCK
+from processing_context._hashing import FollowingHash
 from processing_context._parallel import AT_ONCE, in_parallel
 from processing_context._transfer import Progress, Refused, Transfer
 from processing_context.errors import ContextError
 
-SEGMENT_BYTES = 8 * 1024 * 1024
-_IS_POSITIONAL = hasattr(os, "pwrite") and hasattr(os, "preadv")
+SEGMENT_BYTES = 32 * 1024 * 1024
+"""The longest range; a server reads ahead, and throws away what lies behind the end of one."""
+_IS_POSITIONAL = hasattr(os, "pwrite") and hasattr(os, "pread")
 
 
 class Changed(ContextError):
@@ -42,16 +43,15 @@ class RangedFile:
     def __init__(self, file: io.FileIO, size: int, sha256: str | None) -> None:
         self.size = size
         self.etag = ""
+        self.counting = threading.Lock()
         self._file = file
         self._sha256 = sha256
         self._lock = threading.Lock()
-        self._hashing = threading.Lock()
-        self._digest = hashlib.sha256()
-        self._hashed = 0
-        self._block = memoryview(bytearray(BLOCK))
+        self._hash = FollowingHash(self._read, self._written_from)
+        self._segment_size = max(1, min(SEGMENT_BYTES, -(-size // AT_ONCE)))
         self.segments = [
-            Segment(self, start, min(SEGMENT_BYTES, size - start))
-            for start in range(0, size, SEGMENT_BYTES)
+            Segment(self, start, min(self._segment_size, size - start))
+            for start in range(0, size, self._segment_size)
         ]
 
     @property
@@ -88,33 +88,19 @@ class RangedFile:
                     written = self._file.write(block)
             block, offset = block[written:], offset + written
 
-    def hash_on(self, offset: int = -1, fresh: memoryview | None = None) -> None:
-        """Hash what has come without a gap, unless another thread is at it.
+    def hash_on(self, offset: int, fresh: memoryview) -> None:
+        """Hash what has come without a gap; `fresh` has just been written to `offset`."""
+        if self._sha256 is not None:
+            self._hash.go_on(offset, fresh)
 
-        Args:
-            offset: Where `fresh` belongs.
-            fresh: What has just been written, to spare reading it back.
-        """
-        if self._sha256 is None or not self._hashing.acquire(blocking=False):
-            return
-        try:
-            if fresh is not None and offset == self._hashed:
-                self._digest.update(fresh)
-                self._hashed += len(fresh)
-            while (count := min(BLOCK, self._complete() - self._hashed)) > 0:
-                self._digest.update(self._read(self._hashed, self._block[:count]))
-                self._hashed += count
-        finally:
-            self._hashing.release()
-
-    def _read(self, offset: int, block: memoryview) -> memoryview:
+    def _read(self, offset: int, count: int) -> bytes:
         if _IS_POSITIONAL:
-            got = os.preadv(self._file.fileno(), [block], offset)
+            block = os.pread(self._file.fileno(), count, offset)
         else:
             with self._lock:
                 self._file.seek(offset)
-                got = self._file.readinto(block)
-        if got != len(block):
+                block = self._file.read(count) or b""
+        if len(block) != count:
             raise OSError("the file is shorter than what was written to it")
         return block
 
@@ -124,19 +110,18 @@ class RangedFile:
         Raises:
             ContextError: They differ.
         """
-        self.hash_on()
-        if self._sha256 not in (None, self._digest.hexdigest()):
-            raise ContextError(
-                f"the downloaded bytes have the SHA-256 {self._digest.hexdigest()}, "
-                f"not {self._sha256}"
-            )
+        if self._sha256 is None:
+            return
+        self._hash.go_on()
+        found = self._hash.hexdigest()
+        if found != self._sha256:
+            raise ContextError(f"the downloaded bytes have the SHA-256 {found}, not {self._sha256}")
 
-    def _complete(self) -> int:
-        """Return up to where there is no gap, as far as the segment that is hashed next."""
-        if self._hashed == self.size:
-            return self.size
-        number = self._hashed // SEGMENT_BYTES
-        return number * SEGMENT_BYTES + self.segments[number].done
+    def _written_from(self, offset: int) -> int:
+        if offset == self.size:
+            return offset
+        number = offset // self._segment_size
+        return number * self._segment_size + self.segments[number].done
 
 
 class Segment:
@@ -176,8 +161,9 @@ class Segment:
                 raise HTTPException(f"the connection ended {left} bytes early")
             offset, fresh = self._start + self.done, block[:got]
             self._whole.write(offset, fresh)
-            self.done += got
-            transfer.report(self._whole.done, self._whole.size)
+            with self._whole.counting:  # else an older sum is told after a newer one
+                self.done += got
+                transfer.report(self._whole.done, self._whole.size)
             self._whole.hash_on(offset, fresh)
 
 

@@ -7,9 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp, Update
+from processing_context.wire.errors import Problem
 
 FOLDER = "folder"
 """The content type of a folder."""
+
+MAX_BATCH = 100
+"""How many assets one batch makes."""
+
+MAX_BATCH_BYTES = 1024 * 1024
+"""How many bytes they have together."""
 
 ContentType = Annotated[
     str,
@@ -64,6 +71,59 @@ class AssetCreate(Request):
     workflow_id: Id | None = None
     node_id: Annotated[Text, Field(max_length=1000)] | None = None
     metadata: dict[str, Any] = {}
+
+
+class BatchItem(Request):
+    """One asset of a batch, the size of its bytes, and its own idempotency key."""
+
+    asset: AssetCreate
+    size: Annotated[int, Field(ge=0, le=MAX_BATCH_BYTES)]
+    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[ -~]{1,255}$")] | None = None
+
+
+class AssetBatch(Request):
+    """The `json` part of many small uploads in one request: its part `file` holds their bytes.
+
+    Those follow each other in the order of the items, together at most 1 MiB.
+    """
+
+    assets: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH)]
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Self:
+        keys = [item.idempotency_key for item in self.assets if item.idempotency_key is not None]
+        if len(set(keys)) < len(keys):
+            raise ValueError("each asset needs an idempotency_key of its own")
+        return self
+
+
+class BatchResult(Reply):
+    """What became of one asset of a batch: the asset, or why there is none.
+
+    `is_replay`: it was made by an earlier request with the same key.
+    """
+
+    asset: Asset | None
+    problem: Problem | None
+    is_replay: bool
+
+
+class BatchResults(Reply):
+    """What became of each asset of a batch, in their order."""
+
+    results: list[BatchResult]
+
+
+class AssetsFind(Request):
+    """Ask for many assets at once."""
+
+    asset_ids: Annotated[list[Id], Field(max_length=1000)]
+
+
+class AssetsFound(Reply):
+    """Those of the assets that are there, in any order."""
+
+    assets: list[Asset]
 
 
 class AssetUpdate(Update):
@@ -160,9 +220,14 @@ class CompletedPart(Request):
 
 
 class UploadComplete(Request):
-    """Which parts make the object; left out: those that storage has."""
+    """Which parts make the object; left out: those that storage has.
+
+    `sha256` is for whoever did not know it when the upload was reserved, and is checked as if it
+    had been declared then.
+    """
 
     parts: list[CompletedPart] | None = None
+    sha256: Sha256 | None = None
 
 
 class PresignedUrl(Reply):
