@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _REQUESTS = Histogram(
@@ -14,9 +16,22 @@ _REQUESTS = Histogram(
 JOBS_ENDED = Counter("context_jobs_ended", "Jobs that ended, by status.", ["status"])
 EVENTS_STORED = Counter("context_events_stored", "Job events stored by this replica.")
 SOCKETS = Gauge("context_sockets", "Open WebSockets of this replica.")
+WEBHOOK_ATTEMPTS = Counter(
+    "context_webhook_attempts",
+    "Attempts to deliver webhooks, by what their deliveries became: delivered, pending, failed.",
+    ["status"],
+)
+WEBHOOKS_IN_FLIGHT = Gauge(
+    "context_webhooks_in_flight", "Attempts that wait for their receivers at this replica."
+)
 LEASES_LOST = Counter("context_leases_lost", "Leases that ran out.")
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count one request."""
-    _REQUESTS.labels(method, route, str(status)).observe(seconds)
+    _requests(method, route, status).observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _requests(method: str, route: str, status: int) -> Histogram:
+    return _REQUESTS.labels(method, route, str(status))

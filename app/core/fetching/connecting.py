@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpcore
 
@@ -16,6 +18,10 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 CONNECT_S = 10.0
 
+# Not the loop's own: uvloop has two threads for look-ups, and a name server that does not answer
+# would hold up everybody's.
+_LOOK_UPS = ThreadPoolExecutor(32, "look-up")
+
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """Return the addresses that the system knows of a host, best first.
@@ -23,7 +29,8 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     Raises:
         OSError: It knows none.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
     return [str(entry[4][0]) for entry in found]
 
 
@@ -53,7 +60,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             UrlUnreachable: The name has no address.
             httpcore.ConnectError: None answers.
         """
-        addresses = await self._addresses(host, port)
+        addresses = await self.addresses(host, port)
         failure: Exception = httpcore.ConnectError("there is no address")
         for address in addresses:
             try:
@@ -64,7 +71,13 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
                 failure = exc
         raise failure
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host, all of them checked.
+
+        Raises:
+            UrlNotAllowed: One of the addresses is not allowed.
+            UrlUnreachable: The name has no address.
+        """
         try:
             names = await self._resolver(host, port)
         except (OSError, UnicodeError):

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpcore
 import httpx
 
 from app.core.errors import TooLarge
-from app.core.fetching.addresses import Allowed, check_host
-from app.core.fetching.connecting import CONNECT_S, CheckedBackend, Resolver, resolve
+from app.core.fetching.addresses import Allowed
+from app.core.fetching.connecting import CheckedBackend, Resolver, resolve
 from app.core.fetching.encodings import decoded
-from app.core.fetching.errors import UrlNotAllowed, UrlUnreachable
-
-logger = logging.getLogger(__name__)
+from app.core.fetching.errors import UrlUnreachable
+from app.core.fetching.exchange import checked, mapped, public_certificates, request, text_of
 
 MAX_REDIRECTS = 5
-MAX_URL_CHARS = 8192
 SILENCE_S = 30.0
 """The longest wait for the first byte, through all redirects, and for any byte after it."""
 WHOLE_S = 6 * 3600.0
@@ -61,7 +58,7 @@ class Fetcher:
     ) -> None:
         self._backend = CheckedBackend(allowed, resolver)
         self._max_bytes = max_bytes
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or public_certificates()
         self._silence_s = silence_s
         self._whole_s = whole_s
 
@@ -74,16 +71,16 @@ class Fetcher:
             UrlUnreachable: The server does not answer, or not with a file.
             TooLarge: The file is larger than the limit.
         """
-        target = _checked(url)
+        target = checked(url)
         pool = httpcore.AsyncConnectionPool(
             ssl_context=self._tls, max_connections=1, network_backend=self._backend
         )
         async with pool:
-            with _mapped():
+            with mapped():
                 async with asyncio.timeout(self._silence_s):
                     target, response = await self._follow(pool, target)
             try:
-                headers = {name.lower(): _text(value) for name, value in response.headers}
+                headers = {name.lower(): text_of(value) for name, value in response.headers}
                 self._check_length(headers.get(b"content-length", ""))
                 body = decoded(_read(response), headers.get(b"content-encoding", ""))
                 yield Fetched(
@@ -99,7 +96,9 @@ class Fetcher:
         self, pool: httpcore.AsyncConnectionPool, url: httpx.URL
     ) -> tuple[httpx.URL, httpcore.Response]:
         for _ in range(MAX_REDIRECTS + 1):
-            response = await pool.handle_async_request(self._request(url))
+            response = await pool.handle_async_request(
+                request("GET", url, {}, silence_s=self._silence_s)
+            )
             if response.status in _WHOLE_FILE:
                 return url, response
             await response.aclose()
@@ -107,24 +106,6 @@ class Fetcher:
                 raise UrlUnreachable(f"{url.host} answered with status {response.status}.")
             url = _redirected(url, response)
         raise UrlUnreachable(f"The URL redirects more than {MAX_REDIRECTS} times.")
-
-    def _request(self, url: httpx.URL) -> httpcore.Request:
-        return httpcore.Request(
-            "GET",
-            httpcore.URL(
-                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-            ),
-            headers=[
-                (b"Host", url.netloc),
-                (b"User-Agent", b"processing-context"),
-                (b"Accept", b"*/*"),
-                (b"Accept-Encoding", b"identity"),
-                (b"Connection", b"close"),
-            ],
-            extensions={
-                "timeout": {"connect": CONNECT_S, "read": self._silence_s, "write": CONNECT_S}
-            },
-        )
 
     def _check_length(self, declared: str) -> None:
         if declared.isdigit() and int(declared) > self._max_bytes:
@@ -134,7 +115,7 @@ class Fetcher:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._whole_s
         size = 0
-        with _mapped():
+        with mapped():
             async for piece in body:
                 size += len(piece)
                 if size > self._max_bytes:
@@ -149,53 +130,11 @@ async def _read(response: httpcore.Response) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _checked(url: str) -> httpx.URL:
-    """Return a URL that we may try to fetch, its host in one form only."""
-    if len(url) > MAX_URL_CHARS:
-        raise UrlNotAllowed(f"The URL has more than {MAX_URL_CHARS} characters.")
-    try:
-        parsed = httpx.URL(url)
-        host = parsed.raw_host.decode("ascii").removesuffix(".").lower()
-        if parsed.scheme not in ("http", "https"):
-            raise UrlNotAllowed("The service fetches http and https URLs only.")
-        if parsed.userinfo:
-            raise UrlNotAllowed("The URL must not hold a user name or a password.")
-        if parsed.port is not None and not 0 < parsed.port < 65536:
-            raise UrlNotAllowed("The URL's port is none.")
-        check_host(host)
-        return parsed.copy_with(host=host, fragment=None)
-    except (httpx.InvalidURL, ValueError):
-        raise UrlNotAllowed("This is no URL.") from None
-
-
 def _redirected(url: httpx.URL, response: httpcore.Response) -> httpx.URL:
     for name, value in response.headers:
         if name.lower() == b"location":
             try:
-                return _checked(str(url.join(_text(value))))
+                return checked(str(url.join(text_of(value))))
             except httpx.InvalidURL:
                 break
     raise UrlUnreachable(f"{url.host} redirects to nowhere.")
-
-
-def _text(value: bytes) -> str:
-    """Return a header's value: servers send UTF-8 where they should not, and Latin-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-@contextmanager
-def _mapped() -> Iterator[None]:
-    """Turn what goes wrong on the other side into one error that says no more than it should."""
-    try:
-        yield
-    except (httpcore.TimeoutException, TimeoutError):
-        raise UrlUnreachable("The server did not answer in time.") from None
-    except httpcore.ConnectError as exc:
-        logger.info("a fetch could not connect: %s", exc)
-        raise UrlUnreachable("The server cannot be connected to.") from None
-    except (httpcore.NetworkError, httpcore.ProtocolError) as exc:
-        logger.info("a fetch broke off: %s", exc)
-        raise UrlUnreachable("The server's answer is broken, or broke off.") from None

@@ -1,0 +1,12 @@
+"""What can be wrong with a request about webhooks."""
+
+from __future__ import annotations
+
+from app.core.errors import NotFound
+
+
+class DeliveryNotFound(NotFound):
+    """No such delivery of this job, or not the caller's."""
+
+    code = "delivery_not_found"
+    detail = "The job has no such delivery."

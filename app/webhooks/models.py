@@ -1,0 +1,52 @@
+"""The table of what has to be told, and what became of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, Text
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Base
+
+
+class DeliveryRow(Base):
+    """One message for one URL; written in the transaction that ended its job.
+
+    `next_attempt_at` is null once nothing more is to be done. A replica that makes an attempt moves
+    it to the end of its lease, so that an attempt which dies with its replica is made again.
+    `attempts` counts all of them and tells an attempt whose lease is over that it is; those before
+    the last redelivery are `attempts_before`. `secret` is sealed.
+    """
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index(
+            "ix_webhook_deliveries_due",
+            "user_id",
+            "receiver",
+            "next_attempt_at",
+            postgresql_where=sql("next_attempt_at is not null"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(32))
+    job_id: Mapped[str] = mapped_column(
+        String(32), ForeignKey("jobs.id", ondelete="CASCADE"), index=True
+    )
+    type: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    receiver: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), server_default="pending")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    attempts_before: Mapped[int] = mapped_column(Integer, server_default="0")
+    created_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime | None]
+    last_attempt_at: Mapped[datetime | None]
+    last_status_code: Mapped[int | None] = mapped_column(SmallInteger)
+    last_body: Mapped[str | None] = mapped_column(Text)
+    last_error: Mapped[str | None] = mapped_column(Text)
