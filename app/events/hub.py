@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from app.core.db import Database
 from app.core.wakeups import Wakeups
-from app.events.log import Batch, EventLog, Stored
+from app.events.log import Batch, EventLog, Snapshots, Stored
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class Head(NamedTuple):
     last_seq: int
 
 
-class Heads(Protocol):
-    """Finds the ends of logs, in the table of jobs."""
+class Heads(Snapshots, Protocol):
+    """Finds the ends of logs, and what the events said, in the tables of jobs and nodes."""
 
     async def of_jobs(self, job_ids: Collection[str]) -> Mapping[str, Head]:
         """Return those of jobs; one that does not exist is left out."""
@@ -57,8 +57,8 @@ class Listener(Protocol):
         """Take what is new of these; look into the table where something before them is missing."""
         ...
 
-    def look(self, job_id: str) -> None:
-        """Look into the table: there is more."""
+    def look(self, job_id: str, last_seq: int = 0) -> None:
+        """Look into the table: there is more, up to `last_seq` at least."""
         ...
 
     def gone(self, job_id: str) -> None:
@@ -70,7 +70,7 @@ class Hub:
     """The readers of one replica, by job and by user."""
 
     def __init__(self, db: Database, wakeups: Wakeups, heads: Heads) -> None:
-        self.log = EventLog(db)
+        self.log = EventLog(db, heads)
         self.heads = heads
         self._wakeups = wakeups
         self._by_job: defaultdict[str, set[Listener]] = defaultdict(set)
@@ -148,7 +148,7 @@ class Hub:
         for listener in self._listeners(head.job_id, head.user_id):
             position = listener.position(head.job_id)
             if position is None:
-                listener.look(head.job_id)
+                listener.look(head.job_id, head.last_seq)
             elif position < head.last_seq:
                 behind = True
         if not behind:
@@ -165,10 +165,14 @@ class Hub:
         try:
             while (after := self._lowest(self._wanted[job_id])) is not None:
                 events = await self.log.after(job_id, after)
+                _, user_id, last_seq = self._wanted[job_id]
+                for listener in self._listeners(job_id, user_id):
+                    if events:
+                        listener.offer(job_id, events)
+                    else:
+                        listener.look(job_id, last_seq)
                 if not events:
                     return
-                for listener in self._listeners(job_id, self._wanted[job_id].user_id):
-                    listener.offer(job_id, events)
         finally:
             del self._wanted[job_id]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -102,15 +102,64 @@ async def append(on: Connection, batches: Sequence[Batch], time: datetime) -> No
     )
 
 
+class Snapshot(NamedTuple):
+    """What is known of a job without its events; `text` is JSON: `{"job": …, "nodes": […]}`."""
+
+    text: str
+    last_seq: int
+    has_ended: bool
+
+
+class Snapshots(Protocol):
+    """Takes snapshots, from the tables of jobs and of nodes."""
+
+    async def snapshot(self, job_id: str) -> Snapshot | None:
+        """Return that of a job; None when it does not exist."""
+        ...
+
+
 class EventLog:
     """Reads the logs of jobs."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, snapshots: Snapshots) -> None:
         self._db = db
+        self._snapshots = snapshots
 
     async def after(
-        self, job_id: str, seq: int, *, limit: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+        self,
+        job_id: str,
+        seq: int,
+        *,
+        known: int = 0,
+        limit: int = PAGE_EVENTS,
+        max_bytes: int = PAGE_BYTES,
     ) -> list[Stored]:
-        """Return the next events after `seq`; none only where there are none."""
+        """Return the next events after `seq`; none only where there are none.
+
+        Where retention has removed the first of them, a `gap` stands for those: a frame that has
+        the `seq` of the last one. A log has no other holes, and loses nothing but its beginning.
+
+        Args:
+            job_id: The job.
+            seq: The last event that the reader has.
+            known: How far the log reached when this was called, where the reader knows.
+            limit: How many events.
+            max_bytes: No more events once they have as many bytes.
+        """
         rows = await queries.after(self._db.pool, job_id, seq, limit=limit, max_bytes=max_bytes)
-        return [Stored(row["seq"], row["body"], row["is_end"]) for row in rows]
+        events = [Stored(row["seq"], row["body"], row["is_end"]) for row in rows]
+        missing_to = events[0].seq - 1 if events else known
+        if missing_to > seq and (gap := await self._gap(job_id, seq + 1, missing_to)) is not None:
+            return [gap, *events]
+        return events
+
+    async def _gap(self, job_id: str, first: int, last: int) -> Stored | None:
+        snapshot = await self._snapshots.snapshot(job_id)
+        if snapshot is None:
+            return None
+        return Stored(
+            last,
+            f'{{"type":"gap","job_id":"{job_id}","from":{first},"to":{last},'
+            f'"snapshot":{snapshot.text}}}',
+            is_end=snapshot.has_ended and last >= snapshot.last_seq,
+        )

@@ -7,7 +7,6 @@ from typing import Any
 
 import asyncpg
 
-from app.events import queries
 from processing_context.wire.jobs import NodeState
 
 COLUMN_TYPES = (
@@ -24,12 +23,14 @@ COLUMN_TYPES = (
 COLUMNS = tuple(name for name, _ in COLUMN_TYPES)
 
 
-def upsert_sql(*, job_id: str, attempt: str, now: str, first: int) -> str:
-    """Return the upsert with these parameters; the columns are arrays from parameter `first` on."""
-    columns = ", ".join(
-        f"${number}::{kind}[]" for number, (_, kind) in enumerate(COLUMN_TYPES, first)
-    )
-    return queries.UPSERT_NODES.format(job_id=job_id, attempt=attempt, now=now, columns=columns)
+def columns_sql(first: int, *, also: str) -> str:
+    """Return the rows of the upsert as `n`, from arrays that are the parameters from `first` on.
+
+    `also` is the name of one more column before the others, of whole numbers.
+    """
+    kinds = ("int", *(kind for _, kind in COLUMN_TYPES))
+    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
+    return f"unnest({arrays}) as n({also}, {', '.join(COLUMNS)})"
 
 
 def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> list[list[Any]]:

@@ -44,10 +44,9 @@ UPSERT_NODES = """
 insert into job_nodes (job_id, node_id, node_name, node_type, status, error, progress, total,
     result, seq,
     attempt, updated_at)
-select {job_id}, node_id, node_name, node_type, status, error, progress, total, result, seq,
-    {attempt}, {now}
-from unnest({columns}) as n(node_id, node_name, node_type, status, error, progress, total,
-    result, seq)
+select {job_id}, n.node_id, n.node_name, n.node_type, n.status, n.error, n.progress, n.total,
+    n.result, {seq}, {attempt}, {now}
+from {source}
 on conflict (job_id, node_id) do update set
     node_name = coalesce(excluded.node_name, job_nodes.node_name),
     node_type = coalesce(excluded.node_type, job_nodes.node_type),

@@ -31,6 +31,7 @@ class Reader:
         self._outbox = outbox
         self._seen: dict[str, int] = {}
         self._reading: dict[str, bool] = {}
+        self._known: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -42,22 +43,20 @@ class Reader:
         """Send what is new of these, or look into the table where there is a hole before them."""
         if self._is_closed:
             return
-        if job_id in self._reading:
-            self._reading[job_id] = True
-            return
         seen = self._seen.get(job_id, 0)
         if events[-1].seq <= seen:
             return
-        if events[0].seq > seen + 1:
-            self.look(job_id)
+        if job_id in self._reading or events[0].seq > seen + 1:
+            self.look(job_id, events[-1].seq)
         else:
             self._send(job_id, events)
 
-    def look(self, job_id: str) -> None:
-        """Read the table from the present place on."""
+    def look(self, job_id: str, last_seq: int = 0) -> None:
+        """Read the table from the present place on, up to `last_seq` at least."""
         if self._is_closed:
             return
         self._reading[job_id] = True
+        self._known[job_id] = max(last_seq, self._known.get(job_id, 0))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._read_all(), name=f"read-{job_id}")
 
@@ -100,8 +99,9 @@ class Reader:
         while self._reading[job_id] and not self._is_closed:
             await self._outbox.room()
             self._reading[job_id] = False
+            seen, known = self._seen.get(job_id, 0), self._known[job_id]
             try:
-                events = await self._hub.log.after(job_id, self._seen.get(job_id, 0))
+                events = await self._hub.log.after(job_id, seen, known=known)
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
@@ -109,9 +109,9 @@ class Reader:
                 await asyncio.sleep(RETRY_S)
                 continue
             self._send(job_id, events)
-            is_full = len(events) == PAGE_EVENTS or sum(len(e.text) for e in events) >= PAGE_BYTES
+            is_full = len(events) >= PAGE_EVENTS or sum(len(e.text) for e in events) >= PAGE_BYTES
             self._reading[job_id] = self._reading[job_id] or is_full
-        del self._reading[job_id]
+        del self._reading[job_id], self._known[job_id]
         if not self._is_closed:
             self._caught_up(job_id)
 
@@ -119,7 +119,7 @@ class Reader:
 class JobReader(Reader):
     """Reads the log of one job after `after`, to its end.
 
-    `has_ended` says that `after` is not before the job's last event, so that none will come.
+    `last_seq` and `has_ended` are the state of the job when it was looked up.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class JobReader(Reader):
         job_id: str,
         *,
         after: int,
-        has_ended: bool = False,
+        last_seq: int,
+        has_ended: bool,
         on_caught_up: Callable[[int], None] | None = None,
         on_end: Callable[[], None] | None = None,
         on_gone: Callable[[], None] | None = None,
@@ -137,10 +138,11 @@ class JobReader(Reader):
         super().__init__(hub, outbox)
         self.job_id = job_id
         self._seen[job_id] = after
+        self._last_seq = last_seq
         self._on_caught_up = on_caught_up
         self._on_end = on_end
         self._on_gone = on_gone
-        self._has_ended = has_ended
+        self._has_ended = has_ended and after >= last_seq
 
     @property
     def seen(self) -> int:
@@ -150,7 +152,7 @@ class JobReader(Reader):
     def start(self) -> None:
         """Begin to read."""
         self._hub.attach(self, job_id=self.job_id)
-        self.look(self.job_id)
+        self.look(self.job_id, self._last_seq)
 
     def close(self) -> None:
         """Want nothing more."""
@@ -226,12 +228,12 @@ class UserReader(Reader):
         elif not self._is_elsewhere(job_id):
             super().offer(job_id, events)
 
-    def look(self, job_id: str) -> None:
-        """Read the table from the present place on."""
+    def look(self, job_id: str, last_seq: int = 0) -> None:
+        """Read the table from the present place on, up to `last_seq` at least."""
         if self._early is not None:
             self._early.add(job_id)
         elif not self._is_elsewhere(job_id):
-            super().look(job_id)
+            super().look(job_id, last_seq)
 
     def close(self) -> None:
         """Want nothing more."""

@@ -32,7 +32,7 @@ def wanted_stream(accept: str | None) -> StreamType | None:
 
 
 async def _frames(
-    hub: Hub, shutdown: Shutdown, job_id: str, after: int, *, has_ended: bool
+    hub: Hub, shutdown: Shutdown, job_id: str, *, after: int, last_seq: int, has_ended: bool
 ) -> AsyncIterator[list[tuple[int, str]]]:
     """Give events in bunches until the job's end; an empty bunch where nothing came for a while."""
     outbox = Outbox()
@@ -41,6 +41,7 @@ async def _frames(
         outbox,
         job_id,
         after=after,
+        last_seq=last_seq,
         has_ended=has_ended,
         on_end=lambda: outbox.close(NORMAL),
         on_gone=lambda: outbox.close(NORMAL),
@@ -83,12 +84,13 @@ def event_stream(
     job_id: str,
     *,
     after: int,
+    last_seq: int,
     has_ended: bool,
     media_type: StreamType,
     headers: dict[str, str] | None = None,
 ) -> StreamingResponse:
     """Return a response that ends after the job's last event, or with this replica."""
-    frames = _frames(hub, shutdown, job_id, after, has_ended=has_ended)
+    frames = _frames(hub, shutdown, job_id, after=after, last_seq=last_seq, has_ended=has_ended)
     body = _server_sent(frames) if media_type == "text/event-stream" else _lines(frames)
     return StreamingResponse(
         body,

@@ -49,8 +49,10 @@ class Watch:
         if not self._until_end or any(event.is_end for event in events):
             self._happened.set()
 
-    def look(self, job_id: str) -> None:
-        """Never asked, since it always has a position."""
+    def look(self, job_id: str, last_seq: int = 0) -> None:
+        """Take note that what it waits for is not to be had any more."""
+        del job_id, last_seq
+        self._happened.set()
 
     def gone(self, job_id: str) -> None:
         """The job was deleted: nothing more will happen."""

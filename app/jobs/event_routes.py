@@ -65,7 +65,8 @@ async def get_events(
             shutdown,
             job_id,
             after=seen,
-            has_ended=has_ended and seen >= last_seq,
+            last_seq=last_seq,
+            has_ended=has_ended,
             media_type=media_type,
         )
     page = _Page(jobs, hub, principal.user_id, job_id, seen, limit or 1000)
@@ -105,7 +106,11 @@ class _Page:
                 await watch.wait(wait_s, shutdown)
                 last_seq, has_ended = await self._jobs.state(self._user_id, self._job_id)
         events = await self._hub.log.after(
-            self._job_id, self._after, limit=self._limit, max_bytes=PAGE_BYTES
+            self._job_id,
+            self._after,
+            known=last_seq,
+            limit=self._limit,
+            max_bytes=PAGE_BYTES,
         )
         last = events[-1].seq if events else min(self._after, last_seq)
         is_terminal = events[-1].is_end if events else has_ended and self._after >= last_seq

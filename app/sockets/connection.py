@@ -68,6 +68,8 @@ class Connection:
             while True:
                 for _, text in await self._outbox.take():
                     await self._websocket.send_text(text)
+        except OSError:
+            return  # the peer has gone
         except OutboxClosed as end:
             with contextlib.suppress(RuntimeError):
                 await self._websocket.close(end.code, end.reason)

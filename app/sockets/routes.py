@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from contextlib import suppress
 
 from fastapi import APIRouter
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.core.auth import PrincipalDep, SecuredRoute
@@ -22,10 +23,9 @@ from app.sockets.entry import (
     principal_of,
 )
 from app.sockets.registry import UNAUTHORIZED, Sockets
+from app.sockets.sending import begun
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import Ticket
-
-logger = logging.getLogger(__name__)
 
 FORBIDDEN = 4403
 TRY_LATER = 1013
@@ -39,18 +39,22 @@ async def create_ticket(db: DatabaseDep, principal: PrincipalDep) -> Ticket:
     return await make_ticket(db, principal)
 
 
-@router.websocket("/ws")
-async def open_socket(websocket: WebSocket) -> None:
-    """Serve one socket. It is accepted first: of a refusal a browser sees no close code."""
-    offered = offered_protocols(websocket)
-    await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
-    try:
-        await _serve(websocket)
-    except WebSocketDisconnect:
-        return
+class SocketEndpoint:
+    """The socket as an ASGI application: most frames go past starlette's `WebSocket`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket. It is accepted first: of a refusal a browser sees no close code."""
+        websocket = WebSocket(scope, receive, send)
+        offered = offered_protocols(websocket)
+        await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
+        with suppress(WebSocketDisconnect):
+            await _serve(websocket, send)
 
 
-async def _serve(websocket: WebSocket) -> None:
+router.add_websocket_route("/v1/ws", SocketEndpoint(), name="open_socket")  # type: ignore[arg-type]
+
+
+async def _serve(websocket: WebSocket, send: Send) -> None:
     state = websocket.app.state
     settings: Settings = state.settings
     if not is_origin_allowed(websocket, settings.allowed_origins):
@@ -70,7 +74,7 @@ async def _serve(websocket: WebSocket) -> None:
         await websocket.close(FORBIDDEN, "this needs a token with the scope `user`")
         return
     sockets: Sockets = state.sockets
-    outbox = Outbox()
+    outbox = Outbox(lambda text: begun(send({"type": "websocket.send", "text": text})))
     subscriptions = Subscriptions(state.db, state.hub, state.jobs, outbox, principal.user_id)
     sockets.add(principal, outbox)
     ending = asyncio.create_task(state.shutdown.wait())

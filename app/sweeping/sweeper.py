@@ -17,11 +17,13 @@ from app.assets import sweeping as assets
 from app.core.db import Database
 from app.core.storage import Storage, StorageUnavailable, journal
 from app.core.storage.journal import BucketName
+from app.events import retention
 from app.events import sweeping as events
 from app.settings import Settings
 from app.sweeping import buckets, people
 from app.sweeping.report import Report
 from app.temp import sweeping as temp
+from app.webhooks import sweeping as webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +73,18 @@ class _Sweep:
         self._grace = timedelta(seconds=settings.sweep_grace_s)
         self._upload_ttl = timedelta(seconds=settings.abandoned_upload_s)
         self._interval = timedelta(seconds=settings.sweep_interval_s)
+        self._keep_events = timedelta(days=settings.event_retention_days)
         self._dry = dry
         self._force = force
         self._report = Report(is_dry=dry)
 
     async def run(self) -> Report:
-        # Users and uploads first: what becomes of their objects is seen by the later ones.
+        # Users, events and uploads first: what becomes of their objects is seen by the later ones.
         steps: tuple[Callable[[], Awaitable[None]], ...] = (
             self._work_off_journal,
             self._remove_deleted_users,
+            self._drop_old_events,
+            self._remove_old_deliveries,
             self._keep_files_of_jobs,
             self._remove_expired,
             self._give_up_uploads,
@@ -110,6 +115,31 @@ class _Sweep:
                 self._report.count("deleted users", 1)
             else:
                 await people.remove(self._db, self._storage, user_id, self._report.count)
+
+    async def _drop_old_events(self) -> None:
+        """Drop the days of events that are over for so long, but nothing of unfinished jobs."""
+        days = await retention.expired_days(self._db, self._keep_events)
+        loose = await retention.expired_loose(self._db, self._keep_events)
+        dropped = 0
+        try:
+            for day in () if self._dry else days:
+                await retention.drop_day(self._db, day)
+                dropped += 1
+            if not self._dry:
+                await retention.delete_expired_loose(self._db, self._keep_events)
+        except asyncpg.LockNotAvailableError:
+            self._problem("job_events is in use: old events are left for the next sweep")
+        self._report.count("days of events", len(days) if self._dry else dropped)
+        self._report.count("events without a day of their own", loose)
+
+    async def _remove_old_deliveries(self) -> None:
+        if self._dry:
+            removed = await webhooks.count_old(self._db, self._keep_events)
+        else:
+            removed = await _until_none(
+                lambda: webhooks.remove_old(self._db, self._keep_events, limit=BATCH)
+            )
+        self._report.count("webhook deliveries whose time is over", removed)
 
     async def _keep_files_of_jobs(self) -> None:
         """Let files of jobs go when their jobs' events have gone, and not before."""

@@ -1,93 +1,120 @@
-"""The way of an event from a worker to a socket."""
+"""Events: how long from a worker's POST to a socket, and how many come in."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import asyncpg
-import httpx
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from app.core.db import connect_args
-from scripts.benchmarks.jobs import GRAPH
+from scripts.benchmarks.lease import Lease
 from scripts.benchmarks.stack import Stack
-from scripts.benchmarks.table import Row, quantile
+from scripts.benchmarks.table import Row, in_turn, quantile
+from tests.processes import running_service
+from tests.services import free_port
 
 EVENTS = 1000
 EVENTS_A_SECOND = 200
-_INSERT = "insert into benchmark_events (id, message) values ($1, 'queued')"
+GOALS_MS = (("p50", 0.5, 6), ("p99", 0.99, 25))
+
+WORKERS = 4
+BATCH = 50
+BATCHES_A_ROUND = 20
+_TABLE = "create table benchmark_events (like job_events including indexes)"
+_COLUMNS = ("job_id", "seq", "time", "is_end", "body")
 
 
-async def rows(stack: Stack, _: int) -> list[Row]:
-    """Measure the way of each of many events."""
-    pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=8)
-    api = httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60)
-    async with pool, api:
-        await pool.execute("create table benchmark_events (id bigint primary key, message text)")
-        return await _latency(api, pool, stack.url, stack.token)
+async def rows(stack: Stack, rounds: int) -> list[Row]:
+    """Measure the way of each of many events, then the most that come in."""
+    found: list[Row] = []
+    port = free_port()
+    with running_service(stack.settings, port=port, log_level="WARNING"):
+        for name, url in (("same", stack.url), ("another", f"http://127.0.0.1:{port}")):
+            taken = await _latencies(stack, url)
+            found += [
+                Row(
+                    f"event POST to socket at {EVENTS_A_SECOND}/s, {name} replica, {quantile_name}",
+                    f"{quantile(taken, share) * 1000:.1f} ms",
+                    f"{goal} ms",
+                    f"{goal / quantile(taken, share) / 1000:.2f}",
+                )
+                for quantile_name, share, goal in GOALS_MS
+            ]
+    return [*found, await _ingest(stack, rounds)]
 
 
-async def _latency(api: httpx.AsyncClient, pool: Any, url: str, token: str) -> list[Row]:
+async def _latencies(stack: Stack, reader_url: str) -> list[float]:
     """Send events of one job at a steady rate; time each from before its POST to the socket."""
-    lease = await _lease(api)
-    job_id, job_token = lease["job"]["id"], lease["token"]
-    sent: dict[int, float] = {}
+    sent: dict[str, float] = {}
     taken: list[float] = []
-    headers = {"Authorization": f"Bearer {job_token}"}
-    ws_url = url.replace("http", "ws", 1) + "/v1/ws"
+    ws_url = reader_url.replace("http", "ws", 1) + "/v1/ws"
     async with (
-        connect(ws_url, additional_headers={"Authorization": f"Bearer {token}"}) as socket,
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as worker,
+        Lease.of(stack) as lease,
+        connect(ws_url, additional_headers=stack.headers) as socket,
     ):
-        await socket.send(orjson.dumps({"op": "subscribe", "job_id": job_id}).decode())
-        reader = asyncio.create_task(_read(socket, sent, taken))
-        started = time.perf_counter()
+        await socket.send(orjson.dumps({"op": "subscribe", "job_id": lease.job_id}).decode())
+
+        async def read() -> None:
+            while len(taken) < EVENTS:
+                event = orjson.loads(await socket.recv())
+                if event["type"] == "log":
+                    taken.append(time.perf_counter() - sent[event["message"]])
+
+        reading = asyncio.create_task(read())
+        begun = time.perf_counter()
         for number in range(1, EVENTS + 1):
-            await asyncio.sleep(max(0, started + number / EVENTS_A_SECOND - time.perf_counter()))
-            sent[number] = time.perf_counter()
-            event = {"client_seq": number, "type": "log", "level": "info", "message": str(number)}
-            reply = await worker.post(f"/v1/jobs/{job_id}/events", json={"events": [event]})
-            reply.raise_for_status()
-        await reader
-        end = {"client_seq": EVENTS + 1, "type": "job_update", "status": "completed", "result": {}}
-        reply = await worker.post(f"/v1/jobs/{job_id}/events", json={"events": [end]})
-        reply.raise_for_status()
-    commits = [await _commit_s(pool, -number) for number in range(1, 300)]
-    limit = statistics.median(commits)
-    return [
-        Row(
-            f"event POST to socket at {EVENTS_A_SECOND}/s, {name} / one bare insert, p50",
-            f"{quantile(taken, share) * 1000:.1f} ms",
-            f"{limit * 1000:.2f} ms",
-            f"{quantile(taken, share) / limit:.1f}",
-        )
-        for name, share in (("p50", 0.5), ("p99", 0.99))
-    ]
+            await asyncio.sleep(max(0, begun + number / EVENTS_A_SECOND - time.perf_counter()))
+            sent[str(number)] = time.perf_counter()
+            await lease.log(str(number))
+        await reading
+    return taken
 
 
-async def _commit_s(pool: Any, number: int) -> float:
-    started = time.perf_counter()
-    await pool.execute(_INSERT, number)
-    return time.perf_counter() - started
+async def _ingest(stack: Stack, rounds: int) -> Row:
+    """Store batches of events by HTTP, and the same rows by COPY."""
+    pool = await asyncpg.create_pool(
+        **connect_args(stack.database_url), min_size=WORKERS, max_size=WORKERS
+    )
+    async with pool, AsyncExitStack() as leases:
+        held = [await leases.enter_async_context(Lease.of(stack)) for _ in range(WORKERS)]
+        await pool.execute(_TABLE)
+        messages = [f"line {number} of a batch" for number in range(BATCH)]
+        seqs = iter(range(1, 10_000_000, BATCH))
 
+        async def post(lease: Lease) -> None:
+            for _ in range(BATCHES_A_ROUND):
+                await lease.log(*messages)
 
-async def _read(socket: ClientConnection, sent: dict[int, float], taken: list[float]) -> None:
-    while len(taken) < EVENTS:
-        event = orjson.loads(await socket.recv())
-        if event["type"] == "log":
-            taken.append(time.perf_counter() - sent[int(event["message"])])
+        async def copy(lease: Lease) -> None:
+            for _ in range(BATCHES_A_ROUND):
+                first, now = next(seqs), datetime.now(UTC)
+                body = (
+                    f'{{"type":"log","job_id":"{lease.job_id}","seq":{first},"attempt":1,'
+                    '"time":"2026-01-01T00:00:00.000000Z","level":"info","message":"%s"}}'
+                )
+                records = [
+                    (lease.job_id, first + at, now, False, body.replace("%s", message))
+                    for at, message in enumerate(messages)
+                ]
+                await pool.copy_records_to_table(
+                    "benchmark_events", records=records, columns=_COLUMNS
+                )
 
+        async def rate(store: Callable[[Lease], Awaitable[None]]) -> float:
+            begun = time.perf_counter()
+            await asyncio.gather(*(store(lease) for lease in held))
+            return WORKERS * BATCHES_A_ROUND * BATCH / (time.perf_counter() - begun)
 
-async def _lease(api: httpx.AsyncClient) -> dict[str, Any]:
-    """Make a job that only we can run, and claim it."""
-    reply = await api.post("/v1/workers", json={"name": "benchmark", "capabilities": ["benchmark"]})
-    worker_id = reply.raise_for_status().json()["id"]
-    job = {"graph": GRAPH, "required_capabilities": ["benchmark"]}
-    (await api.post("/v1/jobs", json=job)).raise_for_status()
-    claim = await api.post(f"/v1/workers/{worker_id}/claim", json={"wait_s": 30})
-    lease: dict[str, Any] = claim.raise_for_status().json()["leases"][0]
-    return lease
+        mine, most, ratio = await in_turn(lambda: rate(post), lambda: rate(copy), rounds=rounds)
+    return Row(
+        f"events stored, batches of {BATCH}, {WORKERS} workers / COPY of the same rows by asyncpg",
+        f"{mine:.0f}/s",
+        f"{most:.0f}/s",
+        f"{ratio:.2f}",
+    )

@@ -17,6 +17,7 @@ from processing_context._http import Http, ssl_context
 from processing_context._retry import RETRIED_STATUSES, Retry
 from processing_context.wire.events import EVENT, Event, EventPage, JobUpdate
 from processing_context.wire.jobs import ENDED
+from processing_context.wire.sockets import Gap
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,10 @@ class JobEvents:
         # The end may lie behind us, at or before `after` or in a gap; then nothing more would come.
         self._may_have_ended = after > 0
 
-    async def read(self) -> AsyncGenerator[Event]:
+    async def read(self) -> AsyncGenerator[Event | Gap]:
         """Yield every event after `after`, until the one that ends the job.
+
+        A `Gap` stands for events that are not kept any more.
 
         Raises:
             NotFoundError: There is no such job.
@@ -111,14 +114,16 @@ class JobEvents:
         op = {"op": "subscribe", "job_id": self._job_id, "after": self._last, "id": "events"}
         await socket.send(json.dumps(op))
 
-    async def _received(self, socket: ClientConnection) -> AsyncIterator[Event]:
+    async def _received(self, socket: ClientConnection) -> AsyncIterator[Event | Gap]:
         async for text in socket:
             frame: dict[str, Any] = json.loads(text)
             kind = frame.get("type")
             if kind == "problem":
                 self._fail(frame.get("problem") or {})
             elif kind == "gap":
-                self._skip(frame)
+                gap = self._gap(frame)
+                if gap is not None:
+                    yield gap
             elif kind == "caught_up":
                 if self._may_have_ended and await self._has_ended():
                     return
@@ -141,12 +146,18 @@ class JobEvents:
             logger.warning("job %s: event %d is of a newer kind", self._job_id, seq)
             return None
 
-    def _skip(self, frame: dict[str, Any]) -> None:
-        logger.warning(
-            "job %s: the events up to %s are not kept any more", self._job_id, frame.get("to")
-        )
-        self._last = max(self._last, int(frame["to"]))
+    def _gap(self, frame: dict[str, Any]) -> Gap | None:
+        to = int(frame["to"])
+        if to <= self._last:
+            return None
+        self._last = to
         self._may_have_ended = True
+        logger.warning("job %s: the events up to %d are not kept any more", self._job_id, to)
+        try:
+            return Gap.model_validate(frame)
+        except ValidationError:
+            logger.warning("job %s: the state at event %d is of a newer kind", self._job_id, to)
+            return None
 
     async def _has_ended(self) -> bool:
         page = await self._http.get(

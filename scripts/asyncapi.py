@@ -1,0 +1,204 @@
+"""`python -m scripts.asyncapi`: prints openapi/asyncapi.yaml, made from the wire models.
+
+The models say what each message holds; here stands what they cannot say: who sends it, what answers
+it, and how a socket is opened and closed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
+
+from processing_context.wire import events, sockets
+
+OPS: dict[type[BaseModel], tuple[type[BaseModel], ...]] = {
+    sockets.Subscribe: (sockets.Subscribed, sockets.ProblemFrame),
+    sockets.Unsubscribe: (sockets.OpReply, sockets.ProblemFrame),
+    sockets.Run: (sockets.OpReply, sockets.ProblemFrame),
+    sockets.Cancel: (sockets.OpReply, sockets.ProblemFrame),
+    sockets.Ping: (sockets.Pong,),
+}
+"""What a client sends, and what answers it."""
+EVENTS = (
+    events.JobUpdate,
+    events.NodeUpdate,
+    events.NodeProgress,
+    events.OutputUpdate,
+    events.Preview,
+    events.PredictionEvent,
+    events.Log,
+    events.ErrorEvent,
+)
+CONTROL = (sockets.Snapshot, sockets.CaughtUp, sockets.Gap, sockets.ProblemFrame)
+"""What the service sends unasked, beside events."""
+PLACE: dict[str, dict[str, Any]] = {
+    "job_id": {"type": "string"},
+    "seq": {"type": "integer", "minimum": 1},
+    "attempt": {"type": "integer", "minimum": 1},
+    "time": {"type": "string", "format": "date-time"},
+}
+"""What every event that is sent has, though no worker sends it."""
+
+DESCRIPTION = """\
+One socket carries many subscriptions. Messages are JSON objects in text frames.
+
+The token comes in the `Authorization` header, or as the second of the subprotocols
+`context.v1, context.bearer.<token>`, or as `?ticket=` from `POST /v1/ws/tickets` (good once, 30 s).
+A browser's `Origin` must be allowed.
+
+Each op may carry an `id`, which its answer repeats. A client that reconnects with `after` = the
+last `seq` it saw misses nothing and sees nothing twice. A slow reader gets the progress of a node
+merged (`from_seq` to `seq`); past 8 MiB that wait for it, it is closed.
+
+Close codes: 4400 malformed op, 4401 no or bad token, 4403 scope or origin, 4408 too slow a reader,
+1012 restart, 1013 try later.
+"""
+
+
+def document() -> dict[str, Any]:
+    """Return the document."""
+    models = [*OPS, *EVENTS, *CONTROL, *(answer for answers in OPS.values() for answer in answers)]
+    unique = list(dict.fromkeys(models))
+    _, found = models_json_schema(
+        [(model, "validation") for model in unique], ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Any] = _without_titles(found["$defs"])
+    for model in EVENTS:
+        _place(schemas[model.__name__])
+    reached = _reached(schemas, [op.__name__ for op in OPS])
+    for name in schemas.keys() - reached:
+        if schemas[name].get("additionalProperties") is False:
+            del schemas[name]["additionalProperties"]  # a newer service may say more
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Processing Context: the socket",
+            "version": version("processing-context-service"),
+            "description": LiteralScalarString(DESCRIPTION),
+            "license": {"name": "MIT"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "local": {
+                "host": "127.0.0.1:8000",
+                "protocol": "ws",
+                "security": [
+                    {"$ref": "#/components/securitySchemes/bearer"},
+                    {"$ref": "#/components/securitySchemes/ticket"},
+                ],
+            }
+        },
+        "channels": {
+            "socket": {
+                "address": "/v1/ws",
+                "messages": {_name(model): _message_ref(model) for model in unique},
+                "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
+            }
+        },
+        "operations": _operations(),
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "ticket": {"type": "httpApiKey", "in": "query", "name": "ticket"},
+            },
+            "messages": {_name(model): _message(model, schemas) for model in unique},
+            "schemas": dict(sorted(schemas.items())),
+        },
+    }
+
+
+def _operations() -> dict[str, Any]:
+    channel = {"$ref": "#/channels/socket"}
+    ops = {
+        _name(op): {
+            "action": "receive",
+            "channel": channel,
+            "messages": [_channel_ref(op)],
+            "reply": {"channel": channel, "messages": [_channel_ref(answer) for answer in answers]},
+        }
+        for op, answers in OPS.items()
+    }
+    return {
+        **ops,
+        "events": {
+            "action": "send",
+            "summary": "Events of the jobs that are subscribed to, each job's in order of `seq`.",
+            "channel": channel,
+            "messages": [_channel_ref(event) for event in EVENTS],
+        },
+        "control": {
+            "action": "send",
+            "summary": "Where a subscription stands.",
+            "channel": channel,
+            "messages": [_channel_ref(frame) for frame in CONTROL],
+        },
+    }
+
+
+def _name(model: type[BaseModel]) -> str:
+    """Return the value of `op` or `type` that tells this message from others."""
+    field = model.model_fields["op" if "op" in model.model_fields else "type"]
+    values: tuple[str] = field.annotation.__args__  # type: ignore[union-attr]
+    return values[0]
+
+
+def _message(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": _name(model),
+        "title": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", model.__name__),
+        "summary": schemas[model.__name__]["description"].split("\n\n")[0],
+        "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
+    }
+
+
+def _message_ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/messages/{_name(model)}"}
+
+
+def _channel_ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/channels/socket/messages/{_name(model)}"}
+
+
+def _place(schema: dict[str, Any]) -> None:
+    schema["properties"] |= PLACE
+    schema["properties"]["traceparent"] = {"type": "string"}
+    schema["required"] = ["type", *PLACE, *schema.get("required", ())]
+
+
+def _without_titles(value: Any) -> Any:
+    """Return a schema without the titles that pydantic makes of the names, to be read as YAML."""
+    if isinstance(value, dict):
+        return {
+            key: _without_titles(item)
+            for key, item in value.items()
+            if key != "title" or not isinstance(item, str)
+        }
+    if isinstance(value, list):
+        return [_without_titles(item) for item in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+
+
+def _reached(schemas: dict[str, Any], names: list[str]) -> set[str]:
+    """Return the schemas that these are made of."""
+    reached: set[str] = set()
+    while names:
+        name = names.pop()
+        if name not in reached:
+            reached.add(name)
+            names += re.findall(r"'#/components/schemas/(\w+)'", repr(schemas[name]))
+    return reached
+
+
+if __name__ == "__main__":
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 110
+    yaml.representer.ignore_aliases = lambda _: True
+    yaml.dump(document(), sys.stdout)

@@ -1,0 +1,65 @@
+"""One job's events to many sockets, beside uvicorn sending the same text from one loop."""
+
+from __future__ import annotations
+
+import httpx
+import orjson
+
+from scripts.benchmarks.lease import Lease
+from scripts.benchmarks.readers import Readers
+from scripts.benchmarks.stack import Stack
+from scripts.benchmarks.table import Row, in_turn
+from tests.processes import cpu_s, environment, started
+from tests.services import free_port
+
+SOCKETS = 1000
+BATCH = 10
+BATCHES_A_ROUND = 5
+EVENTS_A_ROUND = BATCH * BATCHES_A_ROUND
+MARK = b'"type":"log"'
+MESSAGE = "x" * 40
+TEXT = (
+    '{"type":"log","job_id":"019aaaaaaaaa7000800000000000aaaa","seq":1234,"attempt":1,'
+    f'"time":"2026-01-01T00:00:00.000000Z","level":"info","message":"{MESSAGE}"}}'
+)
+LINES = "\n".join([TEXT] * BATCH)
+
+
+async def rows(stack: Stack, rounds: int) -> list[Row]:
+    """Measure the CPU of a delivery, posts and all."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    arguments = ("-m", "scripts.benchmarks.bare_sockets", str(port))
+    env = environment(stack.settings)
+    with started(*arguments, env=env, ready_url=url) as bare:
+        async with Lease.of(stack) as lease, httpx.AsyncClient(timeout=60) as http:
+            op = orjson.dumps({"op": "subscribe", "job_id": lease.job_id})
+            ours_at, bare_at = (at.replace("http", "ws", 1) for at in (stack.url + "/v1/ws", url))
+            async with (
+                Readers(ours_at, stack.token, SOCKETS, says=op, mark=MARK) as ours,
+                Readers(bare_at, "", SOCKETS, says=b"", mark=MARK) as theirs,
+            ):
+
+                async def deliver() -> float:
+                    before = cpu_s(stack.pid)
+                    for _ in range(BATCHES_A_ROUND):
+                        await lease.log(*[MESSAGE] * BATCH)
+                        await ours.have(SOCKETS * BATCH)
+                    return (cpu_s(stack.pid) - before) / (EVENTS_A_ROUND * SOCKETS)
+
+                async def limit() -> float:
+                    before = cpu_s(bare.pid)
+                    for _ in range(BATCHES_A_ROUND):
+                        (await http.post(url, content=LINES)).raise_for_status()
+                        await theirs.have(SOCKETS * BATCH)
+                    return (cpu_s(bare.pid) - before) / (EVENTS_A_ROUND * SOCKETS)
+
+                mine, least, ratio = await in_turn(deliver, limit, rounds=rounds)
+    return [
+        Row(
+            f"CPU of a delivery, events to {SOCKETS} sockets / uvicorn sending from one loop",
+            f"{mine * 1e6:.1f} µs",
+            f"{least * 1e6:.1f} µs",
+            f"{ratio:.2f}",
+        )
+    ]

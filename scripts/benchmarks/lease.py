@@ -1,0 +1,74 @@
+"""A job that only the benchmark runs, and its lease."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+
+from scripts.benchmarks.stack import Stack
+
+GRAPH: dict[str, Any] = {"nodes": [{"id": "n", "type": "benchmark.Node"}], "edges": []}
+
+
+BEAT_S = 5
+
+
+class Lease:
+    """Posts the events of one job.
+
+    Args:
+        api: A client with a user's token.
+        lease: What the claim gave.
+        url: The service, or a replica of it.
+    """
+
+    def __init__(self, api: httpx.AsyncClient, lease: dict[str, Any], url: str) -> None:
+        self.job_id: str = lease["job"]["id"]
+        self._api = api
+        self._headers = {
+            "Authorization": f"Bearer {lease['token']}",
+            "Content-Type": "application/json",
+        }
+        self._url = f"{url}/v1/jobs/{self.job_id}/events"
+        self._client_seq = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, stack: Stack, url: str | None = None) -> AsyncIterator[Lease]:
+        """Make a job, claim it, and complete it in the end."""
+        async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
+            worker = {"name": "benchmark", "capabilities": ["benchmark"]}
+            made = (await api.post("/v1/workers", json=worker)).raise_for_status()
+            job = {"graph": GRAPH, "required_capabilities": ["benchmark"]}
+            (await api.post("/v1/jobs", json=job)).raise_for_status()
+            claim = await api.post(f"/v1/workers/{made.json()['id']}/claim", json={"wait_s": 30})
+            lease = cls(api, claim.raise_for_status().json()["leases"][0], url or stack.url)
+            beating = asyncio.create_task(lease.beat())
+            try:
+                yield lease
+            finally:
+                beating.cancel()
+            await lease.post([{"type": "job_update", "status": "completed", "result": {}}])
+
+    async def beat(self) -> None:
+        """Keep the lease."""
+        while True:
+            await self._api.post(f"/v1/jobs/{self.job_id}/heartbeat", headers=self._headers)
+            await asyncio.sleep(BEAT_S)
+
+    async def post(self, events: list[dict[str, Any]]) -> None:
+        """Post a batch."""
+        first = self._client_seq + 1
+        self._client_seq += len(events)
+        numbered = [{"client_seq": number, **event} for number, event in enumerate(events, first)]
+        body = orjson.dumps({"events": numbered})
+        (await self._api.post(self._url, content=body, headers=self._headers)).raise_for_status()
+
+    async def log(self, *messages: str) -> None:
+        """Post lines, in one batch."""
+        await self.post([{"type": "log", "level": "info", "message": text} for text in messages])
