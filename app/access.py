@@ -29,6 +29,8 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("DELETE", "/v1/tokens/{token_id}"): USER_OR_ADMIN,
     # assets
     ("POST", "/v1/assets"): USER_OR_JOB_STREAM,
+    ("POST", "/v1/assets/batch"): USER_OR_JOB_STREAM,
+    ("POST", "/v1/assets/find"): USER_OR_JOB,
     ("POST", "/v1/assets/import"): USER_OR_JOB,
     ("POST", "/v1/assets/archive"): USER_OR_JOB,
     ("POST", "/v1/assets/uploads"): USER_OR_JOB,
@@ -72,6 +74,8 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/jobs/{job_id}/retry"): USER,
     ("GET", "/v1/jobs/{job_id}/events"): USER_OR_JOB,
     ("GET", "/v1/jobs/{job_id}/nodes"): USER_OR_JOB,
+    ("GET", "/v1/jobs/{job_id}/webhooks"): USER,
+    ("POST", "/v1/jobs/{job_id}/webhooks/{delivery_id}/redeliver"): USER,
     # leases
     ("POST", "/v1/jobs/{job_id}/events"): LEASE,
     ("POST", "/v1/jobs/{job_id}/heartbeat"): LEASE,
@@ -82,6 +86,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/workers/{worker_id}/heartbeat"): WORKER,
     ("DELETE", "/v1/workers/{worker_id}"): WORKER,
     ("POST", "/v1/workers/{worker_id}/claim"): WORKER,
+    ("POST", "/v1/workers/{worker_id}/events"): WORKER,
     # sockets
     ("POST", "/v1/ws/tickets"): USER,
 }

@@ -24,8 +24,8 @@ def finders(state: Any) -> Mapping[str, Finder]:
         return await state.jobs.state(principal.user_id, name)
 
     async def worker(principal: Principal, name: str) -> object:
-        async with state.db.transaction() as connection:
-            return await state.workers.hold(connection, name, principal)
+        state.workers.forget(name)
+        return await state.workers.claimant(name, principal)
 
     async def workflow(principal: Principal, name: str) -> object:
         async with state.db.session() as session:

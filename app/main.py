@@ -13,8 +13,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 
 from app import access, openapi
+from app.assets import batch_routes, thumbnail_routes, transfer_routes, upload_routes
 from app.assets import routes as assets
-from app.assets import thumbnail_routes, transfer_routes, upload_routes
 from app.assets.checking import check_due
 from app.assets.facts import Facts
 from app.core import errors, idempotency
@@ -22,9 +22,11 @@ from app.core.auth import Authenticator, check_table
 from app.core.background import Background
 from app.core.db import Database
 from app.core.decoding.pool import Decoders
-from app.core.fetching import Allowed, Fetcher
+from app.core.dispatch import Dispatch
+from app.core.fetching import Allowed, Fetcher, Poster
 from app.core.lifecycle import Shutdown
 from app.core.middleware import RequestContext
+from app.core.sealing import Seal
 from app.core.storage import Storage
 from app.core.storage.journal import work_off
 from app.core.wakeups import Wakeups
@@ -35,9 +37,9 @@ from app.jobs import event_routes, lease_queries, lease_routes, tokens
 from app.jobs import routes as jobs
 from app.jobs.bell import Bell
 from app.jobs.claims import Claims
+from app.jobs.heads import JobHeads
 from app.jobs.leases import Leases
 from app.jobs.ledger import Ledgers
-from app.jobs.queries import JobHeads
 from app.jobs.reaper import INTERVAL_S as REAP_S
 from app.jobs.reaper import Reaper
 from app.jobs.service import Jobs
@@ -50,6 +52,10 @@ from app.sweeping.sweeper import Sweeper
 from app.temp import routes as temp
 from app.users import routes as users
 from app.users import service as user_service
+from app.webhooks import routes as webhooks
+from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.sending import Sender
+from app.webhooks.service import Webhooks
 from app.workers import routes as workers
 from app.workers.service import Workers
 from app.workflows import routes as workflows
@@ -59,11 +65,13 @@ FIRST_SWEEP_S = 600
 ROUTERS = (
     lease_routes.router,
     assets.router,
+    batch_routes.router,
     upload_routes.router,
     thumbnail_routes.router,
     transfer_routes.router,
     event_routes.router,
     jobs.router,
+    webhooks.router,
     workers.router,
     temp.router,
     workflows.router,
@@ -90,9 +98,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]
     for router in ROUTERS:
-        check_table(access.ROUTES, (r for r in router.routes if isinstance(r, APIRoute)))
         app.include_router(router)
+    routes = [r for router in ROUTERS for r in router.routes if isinstance(r, APIRoute)]
+    check_table(access.ROUTES, routes)
     errors.install(app)
+    app.add_middleware(Dispatch, routes=routes)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -130,10 +140,11 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     state.hub = Hub(db, state.wakeups, JobHeads(db))
     state.workers = Workers(db, lease_ttl_s=settings.lease_ttl_s)
     state.bell = Bell(state.wakeups)
-    state.ledgers = Ledgers(db, state.hub, state.bell)
-    state.jobs = Jobs(db, state.hub, state.ledgers, state.workers, settings)
+    _assemble_webhooks(state, settings, db)
+    state.ledgers = Ledgers(db, state.hub, state.bell, state.dispatcher)
+    state.jobs = Jobs(db, state.hub, state.ledgers, state.workers, state.webhooks, settings)
     state.leases = Leases(db, state.ledgers, state.workers, settings)
-    state.claims = Claims(state.ledgers, state.bell, state.workers, state.shutdown, settings)
+    state.claims = Claims(db, state.ledgers, state.bell, state.workers, state.shutdown, settings)
     state.sweeper = Sweeper(db, state.storage, settings)
     state.sockets = Sockets(
         users=partial(user_service.valid_token_ids, db),
@@ -141,6 +152,15 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     )
     state.finders = finders(state)
     state.wakeups.on(users.TOKEN_TOPIC, partial(users.forget_token, state))
+
+
+def _assemble_webhooks(state: Any, settings: Settings, db: Database) -> None:
+    if settings.secret_key is None:
+        raise ValueError("no secret key: start the embedded stack, or set CONTEXT_SECRET_KEY")
+    seal = Seal(settings.secret_key.get_secret_value(), purpose="webhook secrets")
+    poster = Poster(Allowed.parse(settings.fetch_allow), timeout_s=settings.webhook_timeout_s)
+    state.dispatcher = Dispatcher(db, Sender(poster, seal), settings)
+    state.webhooks = Webhooks(db, poster, seal, state.dispatcher)
 
 
 @asynccontextmanager
@@ -162,6 +182,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         background.every(60, partial(work_off, db, state.storage))
         background.every(1, partial(check_due, db, state.storage))
         background.every(1, state.facts.work_off)
+        background.every(0, state.dispatcher.turn)
         background.every(1, state.workers.write_down_seen)
         background.every(60, state.workers.forget_lost)
         background.every(3600, partial(partitions.make_partitions, db))
@@ -177,6 +198,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         state.shutdown.begin()
         await background.stop()
+        await state.dispatcher.close()
         await state.decoders.close()
         await state.hub.close()
         await state.wakeups.stop()

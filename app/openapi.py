@@ -9,6 +9,8 @@ from fastapi.openapi.utils import get_openapi
 
 from app.access import ROUTES
 from app.core.errors import MEDIA_TYPE
+from app.webhooks.routes import messages
+from processing_context.wire.assets import AssetBatch
 from processing_context.wire.errors import Problem
 
 DESCRIPTION = """\
@@ -27,15 +29,21 @@ def document(app: FastAPI) -> dict[str, Any]:
             version=app.version,
             description=DESCRIPTION,
             routes=app.routes,
+            webhooks=messages.routes,
         )
         components = schema.setdefault("components", {})
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        schemas = components.setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema()
+        batch = AssetBatch.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= batch.pop("$defs") | {"AssetBatch": batch}
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
                 _complete(path, method.upper(), operation)
+        for operations in schema["webhooks"].values():
+            operations["post"]["responses"].pop("422")
         for unused in ("HTTPValidationError", "ValidationError"):
-            components["schemas"].pop(unused, None)
+            schemas.pop(unused, None)
         app.openapi_schema = schema
     return app.openapi_schema
 

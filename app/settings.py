@@ -73,12 +73,21 @@ class Settings(BaseSettings):
     max_running_jobs_per_user: Annotated[int, Field(gt=0)] = 1000
     event_retention_days: Annotated[int, Field(gt=0)] = 30
 
+    # Webhooks: how long a receiver has for its answer, the pauses between attempts (a day in all),
+    # and how many attempts each replica makes at once.
+    webhook_timeout_s: Annotated[float, Field(gt=0)] = 15
+    webhook_retry_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = (
+        5, 300, 1800, 7200, 18_000, 36_000, 21_600,
+    )  # fmt: skip
+    webhook_concurrency: Annotated[int, Field(gt=0)] = 64
+    webhook_concurrency_per_receiver: Annotated[int, Field(gt=0)] = 4
+
     # The worker that `serve` starts beside the API; 0 starts none.
     local_worker_slots: Annotated[int, Field(ge=0)] = 2
 
     shutdown_grace_s: Annotated[float, Field(ge=0)] = 20
 
-    @field_validator("allowed_origins", "fetch_allow", mode="before")
+    @field_validator("allowed_origins", "fetch_allow", "webhook_retry_s", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):

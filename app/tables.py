@@ -11,6 +11,7 @@ from app.jobs.models import JobRow, LeaseRow
 from app.sockets.models import TicketRow
 from app.temp.models import TempRow
 from app.users.models import TokenRow, UserRow
+from app.webhooks.models import DeliveryRow
 from app.workers.models import WorkerRow
 from app.workflows.models import WorkflowRow, WorkflowVersionRow
 
@@ -18,6 +19,7 @@ __all__ = [
     "AssetRow",
     "Base",
     "BytesRow",
+    "DeliveryRow",
     "IdempotencyKeyRow",
     "JobEventRow",
     "JobRow",

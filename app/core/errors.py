@@ -166,6 +166,8 @@ class ShuttingDown(Unavailable):
 DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # Of a connection that the server has just ended, before asyncpg has seen its end.
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -17,7 +17,7 @@ from app.core.errors import DATABASE_AWAY, is_database_away
 logger = logging.getLogger(__name__)
 
 CHANNEL = "context"
-GATHER_S = 0.005
+GATHER_S = 0.002
 RECONNECT_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 _NOTIFY = f"select pg_notify('{CHANNEL}', p) from unnest($1::text[]) p"

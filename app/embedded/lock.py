@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.embedded.errors import StackError
 
-LEFTOVERS_S = 10.0
+LEFTOVERS_S = 60.0  # PostgreSQL ends with a checkpoint
 
 
 def _try_lock(fd: int) -> bool:

@@ -37,7 +37,8 @@ class SeaweedFS:
         data_dir = settings.data_dir
         self._data = data_dir / "s3"
         self._sockets = socket_dir(data_dir, "s3")
-        self._base = _choose_base(data_dir / "ports.json")
+        program = weed_program()
+        self._base, self._claim = _choose_base(data_dir / "ports.json")
         environment = plain_environment() | {
             "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
@@ -51,7 +52,7 @@ class SeaweedFS:
         self.child = Child(
             Command(
                 name=self.name,
-                argv=self._argv(),
+                argv=self._argv(program),
                 environment=environment,
                 stop_signal=signal.SIGTERM,
                 # Every second stop or so it hangs, after its data is written; what is acknowledged
@@ -92,14 +93,15 @@ class SeaweedFS:
         return True
 
     def clean_up(self) -> None:
-        """Remove the sockets that it makes in /tmp whatever it is told, and leaves there."""
+        """Give up its ports; remove the sockets that it makes in /tmp, and leaves there."""
+        self._claim.close()
         for part, offset in _PARTS.items():
             port = self._base + offset + _GRPC
             # Somebody else's file of that name is theirs to remove.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink()  # noqa: S108
 
-    def _argv(self) -> list[str]:
+    def _argv(self, program: Path) -> list[str]:
         options = {
             "dir": self._data,
             "ip": "127.0.0.1",
@@ -117,7 +119,7 @@ class SeaweedFS:
         }
         options |= {f"{part}.port": self._base + offset for part, offset in _PARTS.items()}
         flags = [f"-{name}={value}" for name, value in options.items()]
-        return [str(weed_program()), "-logtostderr=true", "mini", *flags]
+        return [str(program), "-logtostderr=true", "mini", *flags]
 
 
 def running_endpoint(data_dir: Path) -> str:
@@ -129,17 +131,34 @@ def _endpoint(base: int) -> str:
     return f"http://127.0.0.1:{base + _PARTS['s3']}"
 
 
-def _choose_base(memory: Path) -> int:
-    """Return the first of ten free ports: those of the last time if they are still free."""
+def _choose_base(memory: Path) -> tuple[int, socket.socket]:
+    """Return the first of ten free ports, and what keeps other stacks off them until it is closed.
+
+    They are those of the last time if they are still free.
+    """
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         remembered = int(json.loads(memory.read_text())["s3"])
-        if remembered in _BASES and _free(remembered):
-            return remembered
+        if remembered in _BASES and (claim := _claim(remembered)):
+            return remembered, claim
     for base in random.sample(_BASES, 50):
-        if _free(base):
+        if claim := _claim(base):
             memory.write_text(json.dumps({"s3": base}) + "\n")
-            return base
+            return base, claim
     raise StackError("found no ten free ports on 127.0.0.1 for the embedded S3 server")
+
+
+def _claim(base: int) -> socket.socket | None:
+    """Take a port between those of the server, which itself binds to them a second later."""
+    claim = socket.socket()
+    try:
+        claim.bind(("127.0.0.1", base + 1))
+    except OSError:
+        claim.close()
+        return None
+    if _free(base):
+        return claim
+    claim.close()
+    return None
 
 
 def _free(base: int) -> bool:

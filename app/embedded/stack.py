@@ -115,13 +115,13 @@ def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
     credentials = load_credentials(settings.data_dir)
     servers: list[Server] = []
     found: dict[str, object] = {}
-    if storage and settings.s3_endpoint is None:
-        s3 = SeaweedFS(settings, credentials, inherit=lock)
-        servers.append(s3)
-        found |= _access(s3.endpoint, credentials)
     if settings.database_url is None:
         servers.append(Postgres(settings, inherit=lock))
         found["database_url"] = database_url(settings.data_dir)
+    if storage and settings.s3_endpoint is None:
+        s3 = SeaweedFS(settings, credentials, inherit=lock)
+        servers.insert(0, s3)
+        found |= _access(s3.endpoint, credentials)
     if settings.secret_key is None:
         found["secret_key"] = SecretStr(credentials.secret_key)
     return Stack(settings.model_copy(update=found), servers)

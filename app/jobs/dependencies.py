@@ -11,6 +11,7 @@ from app.events.hub import Hub
 from app.jobs.claims import Claims
 from app.jobs.leases import Leases
 from app.jobs.service import Jobs
+from app.workers.service import Workers
 
 
 async def _jobs(request: Request) -> Jobs:
@@ -38,8 +39,14 @@ async def _shutdown(request: Request) -> Shutdown:
     return shutdown
 
 
+async def _workers(request: Request) -> Workers:
+    workers: Workers = request.app.state.workers
+    return workers
+
+
 JobsDep = Annotated[Jobs, Depends(_jobs)]
 LeasesDep = Annotated[Leases, Depends(_leases)]
 ClaimsDep = Annotated[Claims, Depends(_claims)]
 HubDep = Annotated[Hub, Depends(_hub)]
 ShutdownDep = Annotated[Shutdown, Depends(_shutdown)]
+WorkersDep = Annotated[Workers, Depends(_workers)]

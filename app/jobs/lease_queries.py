@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 
 from app.core.db import Connection
-from app.events.nodes import upsert_sql
 from app.jobs.queries import STATE, WHOLE
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
@@ -49,12 +49,14 @@ select *, clock_timestamp() as now,
 from locked"""
 _UNCONFIRMED = f"""
 with locked as materialized (
-    select {WHOLE}, {_LEASE} from jobs j join job_leases l on l.job_id = j.id
+    select {WHOLE} from jobs j join job_leases l on l.job_id = j.id
     where l.worker_id = $1 and l.ended_at is null and l.confirmed_at is null
         and l.expires_at > clock_timestamp()
     order by l.granted_at limit $2 for update of j, l skip locked
+), timed as materialized (
+    select *, clock_timestamp() as now from locked
 )
-select *, clock_timestamp() as now from locked"""
+select *, now + $3 * interval '1 s' as expires_at from timed"""
 _HEARTBEAT = """
 update job_leases l
 set expires_at = clock_timestamp() + $2 * interval '1 s',
@@ -68,9 +70,9 @@ select j.status from jobs j join job_leases l on l.job_id = j.id where l.token_h
 _END_OF = "update job_leases set ended_at = $2 where job_id = $1 and ended_at is null"
 _INSERT = """
 insert into job_leases (token_hash, job_id, attempt, worker_id, granted_at, expires_at)
-select hash, job_id, attempt, $4, $5, $5::timestamptz + $6 * interval '1 s'
-from unnest($1::bytea[], $2::text[], $3::int[]) as l(hash, job_id, attempt)
-returning job_id, expires_at"""
+select hash, job_id, attempt, $4, granted_at, expires_at
+from unnest($1::bytea[], $2::text[], $3::int[], $5::timestamptz[], $6::timestamptz[])
+    as l(hash, job_id, attempt, granted_at, expires_at)"""
 _PRINCIPAL = """
 select l.job_id, l.attempt, j.user_id, u.quota_bytes, l.ended_at is null
     and l.expires_at > clock_timestamp() as is_live
@@ -80,25 +82,6 @@ _LIVE = """
 select token_hash from job_leases
 where token_hash = any($1) and ended_at is null and expires_at > clock_timestamp()"""
 _PURGE = "delete from job_leases where ended_at < now() - interval '1 day'"
-
-# One round trip for what a batch stores: the events, the nodes, the lease, the job.
-_STORE = f"""
-with events as (
-    insert into job_events (job_id, seq, time, is_end, body)
-    select $1, seq, $2, is_end, body from unnest($3::int[], $4::bool[], $5::text[]) as e(seq,
-        is_end, body)
-), nodes as (
-    {upsert_sql(job_id="$1", attempt="$6", now="$2", first=12)}
-), lease as (
-    update job_leases
-    set last_client_seq = $8, confirmed_at = coalesce(confirmed_at, $2),
-        expires_at = $2::timestamptz + $9 * interval '1 s'
-    where token_hash = $7
-    returning expires_at
-), job as (
-    update jobs set last_seq = $10, progress = coalesce($11, progress) where id = $1
-)
-select expires_at from lease"""
 
 
 async def lock(on: On, token_hash: bytes) -> asyncpg.Record | None:
@@ -119,9 +102,12 @@ async def overdue(on: On, *, cancel_grace_s: float, limit: int) -> list[asyncpg.
     return rows
 
 
-async def unconfirmed(on: On, worker_id: str, *, limit: int) -> list[asyncpg.Record]:
-    """Leases that a worker was given and never spoke for, with their whole jobs, locked."""
-    rows: list[asyncpg.Record] = await on.fetch(_UNCONFIRMED, worker_id, limit)
+async def unconfirmed(on: On, worker_id: str, *, limit: int, ttl_s: float) -> list[asyncpg.Record]:
+    """The whole jobs of leases that a worker was given and never spoke for, locked.
+
+    `expires_at` is when a lease that they are given now expires.
+    """
+    rows: list[asyncpg.Record] = await on.fetch(_UNCONFIRMED, worker_id, limit, ttl_s)
     return rows
 
 
@@ -143,18 +129,18 @@ async def end_of(on: On, job_id: str, now: datetime) -> None:
 
 
 async def insert(
-    on: On,
-    hashes: list[bytes],
-    job_ids: list[str],
-    attempts: list[int],
-    *,
-    worker_id: str,
-    now: datetime,
-    ttl_s: float,
-) -> dict[str, datetime]:
-    """Store new leases; returns when each job's expires."""
-    rows = await on.fetch(_INSERT, hashes, job_ids, attempts, worker_id, now, ttl_s)
-    return {row["job_id"]: row["expires_at"] for row in rows}
+    on: On, hashes: Sequence[bytes], jobs: Sequence[asyncpg.Record], *, worker_id: str
+) -> None:
+    """Store new leases of jobs, from `now` to `expires_at`."""
+    await on.execute(
+        _INSERT,
+        hashes,
+        [job["id"] for job in jobs],
+        [job["attempt"] for job in jobs],
+        worker_id,
+        [job["now"] for job in jobs],
+        [job["expires_at"] for job in jobs],
+    )
 
 
 async def principal(on: On, token_hash: bytes) -> asyncpg.Record | None:
@@ -166,12 +152,6 @@ async def principal(on: On, token_hash: bytes) -> asyncpg.Record | None:
 async def live(on: On, token_hashes: list[bytes]) -> set[bytes]:
     """Those of these leases that live."""
     return {row["token_hash"] for row in await on.fetch(_LIVE, token_hashes)}
-
-
-async def store(on: On, *values: Any) -> datetime:
-    """Store a batch and renew its lease; returns when it expires."""
-    expires_at: datetime = await on.fetchval(_STORE, *values)
-    return expires_at
 
 
 async def purge(on: On) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from app.core.auth import Principal
+from app.core.auth import Principal, hash_token
 from app.core.db import Database
-from app.events import log
-from app.events.log import Batch
-from app.events.nodes import node_columns
+from app.core.errors import ProblemError, validation_problem
 from app.jobs import lease_queries
-from app.jobs.batches import Posted, read_batch
+from app.jobs.batches import read_batch
 from app.jobs.errors import ClientSeqGap, JobEnded, JobNotFound, LeaseLost
 from app.jobs.ledger import Ledger, Ledgers
+from app.jobs.storing import Kept, Posting, store
 from app.settings import Settings
 from app.workers.service import Workers
 from processing_context.wire.events import EventsAccepted
 from processing_context.wire.jobs import ENDED
-from processing_context.wire.workers import HeartbeatReply
+from processing_context.wire.workers import HeartbeatReply, JobEvents
 
 
 class Leases:
@@ -39,7 +39,7 @@ class Leases:
         """Renew a lease.
 
         Raises:
-            JobNotFound: The token is that of another job's lease.
+            JobNotFound: The token is that of another job's lease, or the job was deleted.
             JobEnded: The job has ended.
             LeaseLost: The lease is over.
         """
@@ -47,6 +47,8 @@ class Leases:
         row = await lease_queries.heartbeat(self._db.pool, token_hash, ttl_s=self._ttl_s)
         if row is None:
             status = await lease_queries.job_status(self._db.pool, token_hash)
+            if status is None:
+                raise JobNotFound  # deleted just now
             raise JobEnded if status in ENDED else LeaseLost
         self._workers.saw(row["worker_id"])
         return HeartbeatReply(
@@ -80,76 +82,128 @@ class Leases:
             LeaseLost: There is something new, and the lease is over.
             ClientSeqGap: Events before these are missing.
         """
-        token_hash = _own(principal, job_id)
-        posted = read_batch(events, job_id=job_id, max_event_bytes=self._max_event_bytes)
+        posting = Posting(
+            job_id,
+            _own(principal, job_id),
+            read_batch(events, job_id=job_id, max_event_bytes=self._max_event_bytes),
+        )
+        kept = await self._store([posting] if _is_usual(posting) else [])
+        return _accepted(kept[job_id]) if kept else await self._settle(posting)
+
+    async def post_all(
+        self, batches: Sequence[JobEvents]
+    ) -> list[tuple[str, EventsAccepted | ProblemError]]:
+        """Store the batches of many jobs, each by the token of its own lease.
+
+        Returns:
+            For each job what `post` would have returned or raised.
+
+        Raises:
+            ValidationFailed: Two are for the same job.
+        """
+        if len({batch.job_id for batch in batches}) < len(batches):
+            raise validation_problem(
+                [{"loc": ("body", "jobs"), "msg": "names a job twice", "type": "value_error"}]
+            )
+        read = [(batch.job_id, self._read(batch)) for batch in batches]
+        usual = [item for _, item in read if isinstance(item, Posting) and _is_usual(item)]
+        kept = await self._store(usual)
+        return [
+            (job_id, _accepted(kept[job_id]) if job_id in kept else await self._settled(item))
+            for job_id, item in read
+        ]
+
+    def _read(self, batch: JobEvents) -> Posting | ProblemError:
+        try:
+            events = read_batch(
+                batch.events, job_id=batch.job_id, max_event_bytes=self._max_event_bytes
+            )
+        except ProblemError as error:
+            return error
+        return Posting(batch.job_id, hash_token(batch.token), events)
+
+    async def _settled(self, posting: Posting | ProblemError) -> EventsAccepted | ProblemError:
+        if isinstance(posting, ProblemError):
+            return posting
+        try:
+            return await self._settle(posting)
+        except ProblemError as error:
+            return error
+
+    async def _store(self, postings: Sequence[Posting]) -> dict[str, Kept]:
+        """Store what needs no more than that."""
+        if not postings:
+            return {}
+        stored = await store(self._db.pool, postings, ttl_s=self._ttl_s)
+        kept = {found.batch.job_id: found for found in stored if found is not None}
+        self._ledgers.spread(
+            [found.batch for found in kept.values()],
+            ended=["completed" for found in kept.values() if found.row["completed"]],
+        )
+        for found in kept.values():
+            self._workers.saw(found.row["lease_worker_id"])
+        return kept
+
+    async def _settle(self, posting: Posting) -> EventsAccepted:
+        """Store what is new of a batch, under the lock of its job, or say why it is not taken."""
         async with self._ledgers.open() as ledger:
-            lease = await _locked(ledger, token_hash)
+            lease = await _locked(ledger, posting.token_hash)
+            if lease["id"] != posting.job_id:
+                raise JobNotFound
             known: int = lease["last_client_seq"]
-            new = [item for item in posted if item.client_seq > known]
+            new = [item for item in posting.events if item.client_seq > known]
             if not new and (_is_over(lease) or lease["status"] in ENDED):
-                return EventsAccepted(
-                    last_seq=lease["last_seq"],
-                    cancel_requested=lease["cancel_requested_at"] is not None,
-                    lease_expires_at=None,
-                )
+                return _unchanged(lease, None)
             _check_live(lease)
-            if new and new[0].client_seq != known + 1:
+            if not new:
+                row = await lease_queries.heartbeat(
+                    ledger.connection, posting.token_hash, ttl_s=self._ttl_s
+                )
+                return _unchanged(lease, row["expires_at"] if row else None)
+            if new[0].client_seq != known + 1:
                 raise ClientSeqGap(
                     f"The last client_seq stored is {known}, the next here {new[0].client_seq}."
                 )
-            accepted = await self._store(ledger, lease, new)
+            return await self._add(ledger, lease, Posting(posting.job_id, posting.token_hash, new))
+
+    async def _add(self, ledger: Ledger, lease: asyncpg.Record, posting: Posting) -> EventsAccepted:
+        (kept,) = await store(ledger.connection, [posting], ttl_s=self._ttl_s, ends=False)
+        if kept is None:  # it ran out between the two statements
+            raise LeaseLost
+        ledger.batches.append(kept.batch)
+        last = posting.events[-1]
+        if last.end_status is not None:
+            await ledger.ended_by_itself(
+                lease,
+                last.end_status,
+                error=last.event.get("error"),
+                result=last.event.get("result"),
+                last_seq=kept.last_seq,
+            )
         self._workers.saw(lease["lease_worker_id"])
-        return accepted
+        return _accepted(kept, has_ended=last.end_status is not None)
 
-    async def _store(
-        self, ledger: Ledger, lease: asyncpg.Record, new: Sequence[Posted]
-    ) -> EventsAccepted:
-        events = log.place(
-            [item.draft for item in new],
-            job_id=lease["id"],
-            after=lease["last_seq"],
-            attempt=lease["attempt"],
-            time=lease["now"],
-            traceparent=lease["traceparent"],
-        )
-        last_seq = lease["last_seq"] + len(events)
-        expires_at = await lease_queries.store(
-            ledger.connection,
-            lease["id"],
-            lease["now"],
-            [event.seq for event in events],
-            [event.is_end for event in events],
-            [event.text for event in events],
-            lease["attempt"],
-            lease["token_hash"],
-            new[-1].client_seq if new else lease["last_client_seq"],
-            self._ttl_s,
-            last_seq,
-            _progress(new),
-            *node_columns((event.seq, item.event) for event, item in zip(events, new, strict=True)),
-        )
-        if events:
-            ledger.batches.append(Batch(lease["id"], lease["user_id"], events))
-        has_ended = bool(new) and await self._end(ledger, lease, new[-1], last_seq)
-        return EventsAccepted(
-            last_seq=last_seq,
-            cancel_requested=lease["cancel_requested_at"] is not None,
-            lease_expires_at=None if has_ended else expires_at,
-        )
 
-    async def _end(
-        self, ledger: Ledger, lease: asyncpg.Record, last: Posted, last_seq: int
-    ) -> bool:
-        if last.end_status is None:
-            return False
-        await ledger.ended_by_itself(
-            lease,
-            last.end_status,
-            error=last.event.get("error"),
-            result=last.event.get("result"),
-            last_seq=last_seq,
-        )
-        return True
+def _is_usual(posting: Posting) -> bool:
+    """Whether storing it is all that it takes, as far as the batch itself tells."""
+    return bool(posting.events) and posting.events[-1].end_status in (None, "completed")
+
+
+def _accepted(kept: Kept, *, has_ended: bool = False) -> EventsAccepted:
+    has_ended = has_ended or kept.row["completed"]
+    return EventsAccepted(
+        last_seq=kept.last_seq,
+        cancel_requested=kept.row["cancel_requested_at"] is not None,
+        lease_expires_at=None if has_ended else kept.row["expires_at"],
+    )
+
+
+def _unchanged(lease: asyncpg.Record, expires_at: datetime | None) -> EventsAccepted:
+    return EventsAccepted(
+        last_seq=lease["last_seq"],
+        cancel_requested=lease["cancel_requested_at"] is not None,
+        lease_expires_at=expires_at,
+    )
 
 
 def _own(principal: Principal, job_id: str) -> bytes:
@@ -174,11 +228,3 @@ def _check_live(lease: asyncpg.Record) -> None:
         raise JobEnded
     if _is_over(lease):
         raise LeaseLost
-
-
-def _progress(new: Sequence[Posted]) -> float | None:
-    """Return the last progress of the whole job that a batch tells, if it tells one."""
-    for item in reversed(new):
-        if item.event["type"] == "job_update" and item.event.get("progress") is not None:
-            return float(item.event["progress"])
-    return None

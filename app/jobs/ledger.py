@@ -6,7 +6,7 @@ to lease.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from app.events.hub import Hub
 from app.events.log import Batch
 from app.jobs import lease_queries, queries
 from app.jobs.bell import Bell, Needs
+from app.jobs.telling import tell_end
+from app.webhooks.dispatcher import Dispatcher
 from processing_context.wire.jobs import ENDED
 
 CANCELLED = {"code": "cancelled", "message": "The job was cancelled."}
@@ -34,6 +36,7 @@ class Ledger:
         self.batches: list[Batch] = []
         self.queued: list[Needs] = []
         self.ended: list[str] = []
+        self.is_to_tell = False
 
     async def cancel(self, job: asyncpg.Record) -> None:
         """Cancel a locked job in any state, and those it started."""
@@ -62,7 +65,7 @@ class Ledger:
     ) -> None:
         """End a locked job whose last event is already stored."""
         now: datetime = job["now"]
-        has_children = await queries.end(
+        ended = await queries.end(
             self.connection,
             job["id"],
             status=status,
@@ -71,7 +74,9 @@ class Ledger:
             now=now,
             last_seq=last_seq,
         )
-        if has_children and status != "completed":
+        if ended["webhook"] is not None:
+            self.is_to_tell |= await tell_end(self.connection, job, ended["webhook"])
+        if ended["has_children"] and status != "completed":
             await self._cancel_children(job["id"])
         self.ended.append(status)
 
@@ -127,10 +132,11 @@ class Ledger:
 class Ledgers:
     """Opens transactions on jobs and spreads what they did."""
 
-    def __init__(self, db: Database, hub: Hub, bell: Bell) -> None:
+    def __init__(self, db: Database, hub: Hub, bell: Bell, dispatcher: Dispatcher) -> None:
         self._db = db
         self._hub = hub
         self._bell = bell
+        self._dispatcher = dispatcher
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Ledger]:
@@ -138,9 +144,21 @@ class Ledgers:
         async with self._db.transaction() as connection:
             ledger = Ledger(connection)
             yield ledger
-        self._hub.publish(ledger.batches)
-        for needs in ledger.queued:
+        self.spread(ledger.batches, queued=ledger.queued, ended=ledger.ended)
+        if ledger.is_to_tell:
+            self._dispatcher.wake()
+
+    def spread(
+        self,
+        batches: Sequence[Batch],
+        *,
+        queued: Sequence[Needs] = (),
+        ended: Sequence[str] = (),
+    ) -> None:
+        """Tell readers and waiting workers what was committed."""
+        self._hub.publish(batches)
+        for needs in queued:
             self._bell.ring(needs)
-        metrics.EVENTS_STORED.inc(sum(len(batch.events) for batch in ledger.batches))
-        for status in ledger.ended:
+        metrics.EVENTS_STORED.inc(sum(len(batch.events) for batch in batches))
+        for status in ended:
             metrics.JOBS_ENDED.labels(status).inc()

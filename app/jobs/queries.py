@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from app.core.db import Connection, Database
-from app.events.hub import Head
+from app.core.db import Connection
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 
@@ -19,7 +18,9 @@ j.id, j.user_id, j.workflow_id, j.job_type, j.status, j.workflow_version, j.pare
 j.attempt, j.max_attempts, j.priority, j.required_capabilities, j.node_types, j.timeout_s,
     j.worker_id,
 j.cancel_requested_at, j.run_at, j.created_at, j.started_at, j.finished_at, j.cost, j.last_seq"""
-WHOLE = f"{SUMMARY}, j.params, j.graph, j.result, j.traceparent"
+WHOLE = f"""{SUMMARY}, j.traceparent,
+    j.params::text as params, j.graph::text as graph, j.result::text as result"""
+"""A whole job. What is large stays the text that it is: most often it is only passed on."""
 
 STATE = """
 j.id, j.user_id, j.status, j.attempt, j.max_attempts, j.last_seq, j.cancel_requested_at,
@@ -27,22 +28,14 @@ j.id, j.user_id, j.status, j.attempt, j.max_attempts, j.last_seq, j.cancel_reque
 j.required_capabilities, j.node_types, j.traceparent"""
 """What a transition needs to know of a job that it has locked."""
 
-_INSERT = """
-insert into jobs (id, user_id, workflow_id, workflow_version, job_type, status, params, graph,
-    parent_job_id,
-    depth, priority, required_capabilities, node_types, timeout_s, max_attempts, webhook,
-        traceparent, run_at,
-    last_seq, created_at, available_at)
-select $1, $2, $3, $4, $5, 'queued', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 1, now,
-    greatest(now, $17)
-from (select clock_timestamp() as now) clock
-returning created_at"""
 _GET = f"select {WHOLE} from jobs j where j.id = $1 and j.user_id = $2"
+_TO_TELL = f"select {SUMMARY}, j.result from jobs j where j.id = $1"
+_WHOLE = f"select {WHOLE} from jobs j where j.id = $1"
 _STATUS = "select status, last_seq from jobs where id = $1 and user_id = $2"
 _SOURCE = """
-select workflow_id, workflow_version, job_type, status, params, graph, priority,
-    required_capabilities,
-    node_types, timeout_s, max_attempts, webhook
+select workflow_id, workflow_version, job_type, status, params::text as params,
+    graph::text as graph, priority, required_capabilities, node_types,
+    timeout_s, max_attempts, webhook
 from jobs where id = $1 and user_id = $2"""
 _PAGE = """
 select {columns} from jobs j
@@ -74,9 +67,9 @@ with lease as (
 update jobs set status = $2, error = $3, result = $4, finished_at = $5, last_seq = $6,
     progress = case when $2::varchar = 'completed' then 1 else progress end
 where id = $1
-returning exists (
+returning webhook, exists (
     select from jobs c where c.parent_job_id = $1 and c.status in ('queued', 'running')
-)"""
+) as has_children"""
 _REQUEUE = """
 update jobs set status = 'queued', worker_id = null, attempt = $2, last_seq = $3, progress = 0,
     attempt_started_at = null, available_at = $4
@@ -90,11 +83,6 @@ union all
 select id, user_id, last_seq from jobs
 where user_id = any($1) and finished_at > clock_timestamp() - $2::interval"""
 _RUNNING = "select count(*) from jobs where user_id = $1 and status = 'running'"
-
-
-async def insert(on: On, *values: Any) -> Any:
-    """Store a new job; returns the moment, by PostgreSQL's clock."""
-    return await on.fetchval(_INSERT, *values)
 
 
 async def get(on: On, job_id: str, *, user_id: str) -> asyncpg.Record | None:
@@ -178,10 +166,15 @@ async def end(
     result: Mapping[str, Any] | None,
     now: Any,
     last_seq: int,
-) -> bool:
-    """Give a job its end status and end its lease; whether it has children that go on."""
-    has_children: bool = await on.fetchval(_END, job_id, status, error, result, now, last_seq)
-    return has_children
+) -> asyncpg.Record:
+    """Give a locked job its end status and end its lease.
+
+    Returns:
+        Its `webhook`, and whether it `has_children` that go on.
+    """
+    row: asyncpg.Record
+    (row,) = await on.fetch(_END, job_id, status, error, result, now, last_seq)
+    return row
 
 
 async def requeue(on: On, job_id: str, *, attempt: int, last_seq: int, available_at: Any) -> None:
@@ -195,18 +188,28 @@ async def running(on: On, *, user_id: str) -> int:
     return count
 
 
-class JobHeads:
-    """The ends of jobs' logs, for the hub."""
+async def heads(on: On, job_ids: Collection[str]) -> list[asyncpg.Record]:
+    """The last `seq` of jobs, with their users."""
+    rows: list[asyncpg.Record] = await on.fetch(_HEADS, list(job_ids))
+    return rows
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
-    async def of_jobs(self, job_ids: Collection[str]) -> Mapping[str, Head]:
-        """Return those of jobs; one that does not exist is left out."""
-        rows = await self._db.pool.fetch(_HEADS, list(job_ids))
-        return {row["id"]: Head(*row) for row in rows}
+async def heads_of_users(
+    on: On, user_ids: Collection[str], look_back: timedelta
+) -> list[asyncpg.Record]:
+    """The same of users' jobs that have not ended, or ended within `look_back`."""
+    rows: list[asyncpg.Record] = await on.fetch(_HEADS_OF_USERS, list(user_ids), look_back)
+    return rows
 
-    async def of_users(self, user_ids: Collection[str], look_back: timedelta) -> Sequence[Head]:
-        """Return those of users' jobs that have not ended, or ended within `look_back`."""
-        rows = await self._db.pool.fetch(_HEADS_OF_USERS, list(user_ids), look_back)
-        return [Head(*row) for row in rows]
+
+async def to_tell(on: On, job_id: str) -> asyncpg.Record:
+    """One job as its webhook is told of it: with its result, without what its caller sent."""
+    row: asyncpg.Record
+    (row,) = await on.fetch(_TO_TELL, job_id)
+    return row
+
+
+async def whole(on: On, job_id: str) -> asyncpg.Record | None:
+    """One job, whosever it is."""
+    row: asyncpg.Record | None = await on.fetchrow(_WHOLE, job_id)
+    return row

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.idempotency import OnceDep
+from app.core.idempotency import OnceDep, once_of
 from app.core.pagination import EmptyAsAbsent, PageDep
 from app.jobs.dependencies import JobsDep
 from app.jobs.schemas import LARGE
@@ -29,30 +29,22 @@ STARTED: dict[int | str, dict[str, object]] = {
 
 
 @router.post("/jobs", status_code=202, responses=STARTED, response_model=Job)
-async def create_job(
-    once: OnceDep,
-    jobs: JobsDep,
-    starting: StartingDep,
-    principal: PrincipalDep,
-    body: RunJobRequest,
-) -> Response:
+async def create_job(request: Request, starting: StartingDep, body: RunJobRequest) -> Response:
     """Run a workflow or a graph. The job does not depend on this connection."""
-    return await starting.answer(await jobs.create(principal, body, once))
+    async with once_of(request) as once:
+        return await starting.create(body, once)
 
 
 @router.post("/workflows/{workflow_id}/run", status_code=202, responses=STARTED, response_model=Job)
 async def run_workflow(
     workflow_id: Id,
     once: OnceDep,
-    jobs: JobsDep,
     starting: StartingDep,
-    principal: PrincipalDep,
     body: RunOptions | None = None,
 ) -> Response:
     """Run a saved workflow."""
     options = body or RunOptions()
-    request = RunJobRequest(workflow_id=workflow_id, **dict(options))
-    return await starting.answer(await jobs.create(principal, request, once))
+    return await starting.create(RunJobRequest(workflow_id=workflow_id, **dict(options)), once)
 
 
 @router.get("/jobs", response_model_exclude={"jobs": {"__all__": LARGE}})
@@ -70,10 +62,11 @@ async def list_jobs(
     return JobList(next=following, jobs=shown)
 
 
-@router.get("/jobs/{job_id}")
-async def get_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Job:
+@router.get("/jobs/{job_id}", response_model=Job)
+async def get_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Response:
     """Return one job."""
-    return await jobs.get(principal.user_id, job_id)
+    found = await jobs.get_json(principal.user_id, job_id)
+    return Response(found, media_type="application/json")
 
 
 @router.delete("/jobs/{job_id}", status_code=204)

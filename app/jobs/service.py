@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import asyncpg
 
 from app.core.auth import Principal
 from app.core.context import traceparent
-from app.core.db import Connection, Database
+from app.core.db import Connection, Database, dumps
 from app.core.idempotency import Once, fingerprint_of
 from app.core.ids import is_id, new_id
 from app.core.pagination import Page, encode_cursor
-from app.events import log
 from app.events import queries as event_queries
 from app.events.hub import Hub
-from app.events.log import Batch
-from app.jobs import queries
-from app.jobs.bell import Needs
+from app.jobs import creating, queries
+from app.jobs.creating import Made, NewJob, Origin, needs, row_of
 from app.jobs.errors import JobEnded, JobNotEnded, JobNotFound, JobNotRetryable, TooDeep
 from app.jobs.ledger import Ledgers
-from app.jobs.schemas import job_out, summary_out
+from app.jobs.schemas import dumps as json_of
+from app.jobs.schemas import job_json, job_out, summary_out
 from app.jobs.waiting import waiting_reason
 from app.settings import Settings
+from app.webhooks.service import Webhooks
 from app.workers.service import Workers
 from app.workflows.graphs import check_graph
 from app.workflows.service import WorkflowService
@@ -32,45 +31,24 @@ from processing_context.wire.jobs import ENDED, Job, RunJobRequest
 
 MAX_DEPTH = 8
 
-_QUEUED = log.draft({"type": "job_update", "status": "queued"})
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A job that was made, now or by an earlier request with the same Idempotency-Key."""
-
-    job_id: str
-    is_replay: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """What a new job runs, and how."""
-
-    workflow_id: str | None
-    workflow_version: int | None
-    job_type: str
-    params: dict[str, Any]
-    graph: dict[str, Any]
-    priority: int
-    required_capabilities: Sequence[str]
-    node_types: Sequence[str]
-    timeout_s: float | None
-    max_attempts: int
-    webhook: dict[str, Any] | None
-    run_at: Any = None
-
 
 class Jobs:
     """The jobs of all users; each call names the one it is for."""
 
     def __init__(
-        self, db: Database, hub: Hub, ledgers: Ledgers, workers: Workers, settings: Settings
+        self,
+        db: Database,
+        hub: Hub,
+        ledgers: Ledgers,
+        workers: Workers,
+        webhooks: Webhooks,
+        settings: Settings,
     ) -> None:
         self._db = db
         self._hub = hub
         self._ledgers = ledgers
         self._workers = workers
+        self._webhooks = webhooks
         self._user_limit = settings.max_running_jobs_per_user
 
     async def create(self, principal: Principal, request: RunJobRequest, once: Once) -> Made:
@@ -81,8 +59,9 @@ class Jobs:
             InvalidGraph: The graph cannot be run.
             TooDeep: It would be a child of the ninth degree.
             JobEnded: The parent has ended.
+            UrlNotAllowed: Its webhook leads to where the service does not go.
         """
-        made = await once.begin(fingerprint_of(request))
+        made = await once.begin(fingerprint_of(request)) if once.has_key else None
         if made is not None:
             return Made(made, is_replay=True)
         new = await self._resolve(principal.user_id, request)
@@ -112,11 +91,22 @@ class Jobs:
         Raises:
             JobNotFound: It does not exist or is another user's.
         """
+        return job_out(*await self._find(user_id, job_id))
+
+    async def get_json(self, user_id: str, job_id: str) -> bytes:
+        """Return one job as it travels.
+
+        Raises:
+            JobNotFound: It does not exist or is another user's.
+        """
+        return json_of(job_json(*await self._find(user_id, job_id)))
+
+    async def _find(self, user_id: str, job_id: str) -> tuple[asyncpg.Record, str | None]:
+        """Return one job, and why it waits."""
         row = await queries.get(self._db.pool, job_id, user_id=user_id)
         if row is None:
             raise JobNotFound
-        reasons = await self._waiting_reasons(user_id, [row])
-        return job_out(row, waiting_reason=reasons.get(job_id))
+        return row, (await self._waiting_reasons(user_id, [row])).get(job_id)
 
     async def state(self, user_id: str, job_id: str) -> tuple[int, bool]:
         """Return the last `seq` of a job and whether it has ended.
@@ -181,65 +171,56 @@ class Jobs:
         version = None
         if request.graph is not None:
             check_graph(request.graph)
-            graph = request.graph.model_dump(mode="json")
+            graph = request.graph.model_dump_json()
+            node_types = sorted({node.type for node in request.graph.nodes})
         else:
             async with self._db.session() as session:
                 workflows = WorkflowService(session, user_id=user_id)
                 row = await workflows.get(request.workflow_id or "")
-                graph, version = row.graph, row.version
-        node_types = sorted({node["type"] for node in graph["nodes"]})
+                graph, version = dumps(row.graph), row.version
+            node_types = sorted({node["type"] for node in row.graph["nodes"]})
+        webhook = request.webhook
         return NewJob(
             workflow_id=request.workflow_id,
             workflow_version=version,
             job_type=request.job_type,
-            params=request.params,
+            params=dumps(request.params),
             graph=graph,
             priority=request.priority,
             required_capabilities=sorted(set(request.required_capabilities)),
             node_types=node_types,
             timeout_s=request.timeout_s,
             max_attempts=request.max_attempts,
-            webhook=request.webhook.model_dump(mode="json") if request.webhook else None,
+            webhook=await self._webhooks.accept(user_id, webhook) if webhook else None,
             run_at=request.run_at,
         )
 
     async def _insert(self, principal: Principal, new: NewJob, once: Once) -> Made:
-        job_id = new_id()
-        user_id = principal.user_id
-        trace = traceparent.get()
-        async with self._ledgers.open() as ledger:
-            on = ledger.connection
-            depth = await _depth(on, principal.job_id)
-            now = await queries.insert(
-                on,
-                job_id,
-                user_id,
-                new.workflow_id,
-                new.workflow_version,
-                new.job_type,
-                new.params,
-                new.graph,
-                principal.job_id,
-                depth,
-                new.priority,
-                new.required_capabilities,
-                new.node_types,
-                new.timeout_s,
-                new.max_attempts,
-                new.webhook,
-                trace,
-                new.run_at,
-            )
-            events = log.place(
-                [_QUEUED], job_id=job_id, after=0, attempt=1, time=now, traceparent=trace
-            )
-            batch = Batch(job_id, user_id, events)
-            await log.append(on, [batch], now)
-            await once.done(on, job_id)
-            ledger.batches.append(batch)
-            if new.run_at is None or new.run_at <= now:
-                ledger.queued.append(Needs(user_id, new.required_capabilities, new.node_types))
-        return Made(job_id, is_replay=False)
+        origin = Origin(new_id(), principal.user_id, principal.job_id, 0, traceparent.get())
+        if principal.job_id is None and not once.has_key:
+            row = await self._store(self._db.pool, origin, new)
+        else:
+            async with self._db.transaction() as on:
+                origin = replace(origin, depth=await _depth(on, principal.job_id))
+                row = await self._store(on, origin, new)
+                await once.done(on, origin.job_id)
+        now = row["now"]
+        self._ledgers.spread([creating.queued(origin, now)], queued=needs(origin, new, now))
+        is_waited_for = row["can_run"] and row["has_room"]
+        return Made(
+            origin.job_id,
+            is_replay=False,
+            row=row_of(origin, new, now) if is_waited_for else None,
+        )
+
+    async def _store(self, on: queries.On, origin: Origin, new: NewJob) -> asyncpg.Record:
+        return await creating.insert(
+            on,
+            origin,
+            new,
+            lost_after_s=self._workers.lost_after_s,
+            user_limit=self._user_limit,
+        )
 
     async def _summaries(self, user_id: str, rows: Sequence[asyncpg.Record]) -> list[Job]:
         reasons = await self._waiting_reasons(user_id, rows)

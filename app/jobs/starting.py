@@ -9,14 +9,16 @@ from typing import Annotated
 from fastapi import Depends, Header, Request, Response
 
 from app.core.auth import Principal, current_principal
-from app.core.idempotency import REPLAY_HEADER
+from app.core.idempotency import REPLAY_HEADER, Once
 from app.core.lifecycle import Shutdown
 from app.events.hub import Hub
 from app.events.views import event_stream, wanted_stream
 from app.events.waits import Watch
+from app.jobs.creating import Made
 from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
-from app.jobs.service import Jobs, Made
-from processing_context.wire.jobs import Job
+from app.jobs.schemas import dumps, job_json
+from app.jobs.service import Jobs
+from processing_context.wire.jobs import Job, RunJobRequest
 
 MAX_WAIT_S = 60
 
@@ -48,9 +50,14 @@ class Starting:
         self._jobs = jobs
         self._hub = hub
         self._shutdown = shutdown
+        self._principal = principal
         self._user_id = principal.user_id
         self._stream = wanted_stream(accept)
         self._wait_s = preferred_wait_s(prefer)
+
+    async def create(self, request: RunJobRequest, once: Once) -> Response:
+        """Make a job, and answer."""
+        return await self.answer(await self._jobs.create(self._principal, request, once))
 
     async def answer(self, made: Made) -> Response:
         """Return 202 with the job, 200 with the ended one where the caller waits, or its events."""
@@ -58,25 +65,26 @@ class Starting:
         if made.is_replay:
             headers[REPLAY_HEADER] = "true"
         if self._stream is not None:
-            await self._jobs.state(self._user_id, made.job_id)
+            last_seq, has_ended = (
+                await self._jobs.state(self._user_id, made.job_id) if made.is_replay else (1, False)
+            )
             return event_stream(
                 self._hub,
                 self._shutdown,
                 made.job_id,
                 after=0,
-                has_ended=False,
+                last_seq=last_seq,
+                has_ended=has_ended,
                 media_type=self._stream,
                 headers=headers,
             )
+        if made.row is not None and not self._wait_s:
+            return _reply(dumps(job_json(made.row)), 202, headers)
         job = await self._waited(made.job_id)
         if self._wait_s:
             headers["Preference-Applied"] = f"wait={self._wait_s:g}"
-        return Response(
-            job.model_dump_json(),
-            status_code=200 if self._wait_s and job.is_ended else 202,
-            media_type="application/json",
-            headers=headers,
-        )
+        status = 200 if self._wait_s and job.is_ended else 202
+        return _reply(job.model_dump_json(), status, headers)
 
     async def _waited(self, job_id: str) -> Job:
         if self._wait_s:
@@ -86,6 +94,10 @@ class Starting:
                     watch.start(last_seq)
                     await watch.wait(self._wait_s, self._shutdown)
         return await self._jobs.get(self._user_id, job_id)
+
+
+def _reply(body: str | bytes, status: int, headers: dict[str, str]) -> Response:
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
 
 
 async def _starting(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from app.settings import Settings
+
+SOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,  # it would compress each event once per socket
+}
 
 
 class Server(uvicorn.Server):
@@ -19,13 +25,15 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="httptools",
-                ws="websockets-sansio",
-                ws_per_message_deflate=False,  # it would compress each event once per socket
+                **SOCKETS,
                 ws_max_size=settings.max_json_bytes,
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Longer than clients keep idle connections (httpx 5 s, nginx 60 s): else a request
+                # meets one that is being closed.
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(settings.shutdown_grace_s),
             )
         )

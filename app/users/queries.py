@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Double, bindparam, cast, delete, func, or_, select
+from sqlalchemy import DateTime, Double, bindparam, cast, delete, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.db import Hot
@@ -30,6 +31,12 @@ VALID_AMONG = Hot(
     .join(UserRow, UserRow.id == TokenRow.user_id)
     .where(TokenRow.id == func.any(bindparam("ids", type_=TokenRow.scopes.type)), _VALID, _ACTIVE)
 )
+
+
+async def is_past(session: AsyncSession, moment: datetime) -> bool:
+    """Whether a moment has come, by PostgreSQL's clock."""
+    has_come = literal(moment, DateTime(timezone=True)) <= func.now()
+    return bool(await session.scalar(select(has_come)))
 
 
 async def user(session: AsyncSession, user_id: str) -> UserRow | None:

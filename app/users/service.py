@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -116,7 +116,7 @@ class UserService:
         if not wanted <= giver.scopes:
             names = ", ".join(sorted(wanted - giver.scopes))
             raise Forbidden(f"You cannot give what your own token lacks: {names}.")
-        if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
+        if request.expires_at and await queries.is_past(self._session, request.expires_at):
             raise Invalid("expires_at lies in the past: give a later time, or leave it out.")
         owner = await self.get(request.user_id or giver.user_id)
         return await self.make_token(

@@ -25,9 +25,10 @@ _PAGE = f"""
 select {_COLUMNS} from workers w
 where w.user_id = $2 and ($3::text is null or w.id < $3) order by w.id desc limit $4"""
 _GET = f"select {_COLUMNS} from workers w where w.id = $2"
-_LOCK = """
+_FIND = """
 select id, user_id, token_id, is_fleet, capabilities, node_types, is_draining
-from workers where id = $1 for {}"""
+from workers where id = $1"""
+_LOCK = f"{_FIND} for {{}}"
 _BEAT = """
 update workers set last_seen_at = clock_timestamp(), is_draining = coalesce($2, is_draining)
 where id = $1"""
@@ -60,6 +61,12 @@ async def newest(
 async def get(on: On, worker_id: str, *, lost_after_s: float) -> asyncpg.Record | None:
     """One worker."""
     row: asyncpg.Record | None = await on.fetchrow(_GET, lost_after_s, worker_id)
+    return row
+
+
+async def find(on: On, worker_id: str) -> asyncpg.Record | None:
+    """What never changes of one worker, and whether it drains."""
+    row: asyncpg.Record | None = await on.fetchrow(_FIND, worker_id)
     return row
 
 

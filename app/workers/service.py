@@ -16,6 +16,8 @@ from app.core.pagination import Page, encode_cursor
 from app.workers import queries
 from processing_context.wire.workers import WorkerCreate
 
+_KNOWN = 10_000
+
 
 class WorkerNotFound(NotFound):
     """No such worker, or not the caller's."""
@@ -58,8 +60,9 @@ class Workers:
 
     def __init__(self, db: Database, *, lease_ttl_s: float) -> None:
         self._db = db
-        self._lost_after_s = 2 * lease_ttl_s
+        self.lost_after_s = 2 * lease_ttl_s
         self._seen: set[str] = set()
+        self._known: dict[str, asyncpg.Record] = {}
 
     async def register(
         self, principal: Principal, request: WorkerCreate, once: Once
@@ -92,7 +95,7 @@ class Workers:
         """Return a page of a user's workers and the next cursor."""
         rows = await queries.newest(
             self._db.pool,
-            lost_after_s=self._lost_after_s,
+            lost_after_s=self.lost_after_s,
             user_id=user_id,
             after=page.after,
             limit=page.size + 1,
@@ -113,26 +116,37 @@ class Workers:
         async with self._db.transaction() as connection:
             _check(await queries.hold(connection, worker_id), principal)
             await queries.beat(connection, worker_id, draining=draining)
-            row = await queries.get(connection, worker_id, lost_after_s=self._lost_after_s)
+            row = await queries.get(connection, worker_id, lost_after_s=self.lost_after_s)
         if row is None:
             raise WorkerNotFound
         return row
 
-    async def hold(self, connection: Connection, worker_id: str, principal: Principal) -> Claimant:
-        """Return a worker that is there until the end of the transaction, and was seen now.
+    async def claimant(self, worker_id: str, principal: Principal) -> Claimant:
+        """Return a worker that asks for jobs; it may have been removed since it was looked up.
+
+        What it can run never changes, so it is looked up once at each replica.
 
         Raises:
             WorkerNotFound: It was deleted or forgotten, or is another user's.
             Forbidden: Another token registered it.
         """
-        row = _check(await queries.hold(connection, worker_id), principal)
-        self.saw(worker_id)
+        row = self._known.get(worker_id)
+        if row is None:
+            row = _check(await queries.find(self._db.pool, worker_id), principal)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[worker_id] = row
+        _check(row, principal)
         return Claimant(
             id=worker_id,
             owner_id=None if row["is_fleet"] else row["user_id"],
             abilities=_abilities(row),
             is_draining=row["is_draining"],
         )
+
+    def forget(self, worker_id: str) -> None:
+        """Look a worker up again when it next asks."""
+        self._known.pop(worker_id, None)
 
     async def remove(self, connection: Connection, worker_id: str, principal: Principal) -> None:
         """Delete a worker; its leases are the caller's to give back.
@@ -146,7 +160,7 @@ class Workers:
 
     async def active(self, user_id: str) -> list[Abilities]:
         """Return what the workers that take a user's jobs can run."""
-        rows = await queries.active(self._db.pool, user_id=user_id, lost_after_s=self._lost_after_s)
+        rows = await queries.active(self._db.pool, user_id=user_id, lost_after_s=self.lost_after_s)
         return [_abilities(row) for row in rows]
 
     def saw(self, worker_id: str) -> None:

@@ -16,34 +16,35 @@ depends_on = None
 
 
 # Only by triggers is it certain that every change of a row changes the count. Several slots a user,
-# so that his parallel uploads do not wait for one another's commits.
+# so that his parallel uploads do not wait for one another's commits. Rows come and go by the
+# thousand, in one statement; their sizes change one by one.
 COUNT_BYTES = (
     """
 create function count_asset_bytes() returns trigger language plpgsql as $$
-declare change bigint := case tg_op when 'UPDATE' then new.size - old.size else new.size end;
-begin
-  insert into asset_bytes values (new.user_id, pg_backend_pid() % 16, change)
-  on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes;
-  return null;
-end $$""",
-    """
-create function uncount_asset_bytes() returns trigger language plpgsql as $$
 begin
   insert into asset_bytes
-  select user_id, pg_backend_pid() % 16, -sum(size) from gone where size <> 0
+  select user_id, pg_backend_pid() % 16, sum(case tg_op when 'DELETE' then -size else size end)
+  from changed where size <> 0
   group by user_id order by user_id
   on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes;
   return null;
 end $$""",
     """
-create trigger count_inserted after insert on assets
-for each row when (new.size <> 0) execute function count_asset_bytes()""",
+create function recount_asset_bytes() returns trigger language plpgsql as $$
+begin
+  insert into asset_bytes values (new.user_id, pg_backend_pid() % 16, new.size - old.size)
+  on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes;
+  return null;
+end $$""",
+    """
+create trigger count_inserted after insert on assets referencing new table as changed
+for each statement execute function count_asset_bytes()""",
+    """
+create trigger count_deleted after delete on assets referencing old table as changed
+for each statement execute function count_asset_bytes()""",
     """
 create trigger count_resized after update of size on assets
-for each row when (new.size <> old.size) execute function count_asset_bytes()""",
-    """
-create trigger uncount_deleted after delete on assets referencing old table as gone
-for each statement execute function uncount_asset_bytes()""",
+for each row when (new.size <> old.size) execute function recount_asset_bytes()""",
 )
 
 # Whoever removes or replaces an asset: its thumbnails go in the same transaction, and their objects
@@ -206,6 +207,43 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'running'"),
     )
     op.create_index("ix_jobs_user_id_id", "jobs", ["user_id", "id"], unique=False)
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("user_id", sa.String(length=32), nullable=False),
+        sa.Column("job_id", sa.String(length=32), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("receiver", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), server_default="pending", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("attempts_before", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_status_code", sa.SmallInteger(), nullable=True),
+        sa.Column("last_body", sa.Text(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["job_id"],
+            ["jobs.id"],
+            name=op.f("fk_webhook_deliveries_job_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_due",
+        "webhook_deliveries",
+        ["user_id", "receiver", "next_attempt_at"],
+        unique=False,
+        postgresql_where=sa.text("next_attempt_at is not null"),
+    )
+    op.create_index(
+        op.f("ix_webhook_deliveries_job_id"), "webhook_deliveries", ["job_id"], unique=False
+    )
     op.create_table(
         "storage_journal",
         sa.Column("bucket", sa.Text(), nullable=False),
@@ -526,7 +564,7 @@ def downgrade() -> None:
         "ix_assets_job_id_id", table_name="assets", postgresql_where=sa.text("job_id is not null")
     )
     op.drop_table("assets")
-    op.execute("drop function count_asset_bytes, uncount_asset_bytes")
+    op.execute("drop function count_asset_bytes, recount_asset_bytes")
     op.execute("drop function retire_thumbnail, drop_thumbnails")
     op.drop_table("ws_tickets")
     op.drop_index("ix_workers_user_id_id", table_name="workers")
@@ -534,6 +572,13 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_index(op.f("ix_storage_journal_due_at"), table_name="storage_journal")
     op.drop_table("storage_journal")
+    op.drop_index(op.f("ix_webhook_deliveries_job_id"), table_name="webhook_deliveries")
+    op.drop_index(
+        "ix_webhook_deliveries_due",
+        table_name="webhook_deliveries",
+        postgresql_where=sa.text("next_attempt_at is not null"),
+    )
+    op.drop_table("webhook_deliveries")
     op.drop_index("ix_jobs_user_id_id", table_name="jobs")
     op.drop_index(
         "ix_jobs_running", table_name="jobs", postgresql_where=sa.text("status = 'running'")

@@ -8,7 +8,19 @@ import os
 import platform
 from collections.abc import Awaitable, Callable
 
-from scripts.benchmarks import events, imports, jobs, large, memory, metadata, small
+from scripts.benchmarks import (
+    claims,
+    events,
+    fanout,
+    imports,
+    jobs,
+    large,
+    memory,
+    metadata,
+    runner,
+    small,
+    worker_memory,
+)
 from scripts.benchmarks.stack import Stack, running_stack
 from scripts.benchmarks.table import Row, render
 
@@ -19,7 +31,11 @@ PARTS: dict[str, Callable[[Stack, int], Awaitable[list[Row]]]] = {
     "assets.memory": memory.rows,
     "assets.imports": imports.rows,
     "jobs.throughput": jobs.rows,
+    "jobs.runner": runner.rows,
+    "jobs.claims": claims.rows,
+    "jobs.memory": worker_memory.rows,
     "jobs.events": events.rows,
+    "jobs.fanout": fanout.rows,
 }
 
 

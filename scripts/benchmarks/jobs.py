@@ -1,73 +1,128 @@
-"""Jobs through one worker."""
+"""Jobs through workers, beside a queue on the same PostgreSQL that does without a service."""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
-import httpx
+import orjson
+from procrastinate import App
 
 from app.core.db import connect_args
+from scripts.benchmarks import neighbour
+from scripts.benchmarks.noop import chain, clock
+from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
 from tests.processes import running_worker
 
-JOBS_A_ROUND = 100
-GRAPH = {
-    "nodes": [
-        {"id": "in", "type": "input.IntegerInput", "data": {"name": "n", "value": 1}},
-        {"id": "out", "type": "output.NumberOutput", "data": {"name": "n"}},
-    ],
-    "edges": [{"source": "in", "sourceHandle": "output", "target": "out", "targetHandle": "value"}],
-}
-_STEPS = (
-    "insert into benchmark_jobs (id, status) values ($1, 'queued')",
-    "update benchmark_jobs set status = 'running' where id = (select id from benchmark_jobs "
-    "where status = 'queued' and id = $1 for update skip locked)",
-    "update benchmark_jobs set status = 'completed' where id = $1",
-)
+WORKERS = 4
+SLOTS = 8
+JOBS_A_ROUND = 1000
+CALLERS = 8
+ROUNDS = 3
+STARTS = 60
+GRAPH = chain(1)
+NODES = ("--nodes", "scripts.benchmarks.noop")
+_JOB = orjson.dumps({"graph": GRAPH})
+_TELLING = orjson.dumps({"graph": clock()})
+UNENDED = "select count(*) from jobs where status in ('queued', 'running')"
 
 
-async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure the rate."""
-    pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=8)
-    api = httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60)
-    with running_worker(stack.url, stack.token, "--slots", "8"):
-        async with pool, api:
-            await pool.execute("create table benchmark_jobs (id bigint primary key, status text)")
-            return [await _throughput(api, pool, rounds=rounds)]
+async def rows(stack: Stack, _: int) -> list[Row]:
+    """Measure the rate, and how soon a job starts."""
+    theirs = await neighbour.create(stack.database_url)
+    pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=2)
+    async with pool, neighbour.app(theirs).open_async() as app:
+        return [
+            await _throughput(stack, pool, app, theirs),
+            await _starts(stack, app, theirs),
+        ]
 
 
-async def _throughput(api: httpx.AsyncClient, pool: Any, *, rounds: int) -> Row:
-    numbers = iter(range(10_000_000))
+async def _throughput(
+    stack: Stack, pool: asyncpg.Pool[asyncpg.Record], app: App, theirs: str
+) -> Row:
+    """Time from the first POST to the last end; theirs are in the queue before the clock starts."""
 
     async def ours() -> float:
-        started = time.perf_counter()
-        await asyncio.gather(*(_run(api) for _ in range(JOBS_A_ROUND)))
-        return JOBS_A_ROUND / (time.perf_counter() - started)
-
-    async def one() -> None:
-        number = next(numbers)
-        for statement in _STEPS:
-            await pool.execute(statement, number)
+        began = time.perf_counter()
+        await asyncio.gather(*(call(stack, JOBS_A_ROUND // CALLERS) for _ in range(CALLERS)))
+        while await pool.fetchval(UNENDED):  # noqa: ASYNC110  # the database can only be asked
+            await asyncio.sleep(0.01)
+        return JOBS_A_ROUND / (time.perf_counter() - began)
 
     async def limit() -> float:
-        started = time.perf_counter()
-        await asyncio.gather(*(one() for _ in range(JOBS_A_ROUND)))
-        return JOBS_A_ROUND / (time.perf_counter() - started)
+        await app.configure_task("noop").batch_defer_async(*[{} for _ in range(JOBS_A_ROUND)])
+        async with AsyncExitStack() as exits:
+            workers = [
+                await exits.enter_async_context(neighbour.worker(theirs, "drain", SLOTS))
+                for _ in range(WORKERS)
+            ]
+            began = time.perf_counter()
+            for worker in workers:
+                neighbour.begin(worker)
+            await asyncio.gather(*(worker.wait() for worker in workers))
+            return JOBS_A_ROUND / (time.perf_counter() - began)
 
-    mine, most, ratio = await in_turn(ours, limit, rounds=rounds)
+    async with _workers(stack, WORKERS):
+        mine, most, ratio = await in_turn(ours, limit, rounds=ROUNDS)
     return Row(
-        "no-op jobs, one worker / insert, claim, finish by bare asyncpg",
+        f"no-op jobs, {WORKERS} workers of {SLOTS} slots, end to end / procrastinate draining",
         f"{mine:.0f}/s",
         f"{most:.0f}/s",
         f"{ratio:.2f}",
     )
 
 
-async def _run(api: httpx.AsyncClient) -> None:
-    reply = await api.post("/v1/jobs", json={"graph": GRAPH}, headers={"Prefer": "wait=60"})
-    if reply.status_code != httpx.codes.OK or reply.json()["status"] != "completed":
-        raise RuntimeError(f"a no-op job ended as {reply.text[:500]}")
+async def call(stack: Stack, jobs: int) -> None:
+    """Start no-op jobs, one after the other."""
+    async with Connection(stack.url, stack.token) as api:
+        for _ in range(jobs):
+            await api.post("/v1/jobs", _JOB)
+
+
+async def _starts(stack: Stack, app: App, theirs: str) -> Row:
+    """One job at a time, on workers that have nothing else to do."""
+    ours: list[float] = []
+    limit: list[float] = []
+    async with (
+        _workers(stack, 1),
+        neighbour.worker(theirs, "wait", SLOTS) as worker,
+        Connection(stack.url, stack.token) as api,
+    ):
+        neighbour.begin(worker)
+        for _ in range(STARTS):
+            began = time.perf_counter()
+            job = await api.post("/v1/jobs", _TELLING)
+            while job["status"] != "completed":
+                await asyncio.sleep(0.05)
+                job = await api.get(f"/v1/jobs/{job['id']}")
+            ours.append(job["result"]["began"] - began)
+            began = time.perf_counter()
+            await app.configure_task("tell").defer_async()
+            limit.append(await neighbour.told(worker) - began)
+            await asyncio.sleep(0.05)
+    mine, best = statistics.median(ours[5:]), statistics.median(limit[5:])
+    return Row(
+        "enqueue to start on an idle system, p50 / procrastinate's",
+        f"{mine * 1000:.1f} ms",
+        f"{best * 1000:.1f} ms",
+        f"{mine / best:.2f}",
+    )
+
+
+@asynccontextmanager
+async def _workers(stack: Stack, count: int) -> AsyncIterator[None]:
+    with_slots = ("--slots", str(SLOTS), "--log-level", "warning", *NODES)
+    async with AsyncExitStack() as exits:
+        for _ in range(count):
+            exits.enter_context(running_worker(stack.url, stack.token, *with_slots))
+        async with Connection(stack.url, stack.token) as api:
+            while len((await api.get("/v1/workers"))["workers"]) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        yield

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         TextRef,
         VideoRef,
     )
+    from processing_context.wire.sockets import Gap
     from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
 
 # Where each name lives. They are imported when they are first asked for: building the wire models
@@ -106,6 +107,7 @@ _HOMES = {
         "TextRef",
         "VideoRef",
     ),
+    "processing_context.wire.sockets": ("Gap",),
     "processing_context.wire.workflows": ("Workflow", "WorkflowCreate", "WorkflowList"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -128,6 +130,7 @@ __all__ = [
     "Event",
     "Field",
     "FolderRef",
+    "Gap",
     "Graph",
     "HTTPStatusError",
     "ImageRef",

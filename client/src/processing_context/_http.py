@@ -9,7 +9,7 @@ import os
 import ssl
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -79,6 +79,9 @@ class Http:
         client: Used instead of one of our own, and not closed by us.
         transport: Carries the short calls of `is_hot`, unless there is a `client`: httpx spends
             several times their CPU when many run at once.
+
+    Attributes:
+        traceparent: Sent with every call (W3C Trace Context), where there is one.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Http:
         client: httpx.AsyncClient | None = None,
         transport: Bytes | None = None,
     ) -> None:
+        self.traceparent: str | None = None
         self._base_url = _checked(base_url) if base_url else None
         self._token = token
         self._timeout_s = timeout_s
@@ -134,6 +138,8 @@ class Http:
         if network := os.environ.get("CONTEXT_STORAGE_NETWORK"):
             # A worker in the service's own network gets URLs for the storage's inner address.
             headers["X-Storage-Network"] = network
+        if self.traceparent:
+            headers["traceparent"] = self.traceparent
         return headers
 
     async def get(
@@ -219,6 +225,42 @@ class Http:
             raise _error(response)
         return response
 
+    @property
+    def may_hold_connections(self) -> bool:
+        """Whether a request may last for hours: a caller's own client may have few connections."""
+        return self._owns_client
+
+    async def stream(self, path: str, body: Any, *, accept: str, silence_s: float) -> Stream:
+        """Post JSON that makes something, and return the answer as soon as it begins.
+
+        Args:
+            path: Below the base URL.
+            body: The JSON.
+            accept: What kind of stream.
+            silence_s: How long the service may say nothing.
+
+        Raises:
+            APIError: The service refused.
+            ConnectionFailedError: It could not be reached.
+        """
+        response = await self._send(
+            "POST",
+            self.base_url + path,
+            Retry(self._retries),
+            content=dumps(body),
+            headers=self.auth_headers()
+            | {
+                "Content-Type": "application/json",
+                "Accept": accept,
+                "Idempotency-Key": uuid.uuid4().hex,
+            },
+            timeout=httpx.Timeout(self._timeout_s, read=silence_s),
+            is_stream=True,
+        )
+        if response.status_code >= 400:
+            raise _error(response)
+        return Stream(response)
+
     async def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """GET any URL, without the token of the service.
 
@@ -251,12 +293,15 @@ class Http:
         retry: Retry,
         *,
         is_hot: bool = False,
+        is_stream: bool = False,
         **request: Any,
     ) -> httpx.Response:
         while True:
             try:
                 if is_hot and self._transport is not None:
                     response = await _sent(self._transport, method, url, request)
+                elif is_stream:
+                    response = await _begun(self._connected(), method, url, request)
                 else:
                     response = await self._connected().request(method, url, **request)
             except httpx.RequestError as exc:
@@ -275,6 +320,44 @@ class Http:
         if self._client is None:
             self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
         return self._client
+
+
+class Stream:
+    """An answer whose body has not been read.
+
+    Args:
+        response: The answer.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Yield the lines of the body, to its end.
+
+        Raises:
+            ConnectionFailedError: The connection broke, or nothing came for too long.
+        """
+        try:
+            async for line in self._response.aiter_lines():
+                yield line
+        except httpx.RequestError as exc:
+            request = self._response.request
+            raise _unreachable(request.method, str(request.url), exc) from exc
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        await self._response.aclose()
+
+
+async def _begun(
+    client: httpx.AsyncClient, method: str, url: str, request: Mapping[str, Any]
+) -> httpx.Response:
+    response = await client.send(client.build_request(method, url, **request), stream=True)
+    if response.status_code >= 400:
+        await response.aread()
+    return response
 
 
 async def _sent(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 from processing_context._http import Http
-from processing_context._pending import Pending, numbered, parse
+from processing_context._pending import Pending, numbered
 from processing_context.errors import (
     AuthenticationError,
     ConflictError,
@@ -24,6 +24,13 @@ GATHER_S = 0.003
 """How long a few events wait for more: a quick job then costs one request, not one a node."""
 
 _LOST_CODES = frozenset({"lease_lost", "job_ended"})
+
+
+class Relay(Protocol):
+    """Sends the events of several jobs together."""
+
+    async def send(self, job_id: str, token: str, events: bytes) -> EventsAccepted | None:
+        """Send a batch, `{"events": […]}`; None: the job is to send it by itself."""
 
 
 class EventOutbox:
@@ -44,13 +51,16 @@ class EventOutbox:
         on_lost: Called once, in the loop's thread, with the error after which nothing more can be
             sent: the lease is lost, the job has ended, or the service refuses.
         error: That error; None while events can be sent.
+        relay: Takes the batches, where there is one.
     """
 
     def __init__(self, http: Http, job_id: str, *, patience_s: float = 900.0) -> None:
         self.on_cancel: Callable[[], object] | None = None
         self.on_lost: Callable[[ContextError], object] | None = None
         self.error: ContextError | None = None
+        self.relay: Relay | None = None
         self._http = http
+        self._job_id = job_id
         self._path = f"/v1/jobs/{job_id}/events"
         self._patience_s = patience_s
         self._pending = Pending()
@@ -62,6 +72,7 @@ class EventOutbox:
         self._loop_thread: int | None = None
         self._sender: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._is_due = asyncio.Event()
         self._sent = asyncio.Condition()
         self._in_flight = 0
 
@@ -71,21 +82,25 @@ class EventOutbox:
             self._loop = asyncio.get_running_loop()
             self._loop_thread = threading.get_ident()
             self._sender = asyncio.create_task(self._send_all(), name="event-outbox")
+            if self._pending:
+                self._wake.set()
 
-    def post(self, message: ProcessingMessage | dict[str, Any]) -> None:
+    def post(self, event: ProcessingMessage) -> None:
         """Queue an event; any thread.
 
         Raises:
-            ValueError: It is no event, or larger than 64 KiB: nothing is cut.
+            ValueError: It is larger than 64 KiB: nothing is cut.
             ContextError: Nothing can be sent any more.
         """
-        event = parse(message)
+        is_on_loop = threading.get_ident() == self._loop_thread
         with self._room:
-            if threading.get_ident() != self._loop_thread and self._sender is not None:
+            if not is_on_loop and self._sender is not None:
                 self._room.wait_for(lambda: self._has_room() or self._cannot_send())
             self._check()
             self._pending.add(event)
-        if self._loop is not None:
+        if is_on_loop:
+            self._wake.set()
+        elif self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def drain(self) -> None:
@@ -113,6 +128,7 @@ class EventOutbox:
         self.start()
         async with self._sent:
             last = self._next_seq + self._in_flight + len(self._pending)
+            self._is_due.set()
             await self._sent.wait_for(lambda: self._next_seq >= last or self._cannot_send())
         if self._next_seq < last:
             self._check()
@@ -145,15 +161,17 @@ class EventOutbox:
 
     async def _send_all(self) -> None:
         while not self._cannot_send():
+            await self._wake.wait()
             if len(self._pending) < FEW_EVENTS:
-                await asyncio.sleep(GATHER_S)
+                await self._gather()
             self._wake.clear()
             with self._room:
                 batch = self._pending.take_batch()
                 self._in_flight = len(batch)
+                if self._pending:
+                    self._wake.set()
                 self._room.notify_all()
             if not batch:
-                await self._wake.wait()
                 continue
             try:
                 reply = await self._send(batch)
@@ -166,8 +184,19 @@ class EventOutbox:
             async with self._sent:
                 self._sent.notify_all()
 
+    async def _gather(self) -> None:
+        """Wait a little for more, unless somebody waits for what is there."""
+        due = asyncio.get_running_loop().call_later(GATHER_S, self._is_due.set)
+        await self._is_due.wait()
+        due.cancel()
+        self._is_due.clear()
+
     async def _send(self, batch: list[bytes]) -> EventsAccepted:
         body = numbered(batch, self._next_seq)
+        if self.relay is not None:
+            reply = await self.relay.send(self._job_id, self._http.token or "", body)
+            if reply is not None:
+                return reply
         response = await self._http.request(
             "POST", self._path, content=body, is_json=True, patience_s=self._patience_s
         )

@@ -6,7 +6,7 @@ import json
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 from processing_context._http import dumps
 from processing_context.wire.events import (
@@ -19,6 +19,7 @@ from processing_context.wire.events import (
 MAX_EVENT_BYTES = 64 * 1024
 MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 1024 * 1024
+_MESSAGES = frozenset(get_args(ProcessingMessage))
 _ADDED_BY_SERVICE = {"job_id", "seq", "attempt", "time"}
 _NUMBERING_BYTES = 40  # `{"client_seq":…,` and the comma after it
 
@@ -117,6 +118,8 @@ def parse(message: ProcessingMessage | dict[str, Any]) -> ProcessingMessage:
     Raises:
         ValueError: It is no message.
     """
+    if type(message) in _MESSAGES:
+        return cast("ProcessingMessage", message)
     return EVENT.validate_python(message)
 
 
@@ -126,10 +129,15 @@ def encode(message: ProcessingMessage) -> bytes:
     Raises:
         ValueError: It is larger than 64 KiB, or JSON has no form for it.
     """
-    fields = message.model_dump(exclude=_ADDED_BY_SERVICE, exclude_none=True)
-    if isinstance(message, OutputUpdate):
-        fields["value"] = message.value  # null is a value
-    encoded = dumps(fields)
+    if isinstance(message, OutputUpdate) and message.value is None:  # null is a value
+        fields = message.model_dump(exclude=_ADDED_BY_SERVICE, exclude_none=True)
+        encoded = dumps(fields | {"value": None})
+    else:
+        encoded = message.__pydantic_serializer__.to_json(
+            message, exclude=_ADDED_BY_SERVICE, exclude_none=True
+        )
+        if b"NaN" in encoded or b"Infinity" in encoded:
+            dumps(message)  # raises, unless it is only a text
     if len(encoded) > MAX_EVENT_BYTES:
         raise ValueError(
             f"a {message.type} event of {len(encoded)} bytes is over the limit of "

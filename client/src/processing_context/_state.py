@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -23,14 +24,24 @@ class RunState:
         variables: Mapping[str, Any] | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self.graph = _own(graph)
+        self._graph = _Own(_own(graph))
         self.variables = dict(variables or {})
         self.results = {node_id: dict(slots) for node_id, slots in (results or {}).items()}
 
+    @property
+    def graph(self) -> Graph:
+        """The workflow."""
+        return self._graph.get()
+
+    def borrow(self, graph: Graph) -> None:
+        """Take a graph that is copied when somebody first looks at it; most nodes never do."""
+        self._graph = _Own(None, graph)
+
     def copy(self) -> Self:
         """Return a state with the same graph and variables, and results of its own."""
-        copy = type(self)(results=self.results)
-        copy.graph, copy.variables = self.graph, self.variables
+        copy = type(self).__new__(type(self))
+        copy._graph, copy.variables = self._graph, self.variables
+        copy.results = {node_id: dict(slots) for node_id, slots in self.results.items()}
         return copy
 
     def find_node(self, node_id: str) -> Node:
@@ -57,6 +68,23 @@ class RunState:
             for edge in self.graph.edges
             if edge.target == node_id
         }
+
+
+class _Own:
+    """A graph that is not shared with whom it came from; one for a state and its copies."""
+
+    def __init__(self, graph: Graph | None, borrowed: Graph | None = None) -> None:
+        self._graph = graph
+        self._borrowed = borrowed
+        self._lock = threading.Lock()
+
+    def get(self) -> Graph:
+        """Return it."""
+        with self._lock:
+            if self._graph is None:
+                self._graph = _own(self._borrowed)
+                self._borrowed = None
+            return self._graph
 
 
 def _own(graph: Graph | Mapping[str, Any] | None) -> Graph:

@@ -13,6 +13,7 @@ from processing_context._bytes import Bytes
 from processing_context._http import Http, ssl_context
 from processing_context._messages import MessageQueue, as_message_queue
 from processing_context._outbox import EventOutbox
+from processing_context._quick import QuickGets
 from processing_context._state import RunState
 from processing_context.assets import Assets
 from processing_context.convert.image import Images
@@ -25,6 +26,7 @@ from processing_context.methods.images import ImageMethods
 from processing_context.methods.jobs import JobMethods
 from processing_context.methods.messages import MessageMethods
 from processing_context.methods.state import StateMethods
+from processing_context.small import SmallFiles
 from processing_context.temp import TempFiles
 from processing_context.values import Outgoing
 from processing_context.wire.graph import Graph
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 RETRIES = 6
 _KEPT_IN_A_JOB = 10_000
+_RESOURCES = ("_assets", "_local", "_temp", "_files", "_images", "_jobs", "_workflows")
+"""What `_make_resources` makes: it names the node that it is for."""
 
 
 class ProcessingContext(
@@ -108,12 +112,14 @@ class ProcessingContext(
         self._messages = as_message_queue(
             message_queue, newest=_KEPT_IN_A_JOB if is_in_job else None
         )
+        self._quick = QuickGets(timeout_s=timeout, certificates=self._bytes.certificates)
+        self._small = SmallFiles(self._http, self._quick)
         self._is_copy = False
         self._make_resources()
 
     def _make_resources(self) -> None:
         origin = {"workflow_id": self.workflow_id or None, "node_id": self.node_id}
-        self._assets = Assets(self._http, self._bytes, origin)
+        self._assets = Assets(self._http, self._bytes, self._small, origin)
         self._local = LocalFiles(self._assets, self._bytes)
         self._temp = TempFiles(self._http, self._bytes)
         self._files = Files(
@@ -154,6 +160,7 @@ class ProcessingContext(
             if self.outbox is not None:
                 await self.outbox.aclose()
         finally:
+            await self._quick.aclose()
             self._bytes.close()
             await self._http.aclose()
 
@@ -168,5 +175,15 @@ class ProcessingContext(
         copy.node_id = node_id or self.node_id
         copy._state = self._state.copy()
         copy._is_copy = True
-        copy._make_resources()
+        for name in _RESOURCES:
+            copy.__dict__.pop(name, None)
         return copy
+
+    if not TYPE_CHECKING:  # who has it checked is to be told of names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            """Make the resources of a copy when they are used: each node has one, few use it."""
+            if name not in _RESOURCES:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._make_resources()
+            return self.__dict__[name]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from processing_context._http import Http, segment
+from processing_context._streams import StartedJob
 from processing_context.errors import ContextError, JobCancelledError, JobFailedError
 from processing_context.values import with_refs
 from processing_context.wire.events import Event, JobUpdate
 from processing_context.wire.graph import Graph
 from processing_context.wire.jobs import ENDED, Job, JobList, RunJobRequest
+from processing_context.wire.sockets import Gap
 
 logger = logging.getLogger(__name__)
 
@@ -54,19 +57,15 @@ class Jobs:
 
     async def create(self, runnable: Runnable, params: Mapping[str, Any]) -> Job:
         """Queue a job; refs with bytes in them are stored first."""
-        request = _request(runnable, params)
-        body = request.model_dump(exclude_none=True, exclude={"params"})
-        body["params"] = await self._sendable(request.params)
-        for node in body.get("graph", {}).get("nodes", ()):
-            node["data"] = await self._sendable(node["data"])
+        body = await self._body(runnable, params)
         return await self._http.post("/v1/jobs", Job, body=body, creates=True)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for the end of a job; in any state, any number of times."""
         return await self._http.post(f"{_path(job_id)}/cancel", Job)
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[Event]:
-        """Yield the events of a job until the one that ends it."""
+    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[Event | Gap]:
+        """Yield the events of a job until the one that ends it, and gaps where some are gone."""
         # websockets costs a fifth of this package's import time, and many contexts run no job.
         from processing_context._events import JobEvents
 
@@ -86,34 +85,61 @@ class Jobs:
             JobFailedError: It failed.
             JobCancelledError: It was cancelled, by someone else.
         """
-        creation = asyncio.ensure_future(self.create(runnable, params))
+        begin: Callable[..., Coroutine[Any, Any, Job | StartedJob]]
+        begin = self._start if self._http.may_hold_connections else self.create
+        creation: asyncio.Future[Job | StartedJob]
+        creation = asyncio.ensure_future(begin(runnable, params))
         try:
-            job = await asyncio.shield(creation)
-            end = await self._followed(job.id, post)
+            made: Job | StartedJob = await asyncio.shield(creation)
+            stream = made.events() if isinstance(made, StartedJob) else None
+            end = await self._followed(made.id, post, stream)
         except asyncio.CancelledError:
             await self._cancel_after(creation)
             raise
         if end.status == "completed" and end.result is not None:
             return _outputs(end.result)
-        job = await self.find(job.id, patience_s=PATIENCE_S)
+        job = await self.find(made.id, patience_s=PATIENCE_S)
         if end.status == "completed":
             return _outputs(job.result or {})
         raise _failure(job, end)
 
-    async def _followed(self, job_id: str, post: Callable[[Event], Awaitable[None]]) -> JobUpdate:
-        async for event in self.events(job_id):
-            await post(event)
-            if isinstance(event, JobUpdate) and event.status in ENDED:
-                return event
+    async def _start(self, runnable: Runnable, params: Mapping[str, Any]) -> StartedJob:
+        """Queue a job as `create` does, and listen on the same connection."""
+        return await StartedJob.of(self._http, await self._body(runnable, params))
+
+    async def _body(self, runnable: Runnable, params: Mapping[str, Any]) -> dict[str, Any]:
+        request = _request(runnable, params)
+        body = request.model_dump(exclude_none=True, exclude={"params"})
+        body["params"] = await self._sendable(request.params)
+        for node in body.get("graph", {}).get("nodes", ()):
+            node["data"] = await self._sendable(node["data"])
+        return body
+
+    async def _followed(
+        self,
+        job_id: str,
+        post: Callable[[Event], Awaitable[None]],
+        stream: AsyncGenerator[Event | Gap] | None = None,
+    ) -> JobUpdate:
+        async with aclosing(stream or self.events(job_id)) as events:
+            async for event in events:
+                if isinstance(event, Gap):
+                    continue
+                await post(event)
+                if isinstance(event, JobUpdate) and event.status in ENDED:
+                    return event
         # Retention has removed the event that ended it.
         job = await self.find(job_id, patience_s=PATIENCE_S)
         return JobUpdate(status=job.status, error=job.error)
 
-    async def _cancel_after(self, creation: asyncio.Future[Job]) -> None:
+    async def _cancel_after(self, creation: asyncio.Future[Job | StartedJob]) -> None:
         """Cancel the job, also one whose creation is still on its way."""
         try:
             async with asyncio.timeout(_CANCEL_S):
-                await self.cancel((await creation).id)
+                made = await creation
+                if isinstance(made, StartedJob):
+                    await made.aclose()
+                await self.cancel(made.id)
         except (ContextError, TimeoutError, ValueError) as exc:
             logger.warning("the job of a cancelled call could not be cancelled: %s", exc)
 

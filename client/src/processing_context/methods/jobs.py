@@ -11,6 +11,7 @@ from processing_context._messages import MessageQueue
 from processing_context.jobs import Jobs, Runnable
 from processing_context.wire.events import Event
 from processing_context.wire.jobs import Job, JobList, RunJobRequest
+from processing_context.wire.sockets import Gap
 from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
 from processing_context.workflows import Workflows
 
@@ -62,10 +63,11 @@ class JobMethods:
         """Ask for the end of a job; in any state, any number of times."""
         return await self._jobs.cancel(job_id)
 
-    def job_events(self, job_id: str, after: int = 0) -> AsyncIterator[Event]:
+    def job_events(self, job_id: str, after: int = 0) -> AsyncIterator[Event | Gap]:
         """Iterate over a job's events after a `seq`, until the one that ends it.
 
-        Reconnects and resumes: each event comes once, none is missing.
+        Reconnects and resumes: each event comes once, none is missing. Where the service does not
+        keep the events any more, a `Gap` stands for them, with the state of the job and its nodes.
         """
         return self._jobs.events(job_id, after)
 

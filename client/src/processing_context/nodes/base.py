@@ -55,6 +55,13 @@ class BaseNode(BaseModel):
     cpu_bound: ClassVar[bool] = False
     """Runs in a process of its own, which is killed when the job is cancelled."""
 
+    timeout_s: ClassVar[float | None] = None
+    """How long `process` may take; a node of a graph may have a `timeout_s` of its own instead.
+
+    Past it the node fails: what is async is cancelled, a process is killed, and a thread, which
+    nobody can stop, is left behind.
+    """
+
     _dynamic: ClassVar[bool] = False
     """Takes properties that the graph makes up."""
 

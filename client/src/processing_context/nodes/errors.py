@@ -20,6 +20,14 @@ class GraphError(ValueError):
         self.node_id = node_id
 
 
+class NodeTimeoutError(RuntimeError):
+    """A node was not done within its time."""
+
+    def __init__(self, limit_s: float) -> None:
+        """Name the limit."""
+        super().__init__(f"not done within {limit_s:g} s, the limit of this node")
+
+
 class UnsendableError(ValueError):
     """A value cannot be sent to the service as JSON or as a file."""
 

@@ -18,6 +18,9 @@ NodeId = Annotated[Text, Field(max_length=1000)]
 
 
 class _Event(Request):
+    # Not null, in silence: whoever encodes it sees that there is something JSON has no form for.
+    model_config = {"ser_json_inf_nan": "constants"}
+
     job_id: Id | None = None
     seq: int | None = None
     attempt: int | None = None

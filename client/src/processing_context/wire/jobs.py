@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from processing_context.wire.base import Id, Reply, Request, Text, Timestamp
 from processing_context.wire.graph import Graph
@@ -24,12 +26,39 @@ class JobError(Reply):
     node_id: str | None = None
 
 
-class Webhook(Request):
-    """Where the end of a job is told (Standard Webhooks)."""
+_PREFIX = "whsec_"
+_KEY_BYTES = range(24, 65)
 
-    url: AnyHttpUrl
-    secret: Annotated[str, Field(max_length=500)] | None = None
-    events: list[Literal["completed", "failed", "cancelled"]] = [
+
+def _signing_secrets(value: str) -> str:
+    for secret in value.split(" "):
+        encoded = secret.removeprefix(_PREFIX)
+        try:
+            key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) not in _KEY_BYTES:
+            raise ValueError(
+                f"must be {_PREFIX} and the base64 of 24 to 64 random bytes; "
+                "several, while one takes the place of another, with one space between them"
+            )
+    return value
+
+
+_Secrets = Annotated[str, Field(max_length=500), AfterValidator(_signing_secrets)]
+
+
+class Webhook(Request):
+    """Where the end of a job is told, by the Standard Webhooks specification.
+
+    `secret` signs what is told: `whsec_` and the base64 of 24 to 64 random bytes. While a new one
+    takes the place of an old one, give both with a space between them, and each signs. Without one
+    nothing is signed. It is never shown again.
+    """
+
+    url: Annotated[Text, Field(min_length=1, max_length=8192)]
+    secret: Annotated[_Secrets | None, Field(repr=False)] = None
+    events: Annotated[list[Literal["completed", "failed", "cancelled"]], Field(min_length=1)] = [
         "completed",
         "failed",
         "cancelled",
@@ -42,7 +71,7 @@ class RunOptions(Request):
     type: Literal["run_job_request"] = "run_job_request"
     job_type: Literal["workflow"] = "workflow"
     params: dict[str, Any] = {}
-    required_capabilities: list[Capability] = []
+    required_capabilities: Annotated[list[Capability], Field(max_length=100)] = []
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     run_at: Timestamp | None = None
     timeout_s: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from processing_context.wire.base import Name, Reply, Request, Text, Timestamp
+from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp
 from processing_context.wire.jobs import Capability, Job
 
 
@@ -77,6 +77,36 @@ class LeaseList(Reply):
     """What a claim gave."""
 
     leases: list[Lease]
+
+
+class JobEvents(Request):
+    """The events of one job, with the token of its lease."""
+
+    job_id: Id
+    token: str
+    events: Annotated[list[dict[str, Any]], Field(max_length=1000)]
+
+
+class WorkerEvents(Request):
+    """The events of several of a worker's jobs, each named once."""
+
+    jobs: Annotated[list[JobEvents], Field(max_length=100)]
+
+
+class JobEventsAnswer(Reply):
+    """What a job's own route would have answered; `problem` where it would have refused."""
+
+    job_id: str
+    last_seq: int | None = None
+    cancel_requested: bool | None = None
+    lease_expires_at: Timestamp | None = None
+    problem: dict[str, Any] | None = None
+
+
+class WorkerEventsAccepted(Reply):
+    """An answer for each job, in the order of the request."""
+
+    jobs: list[JobEventsAnswer]
 
 
 class HeartbeatReply(Reply):

@@ -47,6 +47,9 @@ def _worker(arguments: argparse.Namespace) -> int:
         slots=arguments.slots,
         capabilities=tuple(arguments.capability),
         grace_s=arguments.grace,
+        node_memory_bytes=arguments.node_memory,
+        metrics_port=arguments.metrics_port,
+        metrics_host=arguments.metrics_host,
         **named,
     )
     return serve(options, _registry(arguments.nodes))
@@ -108,6 +111,21 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--grace", type=_seconds, default=30.0, help="seconds that running jobs get at the end (30)"
     )
     parser.add_argument(
+        "--node-memory",
+        type=_mib,
+        metavar="MIB",
+        help="what a node in a process of its own may allocate; default: no limit",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=_port,
+        metavar="PORT",
+        help="answer Prometheus there, at /metrics; default: not at all",
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="HOST", help="on this address (127.0.0.1)"
+    )
+    parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
     )
     parser.set_defaults(command=_worker)
@@ -149,6 +167,20 @@ def _slots(text: str) -> int:
     if not 1 <= slots <= 1000:
         raise argparse.ArgumentTypeError("1 to 1000")
     return slots
+
+
+def _mib(text: str) -> int:
+    size = int(text)
+    if size < 64:
+        raise argparse.ArgumentTypeError("64 or more: Python itself takes some of it")
+    return size * 1024 * 1024
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("1 to 65535")
+    return port
 
 
 def _seconds(text: str) -> float:

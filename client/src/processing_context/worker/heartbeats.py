@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processing_context._connections import ConnectionPool, Target
 from processing_context._http import dumps, ssl_context
@@ -35,6 +35,7 @@ class Watch:
     on_cancel: Callable[[], object]
     on_lost: Callable[[APIError], object]
     deadline: float | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 class Heartbeats:
@@ -94,7 +95,11 @@ class Heartbeats:
 
     def _run(self) -> None:
         while not self._is_closed:
-            is_answered = self._beat()
+            try:
+                is_answered = self._beat()
+            except Exception:  # without this thread every lease would be lost, in silence
+                logger.exception("heartbeats failed")
+                is_answered = False
             wait_s = self._interval_s * random.uniform(0.8, 1.0)  # noqa: S311
             with self._changed:
                 if not self._is_closed and not self._is_urgent:
@@ -105,7 +110,9 @@ class Heartbeats:
     def _beat(self) -> bool:
         """Speak for the worker and each lease; returns whether all were answered."""
         with self._changed:
-            watches = list(self._watches.values())
+            # Those that are new were just given, and most jobs end before they need this.
+            given_before = time.monotonic() - self._interval_s / 2
+            watches = [watch for watch in self._watches.values() if watch.since < given_before]
         answers = [self._beat_worker()]
         answers += [self._beat_lease(watch) for watch in watches]
         return all(answers)
@@ -130,6 +137,8 @@ class Heartbeats:
             logger.error("job %s does not stop: its lease is no longer renewed", watch.job_id)
             self.unwatch(watch.token)
             return True
+        if watch.token not in self._watches:
+            return True  # it ended while others were spoken for
         path = f"/v1/jobs/{watch.job_id}/heartbeat"
         try:
             reply = HeartbeatReply.model_validate_json(self._post(path, watch.token, b"{}"))
@@ -137,8 +146,9 @@ class Heartbeats:
             if not is_lost(error):
                 logger.warning("heartbeat of job %s refused: %s", watch.job_id, error)
                 return False
-            self.unwatch(watch.token)
-            watch.on_lost(error)
+            if watch.token in self._watches:
+                self.unwatch(watch.token)
+                watch.on_lost(error)
         except (OSError, http.client.HTTPException) as error:
             logger.warning("heartbeat of job %s not answered: %s", watch.job_id, error)
             return False

@@ -16,12 +16,15 @@ from processing_context.nodes.runner import GraphRunner, RunFailedError
 from processing_context.nodes.runner.tracebacks import summary
 from processing_context.wire.events import JobUpdate
 from processing_context.wire.graph import Graph
-from processing_context.wire.jobs import JobError
+from processing_context.wire.jobs import JobError, JobStatus
 from processing_context.wire.workers import Lease
 from processing_context.worker.heartbeats import Heartbeats, Watch
+from processing_context.worker.tracing import span_of
 
 if TYPE_CHECKING:
     import httpx
+
+    from processing_context.worker.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ _RELEASE_S = 3.0
 """How long to try to give a lease back."""
 
 Stop = Literal["cancel", "timeout", "lost", "release"]
+Ending = JobStatus | Literal["released", "lost"]
+"""How a lease ended: as the service was told, or `lost` where it could not be told."""
 
 
 class LeaseRun:
@@ -44,13 +49,16 @@ class LeaseRun:
         base_url: str,
         registry: NodeRegistry,
         capabilities: Sequence[str],
+        node_memory_bytes: int | None = None,
         heartbeats: Heartbeats,
         http_client: httpx.AsyncClient,
+        relay: Relay,
     ) -> None:
         """Take the lease; nothing runs yet."""
         self._lease = lease
         self._job = lease.job
         self._registry = registry
+        self._node_memory_bytes = node_memory_bytes
         self._heartbeats = heartbeats
         self._loop = asyncio.get_running_loop()
         self._stop: Stop | None = None
@@ -63,10 +71,14 @@ class LeaseRun:
             user_id=self._job.user_id,
             workflow_id=self._job.workflow_id or "",
             job_id=self._job.id,
-            graph=self._graph,
             capabilities=capabilities,
             http_client=http_client,
         )
+        self._context._state.borrow(self._graph)
+        self._context._http.traceparent = self._http.traceparent = span_of(lease.traceparent)
+        if self._context.outbox is not None:
+            self._context.outbox.relay = relay
+        self.ended_as: Ending = "lost"
 
     @property
     def job_id(self) -> str:
@@ -83,7 +95,7 @@ class LeaseRun:
         self._loop.call_soon_threadsafe(self._stop_here, reason)
 
     async def run(self) -> None:
-        """Run the job to its end, whatever that is."""
+        """Run the job to its end, whatever that is; `ended_as` says what it was."""
         if (outbox := self._context.outbox) is not None:
             outbox.on_cancel = lambda: self._stop_here("cancel")
             outbox.on_lost = self._lose
@@ -99,14 +111,19 @@ class LeaseRun:
             self._heartbeats.unwatch(self._lease.token)
 
     async def _run(self) -> None:
-        end = await self._outcome(GraphRunner(self._context, self._registry))
+        runner = GraphRunner(
+            self._context, self._registry, node_memory_bytes=self._node_memory_bytes
+        )
+        end = await self._outcome(runner)
         if end is not None:
             self._context.post_message(end)
             await self._context.flush()
+            self.ended_as = end.status
             logger.info("job %s: %s", self.job_id, end.status)
         elif self._stop == "release":
             path = f"/v1/jobs/{self.job_id}/release"
             await self._http.request("POST", path, patience_s=_RELEASE_S)
+            self.ended_as = "released"
             logger.info("job %s: given back", self.job_id)
 
     async def _outcome(self, runner: GraphRunner) -> JobUpdate | None:

@@ -24,6 +24,7 @@ def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
 
     async def work() -> int:
         worker = Worker(options, registry)
+        _end_forks(asyncio.get_running_loop())
         _on_signals(asyncio.get_running_loop(), worker.drain)
         try:
             await worker.run()
@@ -39,6 +40,16 @@ def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
     sys.stdout.flush()
     # Not sys.exit: threads that nodes left running would hold the process for as long as they like.
     os._exit(status)
+
+
+def _end_forks(loop: asyncio.AbstractEventLoop) -> None:
+    """See to it that a node that forks does not make a second worker.
+
+    What the node does in its copy of the process is its own affair; when it comes back to the loop,
+    the copy ends.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: loop.call_soon(os._exit, 1))
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from processing_context._http import Http
+from processing_context._bytes import Bytes
+from processing_context._http import Http, ssl_context
 from processing_context._retry import Retry
 from processing_context.errors import (
     APIError,
@@ -33,6 +34,9 @@ from processing_context.wire.workers import (
 )
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
+from processing_context.worker.relay import Relay
+from processing_context.worker.stalls import Stalls
+from processing_context.worker.tally import Metrics, Tally, serve_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,9 @@ class WorkerOptions:
     slots: int = 1
     capabilities: tuple[str, ...] = ()
     grace_s: float = 30.0
+    node_memory_bytes: int | None = None
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
 
 class Worker:
@@ -66,7 +73,14 @@ class Worker:
         """Run with those of the nodes whose needs the capabilities meet."""
         self._options = options
         self._registry = registry.runnable_with(options.capabilities)
-        self._http = Http(options.url, options.token, retries=0)
+        # Claims and events are most of what a worker says: httpx would cost more than the jobs do.
+        self._bytes = Bytes(
+            timeout_s=_CLAIM_WAIT_S + _ANSWER_S, retries=0, make_ssl_context=ssl_context
+        )
+        self._http = Http(options.url, options.token, retries=0, transport=self._bytes)
+        self._tally = Tally()
+        self._relay = Relay(self._http, self._tally.posts)
+        self._stalls = Stalls(self._tally.stalls)
         self._loop = asyncio.get_running_loop()
         self._heartbeats = Heartbeats(options.url, options.token, self._forgotten)
         self._worker_id: str | None = None
@@ -81,13 +95,28 @@ class Worker:
         Raises:
             ContextError: The service refuses the worker for good.
         """
+        end_metrics = self._serve_metrics()
+        self._stalls.start()
         try:
             while not self._draining.is_set():
                 await self._until_draining(self._work)
             await self._finish()
         finally:
+            self._stalls.close()
+            end_metrics()
             self._heartbeats.close()
+            await self._relay.aclose()
+            self._bytes.close()
             await self._http.aclose()
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        port = self._options.metrics_port
+        if port is None:
+            return lambda: None
+        metrics = Metrics(self._tally, slots=self._options.slots, busy=lambda: len(self._runs))
+        end = serve_metrics(metrics, self._options.metrics_host, port)
+        logger.info("metrics: http://%s:%d/metrics", self._options.metrics_host, port)
+        return end
 
     def drain(self) -> None:
         """Take no new job, and end when the running ones have. Again: give those back at once."""
@@ -109,7 +138,7 @@ class Worker:
         try:
             leases = await self._persistently("claim", lambda: self._claim(free))
         except NotFoundError:
-            self._worker_id = None
+            self._named(None)
             return
         # A lease that the service has not heard of counts as lost with the reply, and the next
         # claim would be answered with it again.
@@ -128,7 +157,7 @@ class Worker:
             "registration",
             lambda: self._http.post("/v1/workers", WorkerRegistered, body=body, creates=True),
         )
-        self._worker_id = made.id
+        self._named(made.id)
         self._heartbeats.start(made.id, made.heartbeat_interval_s)
         logger.info(
             "registered as %s (%s): %d slots, %d node types",
@@ -138,8 +167,8 @@ class Worker:
     async def _claim(self, free: int) -> list[Lease]:
         path = f"/v1/workers/{self._worker_id}/claim"
         body = ClaimRequest(wait_s=_CLAIM_WAIT_S, max_jobs=min(free, 100))
-        timeout_s = _CLAIM_WAIT_S + _ANSWER_S
-        return (await self._http.post(path, LeaseList, body=body, timeout_s=timeout_s)).leases
+        with self._tally.claims.one():
+            return (await self._http.post(path, LeaseList, body=body, is_hot=True)).leases
 
     async def _start(self, lease: Lease) -> None:
         """Run a job; return once the service knows of it, or it has ended."""
@@ -148,8 +177,10 @@ class Worker:
             base_url=self._options.url,
             registry=self._registry,
             capabilities=self._options.capabilities,
+            node_memory_bytes=self._options.node_memory_bytes,
             heartbeats=self._heartbeats,
             http_client=self._http.client,
+            relay=self._relay,
         )
         task = asyncio.create_task(run.run(), name=f"job {run.job_id}")
         self._runs[task] = run
@@ -162,6 +193,7 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         run = self._runs.pop(task)
+        self._tally.ended[run.ended_as] += 1
         if not task.cancelled() and task.exception() is not None:
             logger.error("job %s: the worker failed", run.job_id, exc_info=task.exception())
         self._slot_freed.set()
@@ -230,5 +262,9 @@ class Worker:
 
     def _forget(self, worker_id: str) -> None:
         if self._worker_id == worker_id:
-            self._worker_id = None
+            self._named(None)
             self._slot_freed.set()
+
+    def _named(self, worker_id: str | None) -> None:
+        self._worker_id = worker_id
+        self._relay.serve(worker_id)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from processing_context.context import ProcessingContext
@@ -17,6 +20,7 @@ from processing_context.nodes.runner import frames
 from processing_context.nodes.runner.invoke import pieces_here
 from processing_context.nodes.runner.tracebacks import short_traceback, summary
 
+MIB = 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,13 +52,17 @@ class _ChildContext(ProcessingContext):
 def main(descriptor: int, parent: int) -> None:
     """Run the node that comes over the socket, then end."""
     _die_with(parent)
+    _be_killed_first()
     connection = socket.socket(fileno=descriptor)
     peer = _Peer(connection)
     sys.path[:] = json.loads(frames.receive(connection))
     try:
         call: frames.Call = frames.unpack(frames.receive(connection))
+        _allocate_at_most(call.memory_bytes)
         asyncio.run(_run(call, peer))
         last: frames.Frame = frames.Ended()
+    except MemoryError as error:
+        last = frames.Failed(_out_of_memory(), short_traceback(error))
     except Exception as error:  # whatever the node raises belongs to the job
         last = frames.Failed(summary(error), short_traceback(error))
     sys.stdout.flush()
@@ -66,8 +74,31 @@ def main(descriptor: int, parent: int) -> None:
 
 async def _run(call: frames.Call, peer: _Peer) -> None:
     async with _ChildContext(peer, **call.context) as context:
+        context._http.traceparent = call.traceparent
         async for piece in pieces_here(call.node, context):
             await asyncio.to_thread(peer.send, frames.Piece(piece))
+
+
+def _be_killed_first() -> None:
+    """Where memory runs out, let the system take this process and not the worker."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # some containers keep /proc from being written
+            Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _allocate_at_most(memory_bytes: int | None) -> None:
+    if memory_bytes is not None:
+        # What is allocated, not what is mapped: libraries map far more than they use.
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, most))
+
+
+def _out_of_memory() -> str:
+    limit, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # saying so takes memory, too
+    if limit == resource.RLIM_INFINITY:
+        return "out of memory"
+    return f"out of memory: a node may allocate {limit // MIB} MiB on this worker"
 
 
 def _die_with(parent: int) -> None:

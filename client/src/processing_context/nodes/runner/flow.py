@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from processing_context.nodes.base import OUTPUT
-from processing_context.nodes.errors import GraphError, NodeProcessError, UnsendableError
+from processing_context.nodes.errors import (
+    GraphError,
+    NodeProcessError,
+    NodeTimeoutError,
+    UnsendableError,
+)
 from processing_context.nodes.registry import NodeRegistry
-from processing_context.nodes.runner.invoke import pieces
+from processing_context.nodes.runner.invoke import given_once, pieces
 from processing_context.nodes.runner.plan import Plan, PlannedNode
 from processing_context.nodes.runner.publish import (
     AssetPublisher,
@@ -19,6 +24,7 @@ from processing_context.nodes.runner.publish import (
     publish_slots,
 )
 from processing_context.nodes.runner.slots import StreamedSlots, to_slots
+from processing_context.nodes.runner.timing import within
 from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
 from processing_context.wire.events import JobUpdate, Log, NodeProgress, NodeUpdate, OutputUpdate
 from processing_context.wire.graph import Graph
@@ -43,10 +49,23 @@ class RunFailedError(Exception):
 class GraphRunner:
     """One run of a graph in a context, which gets its messages."""
 
-    def __init__(self, context: ProcessingContext, registry: NodeRegistry) -> None:
-        """Run with these nodes in this context."""
+    def __init__(
+        self,
+        context: ProcessingContext,
+        registry: NodeRegistry,
+        *,
+        node_memory_bytes: int | None = None,
+    ) -> None:
+        """Run with these nodes in this context.
+
+        Args:
+            context: Gets the messages.
+            registry: The nodes that there are.
+            node_memory_bytes: How much a node in a process of its own may allocate.
+        """
         self._context = context
         self._registry = registry
+        self._node_memory_bytes = node_memory_bytes
         self._results: dict[str, dict[str, Any]] = {}
         self._waiting: dict[str, int] = {}
         self._unread: dict[str, int] = {}
@@ -99,7 +118,7 @@ class GraphRunner:
             message = f"{planned.label} has no property {name!r}; its value is not used"
             self._post(Log(level="warning", message=message, node_id=planned.id))
         try:
-            slots = await self._process(planned)
+            slots = await within(planned.timeout_s, self._process(planned), planned.label)
             shown = await self._published(planned, slots)
         except asyncio.CancelledError:
             if _is_cancelled_from_outside():
@@ -115,10 +134,12 @@ class GraphRunner:
     async def _process(self, planned: PlannedNode) -> dict[str, Any]:
         node = planned.build(self._inputs(planned))
         context = self._node_context(planned)
-        streamed = StreamedSlots() if node.is_streaming() else None
+        if not (planned.kind.is_streaming or node.cpu_bound):
+            return to_slots(type(node), await given_once(node, context))
+        streamed = StreamedSlots() if planned.kind.is_streaming else None
         slots: dict[str, Any] = {}
         pieces_so_far = 0
-        async for piece in pieces(node, context):
+        async for piece in pieces(node, context, memory_bytes=self._node_memory_bytes):
             slots = to_slots(type(node), piece)
             if streamed is not None:
                 pieces_so_far += 1
@@ -154,7 +175,7 @@ class GraphRunner:
                 sent = await publisher.publish(value)
                 self._post(
                     OutputUpdate(
-                        node_id=planned.id, node_name=_name(planned), output_name=name, value=sent
+                        node_id=planned.id, node_name=planned.name, output_name=name, value=sent
                     )
                 )
 
@@ -167,7 +188,7 @@ class GraphRunner:
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
         sent = self._outputs[name] = await publisher.publish(value)
         self._post(
-            OutputUpdate(node_id=planned.id, node_name=_name(planned), output_name=name, value=sent)
+            OutputUpdate(node_id=planned.id, node_name=planned.name, output_name=name, value=sent)
         )
         return {OUTPUT: sent}
 
@@ -209,8 +230,9 @@ class GraphRunner:
     def _failed(self, planned: PlannedNode, error: Exception) -> RunFailedError:
         what = str(error) if isinstance(error, GraphError) else f"{planned.label}: {_said(error)}"
         self._post(self._update(planned, "failed", error=_said(error), logs=_logs(error)))
-        code = "invalid_result" if isinstance(error, UnsendableError) else "node_failed"
-        failure = RunFailedError(JobError(code=code, message=shortened(what), node_id=planned.id))
+        failure = RunFailedError(
+            JobError(code=_code(error), message=shortened(what), node_id=planned.id)
+        )
         self._failure = self._failure or failure
         self._is_stopped = True
         return failure
@@ -233,7 +255,7 @@ class GraphRunner:
     def _update(self, planned: PlannedNode, status: Any, **fields: Any) -> NodeUpdate:
         return NodeUpdate(
             node_id=planned.id,
-            node_name=_name(planned),
+            node_name=planned.name,
             node_type=planned.type,
             status=status,
             **fields,
@@ -252,13 +274,14 @@ def _is_cancelled_from_outside() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _name(planned: PlannedNode) -> str:
-    name = planned.values.get("name")
-    return name if isinstance(name, str) and name else planned.node_class.get_title()
+def _code(error: Exception) -> Literal["invalid_result", "timeout", "node_failed"]:
+    if isinstance(error, UnsendableError):
+        return "invalid_result"
+    return "timeout" if isinstance(error, NodeTimeoutError) else "node_failed"
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, NodeProcessError | GraphError | UnsendableError):
+    if isinstance(error, NodeProcessError | NodeTimeoutError | GraphError | UnsendableError):
         return shortened(str(error))
     return summary(error)
 

@@ -22,6 +22,8 @@ class Call:
 
     node: Any
     context: dict[str, Any]
+    traceparent: str | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

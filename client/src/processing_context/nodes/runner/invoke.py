@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 
-async def pieces(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[Any]:
-    """Yield what the node gives: once what it returns, or each thing that it yields."""
-    source = pieces_from_process(node, context) if node.cpu_bound else pieces_here(node, context)
+async def pieces(
+    node: BaseNode, context: ProcessingContext, *, memory_bytes: int | None = None
+) -> AsyncGenerator[Any]:
+    """Yield what the node gives: once what it returns, or each thing that it yields.
+
+    Args:
+        node: What runs.
+        context: What it gets.
+        memory_bytes: How much it may allocate, where it runs in a process of its own.
+    """
+    source = (
+        pieces_from_process(node, context, memory_bytes=memory_bytes)
+        if node.cpu_bound
+        else pieces_here(node, context)
+    )
     async with contextlib.aclosing(source):
         async for piece in source:
             yield piece
@@ -27,22 +40,41 @@ async def pieces(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[A
 
 async def pieces_here(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[Any]:
     """Yield what the node gives, run in this process."""
+    if not node.is_streaming():
+        yield await given_once(node, context)
+        return
     try:
-        if node.is_streaming():
-            async with contextlib.aclosing(node.process(context)) as stream:
-                async for piece in stream:
-                    yield piece
-        elif inspect.iscoroutinefunction(inspect.unwrap(type(node).process)):
-            yield await node.process(context)
-        else:
-            yield await in_thread(node.process, context)
+        async with contextlib.aclosing(node.process(context)) as stream:
+            async for piece in stream:
+                yield piece
     except (Exception, asyncio.CancelledError, GeneratorExit):
         raise
-    except SystemExit as error:
-        raise RuntimeError(f"the node called sys.exit({error.code!r})") from error
     except BaseException as error:
-        # Left alone it would end the worker, and with it everybody's jobs.
-        raise RuntimeError(f"the node raised {error!r}") from error
+        raise _as_error(error) from error
+
+
+async def given_once(node: BaseNode, context: ProcessingContext) -> Any:
+    """Return what a node gives that gives one thing, run in this process."""
+    try:
+        if _is_async(type(node)):
+            return await node.process(context)
+        return await in_thread(node.process, context)
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise _as_error(error) from error
+
+
+def _as_error(error: BaseException) -> RuntimeError:
+    """Return what stands for what, left alone, would end the worker, and with it all jobs."""
+    if isinstance(error, SystemExit):
+        return RuntimeError(f"the node called sys.exit({error.code!r})")
+    return RuntimeError(f"the node raised {error!r}")
+
+
+@functools.cache  # asking costs as much as running a small node
+def _is_async(node_class: type[BaseNode]) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(node_class.process))
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:

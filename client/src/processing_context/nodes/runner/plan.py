@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import functools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,23 +20,65 @@ from processing_context.wire.graph import Edge, Graph, Node
 from processing_context.wire.refs import AssetRef
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all nodes of a class have in common; finding it out costs more than a small node."""
+
+    node_class: type[BaseNode]
+    node_type: str
+    title: str
+    fields: frozenset[str]
+    refs: Mapping[str, type[AssetRef]]
+    """The properties that take one kind of ref."""
+
+    slots: frozenset[str]
+    is_streaming: bool
+
+
+@functools.cache
+def kind_of(node_class: type[BaseNode]) -> Kind:
+    """Return what all nodes of a class have in common."""
+    fields = node_class.model_fields
+    refs = {name: _ref_class(info.annotation) for name, info in fields.items()}
+    return Kind(
+        node_class=node_class,
+        node_type=node_class.get_node_type(),
+        title=node_class.get_title(),
+        fields=frozenset(fields),
+        refs={name: wanted for name, wanted in refs.items() if wanted is not None},
+        slots=frozenset(node_class.output_annotations()),
+        is_streaming=node_class.is_streaming(),
+    )
+
+
 @dataclass(slots=True)
 class PlannedNode:
     """A node with its class, its own values and its wires."""
 
     id: str
-    node_class: type[BaseNode]
+    kind: Kind
     values: dict[str, Any]
     dynamic: dict[str, Any]
     unknown: list[str]
-    slots: frozenset[str]
+    timeout_s: float | None
     incoming: list[Edge] = field(default_factory=list)
     outgoing: list[Edge] = field(default_factory=list)
 
     @property
+    def node_class(self) -> type[BaseNode]:
+        """Its class."""
+        return self.kind.node_class
+
+    @property
     def type(self) -> str:
         """The node's type."""
-        return self.node_class.get_node_type()
+        return self.kind.node_type
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        name = self.values.get("name")
+        return name if isinstance(name, str) and name else self.kind.title
 
     @property
     def label(self) -> str:
@@ -52,15 +96,15 @@ class PlannedNode:
         Raises:
             GraphError: A value is not what the property takes.
         """
-        known = self.node_class.model_fields
         values, dynamic = dict(self.values), dict(self.dynamic)
         for name, value in inputs.items():
-            target = values if name in known else dynamic
+            target = values if name in self.kind.fields else dynamic
             target[name] = value
+        for name, wanted in self.kind.refs.items():
+            if name in values:
+                values[name] = _as_wanted(wanted, values[name])
         try:
-            node = self.node_class.model_validate(
-                {name: _as_wanted(known[name].annotation, value) for name, value in values.items()}
-            )
+            node = self.node_class.model_validate(values)
         except ValidationError as error:
             raise GraphError(f"{self.label}: {_problems(error)}", self.id) from error
         node._id = self.id
@@ -98,13 +142,12 @@ class Plan:
                 raise GraphError(f"an edge names node {end!r}, which is not in the graph")
             ends[end] = self.nodes[end]
         source, target = ends[edge.source], ends[edge.target]
-        if edge.sourceHandle not in source.slots:
+        slots, fields = source.kind.slots, target.kind.fields
+        if edge.sourceHandle not in slots:
             raise GraphError(
-                f"{source.label} has no output {edge.sourceHandle!r};"
-                f" it has: {_listed(source.slots)}",
+                f"{source.label} has no output {edge.sourceHandle!r}; it has: {_listed(slots)}",
                 source.id,
             )
-        fields = target.node_class.model_fields
         if edge.targetHandle not in fields and not target.node_class.is_dynamic():
             raise GraphError(
                 f"{target.label} has no property {edge.targetHandle!r}; it has: {_listed(fields)}",
@@ -164,15 +207,28 @@ def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
         node_class = registry.get(node.type)
     except UnknownNodeTypeError as error:
         raise GraphError(f"{node.id}: {error}", node.id) from error
-    known = node_class.model_fields
+    kind = kind_of(node_class)
+    known = kind.fields
     return PlannedNode(
         id=node.id,
-        node_class=node_class,
+        kind=kind,
         values={name: value for name, value in node.data.items() if name in known},
         dynamic=node.dynamic_properties if node_class.is_dynamic() else {},
         unknown=[name for name in node.data if name not in known],
-        slots=frozenset(node_class.output_annotations()),
+        timeout_s=_timeout_s(node, node_class),
     )
+
+
+def _timeout_s(node: Node, node_class: type[BaseNode]) -> float | None:
+    given = (node.model_extra or {}).get("timeout_s")
+    if given is None:
+        return node_class.timeout_s
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not (is_number and 0 < given < math.inf):
+        raise GraphError(
+            f"{node.id}: timeout_s is a number of seconds over 0, not {_shown(given)}", node.id
+        )
+    return float(given)
 
 
 def _check_param(node: PlannedNode) -> None:
@@ -188,10 +244,9 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, AssetRef) and value.is_empty())
 
 
-def _as_wanted(annotation: Any, value: Any) -> Any:
+def _as_wanted(wanted: type[AssetRef], value: Any) -> Any:
     """Let a ref of no special kind, or in JSON form, stand for the kind that the property wants."""
-    wanted = _ref_class(annotation)
-    if wanted is None or isinstance(value, wanted):
+    if isinstance(value, wanted):
         return value
     if isinstance(value, AssetRef):
         value = dict(value)

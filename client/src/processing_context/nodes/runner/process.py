@@ -19,21 +19,30 @@ from processing_context.nodes.runner import frames
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
+_LAST_WORDS_S = 5.0
+"""How long to wait for what a process sent before it died."""
 
-async def pieces_from_process(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[Any]:
+
+async def pieces_from_process(
+    node: BaseNode, context: ProcessingContext, *, memory_bytes: int | None = None
+) -> AsyncGenerator[Any]:
     """Yield what a node gives that runs in a new process; leaving early kills it.
+
+    Args:
+        node: What runs.
+        context: What it gets, made anew in the process.
+        memory_bytes: How much it may allocate; None: what the machine has.
 
     Raises:
         NodeProcessError: The node raised there, or the process died.
     """
-    call = frames.pack(frames.Call(node, _arguments(context)))
-    async with _child() as (process, reader, writer):
-        # The child may be gone before it reads: what it died of comes with the first read.
-        with contextlib.suppress(ConnectionError):
-            await frames.write(writer, json.dumps(sys.path).encode())
-            await frames.write(writer, call)
+    trace = context._http.traceparent
+    call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes))
+    async with _child() as child:
+        await child.send(json.dumps(sys.path).encode())
+        await child.send(call)
         while True:
-            frame = await _next(reader, process)
+            frame = await child.next()
             if isinstance(frame, frames.Piece):
                 yield frame.value
             elif isinstance(frame, frames.Posted):
@@ -46,10 +55,56 @@ async def pieces_from_process(node: BaseNode, context: ProcessingContext) -> Asy
                 return
 
 
+class _Child:
+    """The process of a node."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._dead = asyncio.ensure_future(process.wait())
+
+    async def send(self, content: bytes) -> None:
+        """Send a frame. It may be gone before it reads: what it died of comes with `next`."""
+        with contextlib.suppress(ConnectionError):
+            await frames.write(self._writer, content)
+
+    async def next(self) -> frames.Frame:
+        """Return what it sends next.
+
+        Raises:
+            NodeProcessError: It died.
+        """
+        try:
+            content = await self._read()
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            status = await asyncio.shield(self._dead)
+            raise NodeProcessError(f"the process of the node {_death(status)}", "") from error
+        frame: frames.Frame = await asyncio.to_thread(frames.unpack, content)
+        return frame
+
+    async def _read(self) -> bytes:
+        reading = asyncio.ensure_future(frames.read(self._reader))
+        try:
+            await asyncio.wait({reading, self._dead}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                # What it forked holds the socket open as well: without this its end never comes.
+                _kill(self._process)
+                await asyncio.wait({reading}, timeout=_LAST_WORDS_S)
+            if not reading.done():
+                raise asyncio.IncompleteReadError(b"", None)
+            return reading.result()
+        finally:
+            reading.cancel()
+
+
 @contextlib.asynccontextmanager
-async def _child() -> AsyncIterator[
-    tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]
-]:
+async def _child() -> AsyncIterator[_Child]:
     ours, theirs = socket.socketpair()
     with theirs:
         try:
@@ -67,24 +122,18 @@ async def _child() -> AsyncIterator[
     try:
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
-            yield process, reader, writer
+            yield _Child(process, reader, writer)
         finally:
             writer.close()
     finally:
-        # The whole session, so that what the node itself started goes too.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await asyncio.shield(process.wait())
 
 
-async def _next(reader: asyncio.StreamReader, process: asyncio.subprocess.Process) -> frames.Frame:
-    try:
-        content = await frames.read(reader)
-    except (asyncio.IncompleteReadError, ConnectionError) as error:
-        status = await process.wait()
-        raise NodeProcessError(f"the process of the node {_death(status)}", "") from error
-    frame: frames.Frame = await asyncio.to_thread(frames.unpack, content)
-    return frame
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the whole session, so that what the node itself started goes too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _arguments(context: ProcessingContext) -> dict[str, Any]:

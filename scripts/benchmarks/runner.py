@@ -1,0 +1,146 @@
+"""The runner of graphs: chains of nodes that do nothing, their events included."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from typing import Any
+
+import httpx
+
+from processing_context._bytes import Bytes
+from processing_context._http import Http, ssl_context
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.wire.workers import Lease, LeaseList
+from processing_context.worker.heartbeats import Heartbeats
+from processing_context.worker.lease import LeaseRun
+from processing_context.worker.relay import Relay
+from processing_context.worker.tally import Timed
+from scripts.benchmarks.noop import NoOp, chain
+from scripts.benchmarks.stack import Stack
+from scripts.benchmarks.table import Row
+
+LONG, SHORT = 300, 10
+ROUNDS = 9
+Events = list[dict[str, Any]]
+
+
+async def rows(stack: Stack, _: int) -> list[Row]:
+    """Measure what a node of a long chain takes, in time and in CPU."""
+    async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
+        bench = _Bench(stack, api, await _register(api))
+        long: list[tuple[float, float]] = []
+        short: list[tuple[float, float]] = []
+        bare: list[float] = []
+        for _ in range(ROUNDS):
+            job_id, *took = await bench.ours(LONG)
+            long.append((took[0], took[1]))
+            bare.append(await bench.bare(LONG, await _batches(api, job_id)))
+            short.append((await bench.ours(SHORT))[1:])
+        await bench.aclose()
+    return [_rate(long, short), _cpu([cpu for _, cpu in long], bare)]
+
+
+def _rate(long: list[tuple[float, float]], short: list[tuple[float, float]]) -> Row:
+    ours = statistics.median(LONG / wall for wall, _ in long)
+    limit = statistics.median(SHORT / wall for wall, _ in short)
+    return Row(
+        f"runner: nodes/s of a chain of {LONG} / of {SHORT}",
+        f"{ours:.0f}/s",
+        f"{limit:.0f}/s",
+        f"{ours / limit:.2f}",
+    )
+
+
+def _cpu(ours: list[float], bare: list[float]) -> Row:
+    mine, best = statistics.median(ours) / LONG, statistics.median(bare) / LONG
+    return Row(
+        f"runner: CPU per node of a chain of {LONG} / awaiting them and posting their events",
+        f"{mine * 1e6:.0f} µs",
+        f"{best * 1e6:.0f} µs",
+        f"{mine / best:.2f}",
+    )
+
+
+async def _register(api: httpx.AsyncClient) -> str:
+    body = {"name": "benchmark", "capabilities": ["benchmark"], "slots": 1}
+    worker_id: str = (await api.post("/v1/workers", json=body)).raise_for_status().json()["id"]
+    return worker_id
+
+
+async def _batches(api: httpx.AsyncClient, job_id: str) -> list[Events]:
+    """Return what a job's worker posted, batch by batch: the events of one have the same time."""
+    reply = await api.get(f"/v1/jobs/{job_id}/events")
+    events: Events = [
+        event
+        for event in reply.raise_for_status().json()["events"]
+        if event["type"] != "job_update" or "result" in event
+    ]
+    by_batch = itertools.groupby(events, key=lambda event: event["time"])
+    added = {"job_id", "seq", "attempt", "time"}
+    return [
+        [{key: value for key, value in event.items() if key not in added} for event in batch]
+        for _, batch in by_batch
+    ]
+
+
+class _Bench:
+    """Runs chains as a worker does, in this process, whose CPU is measured."""
+
+    def __init__(self, stack: Stack, api: httpx.AsyncClient, worker_id: str) -> None:
+        self._stack = stack
+        self._api = api
+        self._worker_id = worker_id
+        self._registry = NodeRegistry([NoOp])
+        self._bytes = Bytes(timeout_s=60, retries=0, make_ssl_context=ssl_context)
+        self._http = Http(stack.url, stack.token, retries=0, transport=self._bytes)
+        self._relay = Relay(self._http, Timed())
+        self._relay.serve(worker_id)
+        self._heartbeats = Heartbeats(stack.url, stack.token, lambda _: None)
+
+    async def ours(self, length: int) -> tuple[str, float, float]:
+        """Return the job, and the time and the CPU that it took from its claim to its end."""
+        lease = await self._lease(length)
+        run = LeaseRun(
+            lease,
+            base_url=self._stack.url,
+            registry=self._registry,
+            capabilities=(),
+            heartbeats=self._heartbeats,
+            http_client=self._http.client,
+            relay=self._relay,
+        )
+        wall, cpu = time.perf_counter(), time.process_time()
+        await run.run()
+        return lease.job.id, time.perf_counter() - wall, time.process_time() - cpu
+
+    async def bare(self, length: int, batches: list[Events]) -> float:
+        """Return the CPU of a loop that awaits the same calls and posts the same events."""
+        lease = await self._lease(length)
+        nodes = [NoOp() for _ in range(length)]
+        headers = {"Authorization": f"Bearer {lease.token}"}
+        numbers = itertools.count(1)
+        async with httpx.AsyncClient(base_url=self._stack.url, headers=headers) as http:
+            await http.post(f"/v1/jobs/{lease.job.id}/heartbeat")  # the connection is there
+            began = time.process_time()
+            for node in nodes:
+                await node.process(None)  # type: ignore[arg-type]  # it looks at no context
+            for batch in batches:
+                body = {"events": [{"client_seq": next(numbers), **event} for event in batch]}
+                reply = await http.post(f"/v1/jobs/{lease.job.id}/events", json=body)
+                reply.raise_for_status()
+            return time.process_time() - began
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._relay.aclose()
+        self._bytes.close()
+        await self._http.aclose()
+
+    async def _lease(self, length: int) -> Lease:
+        job = {"graph": chain(length), "required_capabilities": ["benchmark"]}
+        (await self._api.post("/v1/jobs", json=job)).raise_for_status()
+        path = f"/v1/workers/{self._worker_id}/claim"
+        claim = await self._api.post(path, json={"wait_s": 30})
+        return LeaseList.model_validate_json(claim.raise_for_status().content).leases[0]
