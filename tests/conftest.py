@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,15 +19,22 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url
 
 from app.core import migrate
 from app.core.db import connect_args
-from app.embedded.stack import embedded_stack
+from app.embedded.stack import running_stack
 from app.settings import Settings
 from tests.services import Service, User, run_elsewhere, running
 
 _numbers = itertools.count(1)
+
+# The same examples in every run: a rare one must not refuse a change that has nothing to do with
+# it. `scripts/test --hypothesis-profile=search` looks for new ones.
+hypothesis_settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+hypothesis_settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis_settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,8 +47,14 @@ def _clean_environment() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory, _clean_environment: None) -> Iterator[Settings]:
     """Settings that point at a running PostgreSQL and S3 server."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("stack"), port=0)
-    with embedded_stack(settings) as endpoints:
-        yield endpoints
+    with running_stack(settings) as stack:
+        # Nobody needs the data after the tests: neither what a loss of power would take, nor the
+        # checkpoint of a good end, which takes longer than many a test.
+        execute(stack.settings, "alter system set fsync = off")
+        execute(stack.settings, "select pg_reload_conf()")
+        yield stack.settings
+        for server in stack.servers:
+            os.kill(server.child.pid, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +125,7 @@ def service(_module_service: Callable[[Path], Service], request: pytest.FixtureR
 @pytest.fixture
 def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..., Service]]:
     """Starts services with other settings; `like=service` makes a replica on the same data."""
+    started: list[Service] = []
     with ExitStack() as stack:
 
         def start(*, like: Service | None = None, **changes: Any) -> Service:
@@ -118,9 +133,12 @@ def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..
                 settings = new_settings(**changes)
             else:
                 settings = like.settings.model_copy(update={"port": 0, **changes})
-            return stack.enter_context(running(settings))
+            started.append(stack.enter_context(running(settings)))
+            return started[-1]
 
         yield start
+        for service in started:  # all at once: each takes its time
+            service.stop()
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.services import free_port
+from tests.services import WAIT_S, free_port
 
 
 class Gate:
@@ -21,7 +21,7 @@ class Gate:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class Gate:
         self._call(self._listen())
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_S)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -53,19 +53,33 @@ class Gate:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in list(self._open):
-            writer.transport.abort()
-        await asyncio.sleep(0.1)
+        for task in self._connections:
+            task.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection(*self._target)
-        self._open |= {writer, to_writer}
-        await asyncio.gather(self._copy(reader, to_writer), self._copy(to_reader, writer))
-        self._open -= {writer, to_writer}
+        task = asyncio.current_task()
+        if task is None or self._server is None:  # it was accepted just before the gate was shut
+            writer.transport.abort()
+            return
+        self._connections.add(task)
+        writers = [writer]
+        try:
+            to_reader, to_writer = await asyncio.open_connection(*self._target)
+            writers.append(to_writer)
+            await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
+        except (OSError, asyncio.CancelledError):
+            return  # to its caller the connection just broke
+        finally:
+            for each in writers:
+                each.transport.abort()
+            self._connections.discard(task)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

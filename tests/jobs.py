@@ -15,7 +15,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.services import Service, User
+from tests.frames import hold
+from tests.services import WAIT_S, Service, User, eventually
 
 Event = dict[str, Any]
 
@@ -140,6 +141,22 @@ async def worker_of(user: User, **fields: Any) -> HandWorker:
     return HandWorker(reply.json()["id"], user.http)
 
 
+async def let_lease_run_out(service: Service, job_id: str) -> None:
+    """Make a lease as old as it would become by itself; return when the service has ended it.
+
+    A test with short leases would need a machine that is never slow.
+    """
+    pool = service.app.state.db.pool
+    expire = "update job_leases set expires_at = now() where job_id = $1 and ended_at is null"
+    live = "select count(*) from job_leases where job_id = $1 and ended_at is null"
+    await service.run(pool.execute(expire, job_id))
+
+    async def has_ended() -> bool:
+        return not await service.run(pool.fetchval(live, job_id))
+
+    await eventually(has_ended)
+
+
 @asynccontextmanager
 async def owner(service: Service) -> AsyncIterator[User]:
     """A new user who may also register workers."""
@@ -148,7 +165,7 @@ async def owner(service: Service) -> AsyncIterator[User]:
 
 
 class Socket:
-    """A socket of a test; frames as objects."""
+    """A socket of a test; frames as objects, each held to openapi/asyncapi.yaml."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -157,27 +174,27 @@ class Socket:
         """Send an op."""
         await self.connection.send(json.dumps(op))
 
-    async def receive(self, within_s: float = 10) -> dict[str, Any]:
+    async def receive(self, within_s: float = WAIT_S) -> dict[str, Any]:
         """Return the next frame."""
         async with asyncio.timeout(within_s):
             frame: dict[str, Any] = json.loads(await self.connection.recv())
-        return frame
+        return hold(frame)
 
-    async def until(self, kind: str, within_s: float = 10) -> list[dict[str, Any]]:
+    async def until(self, kind: str, within_s: float = WAIT_S) -> list[dict[str, Any]]:
         """Return the frames up to the first of a type, that one included."""
         frames = [await self.receive(within_s)]
         while frames[-1]["type"] != kind:
             frames.append(await self.receive(within_s))
         return frames
 
-    async def until_end(self, within_s: float = 10) -> list[dict[str, Any]]:
+    async def until_end(self, within_s: float = WAIT_S) -> list[dict[str, Any]]:
         """Return the frames up to the event that ends a job."""
         frames = [await self.receive(within_s)]
         while frames[-1].get("status") not in ("completed", "failed", "cancelled"):
             frames.append(await self.receive(within_s))
         return frames
 
-    async def closed(self, within_s: float = 10) -> int:
+    async def closed(self, within_s: float = WAIT_S) -> int:
         """Return the code with which the service closes it; frames before that are dropped."""
         async with asyncio.timeout(within_s):
             with contextlib.suppress(ConnectionClosed):

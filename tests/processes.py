@@ -52,7 +52,7 @@ def environment(settings: Settings, **changes: object) -> dict[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @contextmanager
@@ -94,10 +94,10 @@ def running_worker(
         yield process
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], *, within_s: float = 60) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], *, within_s: float = 120) -> None:
     """Return once a URL answers 200; fail when the process ends before, or the time does."""
     deadline = time.monotonic() + within_s
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise RuntimeError(f"it ended with {process.returncode} before it answered {url}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +23,11 @@ from app.settings import Settings
 from app.users.bootstrap import first_user
 
 T = TypeVar("T")
+
+WAIT_S = 120.0
+"""How long tests wait for what must come: only a fault takes so long, however slow the machine."""
+
+_taken: list[socket.socket] = []
 
 
 @dataclass
@@ -64,7 +70,7 @@ class Service:
         """Return an HTTP client that sends a token, the first user's by default."""
         headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
         return httpx.AsyncClient(
-            base_url=self.url, headers=headers, timeout=options.pop("timeout", 30), **options
+            base_url=self.url, headers=headers, timeout=options.pop("timeout", WAIT_S), **options
         )
 
     async def new_token(self, user_id: str, scopes: Collection[str] = ("user",)) -> str:
@@ -91,11 +97,12 @@ class Service:
 
     def stop(self) -> None:
         """Begin to shut down, as a signal would."""
-        self._loop.call_soon_threadsafe(self.app.state.shutdown.begin)
         self._server.should_exit = True
+        with suppress(RuntimeError):  # its loop is closed: it has stopped
+            self._loop.call_soon_threadsafe(self.app.state.shutdown.begin)
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = 10) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = WAIT_S) -> None:
     """Return once `holds()`; fail when it does not within the time."""
     deadline = time.monotonic() + within_s
     while not await holds():
@@ -110,31 +117,46 @@ def run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody takes until the tests are over, but a server that binds to it.
+
+    It stays bound. Linux lets a server bind as well, as long as nothing listens and both say
+    SO_REUSEADDR, while no outgoing connection and nobody else who asks for any port gets it.
+    """
+    taken = _bound(0)
+    port: int = taken.getsockname()[1]
+    if sys.platform == "linux":
+        _taken.append(taken)
+    else:
+        taken.close()
+    return port
+
+
+def _bound(port: int) -> socket.socket:
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
     """Run a service in a thread; its first user has all scopes."""
-    settings = settings.model_copy(update={"port": settings.port or free_port()})
     token_file = run_elsewhere(first_user(settings))
     if token_file is not None:
         token = token_file.read_text().strip()
     else:
         assert settings.bootstrap_token
         token = settings.bootstrap_token.get_secret_value()
+    listener = _bound(settings.port)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host="127.0.0.1",
-        port=settings.port,
         log_config=None,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        # As `serve` has it: an idle connection is the client's to close.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
@@ -144,10 +166,11 @@ def running(settings: Settings) -> Iterator[Service]:
     def serve() -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(server.serve())
+            loop.run_until_complete(server.serve(sockets=[listener]))
         except BaseException as exc:
             failures.append(exc)
         finally:
+            listener.close()
             loop.close()
 
     thread = threading.Thread(target=serve, name=f"service-{settings.port}", daemon=True)
@@ -162,6 +185,6 @@ def running(settings: Settings) -> Iterator[Service]:
     finally:
         if thread.is_alive():
             service.stop()
-            thread.join(20)
+            thread.join(WAIT_S)
         if thread.is_alive():
-            raise RuntimeError("the service did not stop within 20 s")
+            raise RuntimeError(f"the service did not stop within {WAIT_S:g} s")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 
 class HandWorker:
@@ -31,9 +32,13 @@ class HandWorker:
     async def claim(self, *, begin: bool = True) -> dict[str, Any]:
         """Wait for a job and take it; `begin`: and say that it runs."""
         path = f"/v1/workers/{self._worker_id}/claim"
-        reply = await self._http.post(path, json={"wait_s": 10, "max_jobs": 1})
-        assert reply.status_code == 200, reply.text
-        lease = reply.json()["leases"][0]
+        leases: list[dict[str, Any]] = []
+        async with asyncio.timeout(WAIT_S):
+            while not leases:
+                reply = await self._http.post(path, json={"wait_s": 10, "max_jobs": 1})
+                assert reply.status_code == 200, reply.text
+                leases = reply.json()["leases"]
+        [lease] = leases
         self.job, self.token, self._seq = lease["job"], lease["token"], 0
         if begin:
             await self.say({"type": "job_update", "status": "running"})

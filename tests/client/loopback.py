@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,8 +60,9 @@ class Loopback:
     def __init__(self, answer: Callable[[Asked], Answer]) -> None:
         self.asked: list[Asked] = []
         self.connections = 0
+        self._open: set[socket.socket] = set()
+        self._lock = lock = threading.Lock()
         server = self
-        lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -68,6 +71,12 @@ class Loopback:
                 super().setup()
                 with lock:
                     server.connections += 1
+                    server._open.add(self.connection)
+
+            def finish(self) -> None:
+                with lock:
+                    server._open.discard(self.connection)
+                super().finish()
 
             def _serve(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
@@ -98,7 +107,7 @@ class Loopback:
                 """Be silent."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server.daemon_threads = False  # closing it waits for them
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -108,8 +117,12 @@ class Loopback:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._server.server_close()
         self._thread.join()
+        with self._lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):  # the other side has closed it already
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._server.server_close()
 
 
 def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:

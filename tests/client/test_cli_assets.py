@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 
 class Shell:
@@ -56,7 +56,7 @@ async def test_a_file_goes_there_and_back(shell: Shell) -> None:
     await shell("download", asset_id, "--overwrite")
     assert (shell.folder / "note.txt").read_text() == "hello"
     url = (await shell("url", asset_id, "--expires-in", "60", "--download")).strip()
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=WAIT_S) as http:
         reply = await http.get(url)
     assert reply.text == "hello"
     assert reply.headers["Content-Disposition"].startswith("attachment")

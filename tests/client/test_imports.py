@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-import time
 import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from statistics import median
 
 import pytest
 from packaging.requirements import Requirement
@@ -117,17 +115,9 @@ def test_the_wheel_carries_its_types(wheel: Path) -> None:
         assert "processing_context/py.typed" in archive.namelist()
 
 
-def test_importing_it_costs_little_more_than_httpx_and_pydantic(empty_environment: Path) -> None:
-    ours, limit = "import processing_context", "import httpx, pydantic"
-    times: dict[str, list[float]] = {ours: [], limit: []}
-    for _ in range(7):
-        for code, taken in times.items():
-            begun = time.perf_counter()
-            run(empty_environment, code)
-            taken.append(time.perf_counter() - begun)
-    assert median(times[ours]) <= 1.15 * median(times[limit])
-    count = "import sys; before = len(sys.modules); {}; print(len(sys.modules) - before)"
-    assert int(run(empty_environment, count.format(ours))) < 200
+def test_importing_it_takes_few_modules(empty_environment: Path) -> None:
+    alone = "import sys; before = len(sys.modules); import processing_context\n"
+    assert int(run(empty_environment, alone + "print(len(sys.modules) - before)")) < 200
     whole = "import httpx, pydantic, sys; before = len(sys.modules)\n"
     whole += "from processing_context import ProcessingContext; print(len(sys.modules) - before)"
     assert int(run(empty_environment, whole)) < 200

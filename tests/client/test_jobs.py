@@ -15,7 +15,7 @@ import processing_context as pc
 from processing_context import AssetRef, ImageRef, JobUpdate, Log, ProcessingContext, _retry
 from tests.client.by_hand import HandWorker
 from tests.client.network import Network
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 GRAPH: dict[str, Any] = {
     "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
@@ -27,6 +27,7 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_retry, "BASE_S", 0.05)
+    monkeypatch.setattr("processing_context.jobs._CANCEL_S", WAIT_S)
 
 
 @pytest.fixture
@@ -49,11 +50,10 @@ async def worker(service: Service, user: User) -> AsyncIterator[HandWorker]:
 
 
 async def made_job(user: User) -> dict[str, Any]:
-    for _ in range(500):
-        if jobs := await jobs_of(user):
-            return jobs[0]
-        await asyncio.sleep(0.02)
-    raise AssertionError("no job was made")
+    async with asyncio.timeout(WAIT_S):
+        while not (jobs := await jobs_of(user)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return jobs[0]
 
 
 async def jobs_of(user: User) -> list[dict[str, Any]]:
@@ -244,7 +244,7 @@ async def test_events_survive_a_network_that_fails(
         await asyncio.sleep(0.1)
         network.is_down = False
     await worker.complete()
-    await asyncio.wait_for(run, 20)
+    await asyncio.wait_for(run, WAIT_S)
     messages = drained(ctx)
     assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
     logs = [message.message for message in messages if isinstance(message, Log)]
@@ -268,7 +268,7 @@ async def test_a_restart_of_the_service_goes_unnoticed(
                 worker = await HandWorker.of(second, user)
                 await worker.claim()
                 await worker.complete(after="restart")
-                assert await asyncio.wait_for(run, 30) == {"after": "restart"}
+                assert await asyncio.wait_for(run, WAIT_S) == {"after": "restart"}
                 messages = drained(ctx)
                 await worker.aclose()
     assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
@@ -314,10 +314,10 @@ async def test_a_token_that_is_revoked_ends_the_reading(
         token = (await admin.post("/v1/tokens", json=body)).json()
     async with ProcessingContext(base_url=network.url, token=token["token"]) as reader:
         events = aiter(reader.job_events(made["id"]))
-        await asyncio.wait_for(anext(events), 5)
+        await asyncio.wait_for(anext(events), WAIT_S)
         assert (await user.http.delete(f"/v1/tokens/{token['id']}")).status_code == 204
         with pytest.raises(pc.AuthenticationError):
-            await asyncio.wait_for(anext(events), 10)
+            await asyncio.wait_for(anext(events), WAIT_S)
     async with ProcessingContext(base_url=network.url, token="ctx_wrong", user_id="u") as nobody:
         with pytest.raises(pc.AuthenticationError):
             await anext(aiter(nobody.job_events(made["id"])))

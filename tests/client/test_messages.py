@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from processing_context import Log, NodeProgress, ProcessingContext
+from tests.services import WAIT_S
 
 
 def log(text: str) -> Log:
@@ -50,7 +51,7 @@ async def test_messages_of_many_threads_all_arrive_each_thread_in_order() -> Non
         thread.start()
     seen: dict[str, list[float]] = {}
     for _ in range(8 * 500):
-        message = await asyncio.wait_for(ctx.pop_message_async(), 10)
+        message = await asyncio.wait_for(ctx.pop_message_async(), WAIT_S)
         assert isinstance(message, NodeProgress)
         seen.setdefault(message.node_id, []).append(message.progress)
     for thread in threads:
@@ -65,7 +66,7 @@ async def test_a_waiter_that_gives_up_takes_no_message_with_it() -> None:
     await asyncio.sleep(0)
     ctx.post_message(log("only"))
     waiters[0].cancel()  # woken, and cancelled before it could run
-    message = await asyncio.wait_for(waiters[1], 2)
+    message = await asyncio.wait_for(waiters[1], WAIT_S)
     assert message.message == "only"  # type: ignore[union-attr]
 
 
@@ -76,7 +77,7 @@ async def test_a_queue_given_as_queue_queue_is_used() -> None:
     assert given.get_nowait().message == "1"
     thread = threading.Timer(0.05, lambda: given.put(log("2")))
     thread.start()
-    assert (await asyncio.wait_for(ctx.pop_message_async(), 2)).message == "2"  # type: ignore[union-attr]
+    assert (await asyncio.wait_for(ctx.pop_message_async(), WAIT_S)).message == "2"  # type: ignore[union-attr]
     with pytest.raises(LookupError):
         ctx.pop_message()
     thread.join()
@@ -86,7 +87,7 @@ async def test_a_queue_given_as_asyncio_queue_takes_posts_of_threads() -> None:
     given: asyncio.Queue[Log] = asyncio.Queue()
     ctx = ProcessingContext(message_queue=given)
     await asyncio.to_thread(ctx.post_message, log("1"))
-    assert (await asyncio.wait_for(given.get(), 2)).message == "1"
+    assert (await asyncio.wait_for(given.get(), WAIT_S)).message == "1"
     with pytest.raises(LookupError):
         ctx.pop_message()
 

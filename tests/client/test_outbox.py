@@ -19,6 +19,7 @@ from processing_context import (
 )
 from processing_context._pending import Pending
 from tests.client.loopback import DROP, Answer, Asked, Loopback, in_turn, problem, reply
+from tests.services import WAIT_S, eventually
 
 ACCEPTED = {"last_seq": 1, "cancel_requested": False, "lease_expires_at": None}
 
@@ -38,6 +39,17 @@ def progress(node_id: str, done: float, chunk: str = "") -> NodeProgress:
 
 def in_job(server: Loopback) -> ProcessingContext:
     return ProcessingContext(base_url=server.url, token="job_t", user_id="u", job_id="j")
+
+
+async def is_full(ctx: ProcessingContext) -> None:
+    """Wait until the queue takes no more, while a batch is on its way."""
+
+    async def holds() -> bool:
+        outbox = ctx.outbox
+        assert outbox is not None
+        return outbox._in_flight > 0 and not outbox._has_room()
+
+    await eventually(holds)
 
 
 class Ledger:
@@ -109,7 +121,7 @@ async def test_threads_may_post_and_a_full_queue_only_delays_them(
     go = threading.Event()
 
     def answer(_asked: Asked) -> Answer:
-        go.wait(10)
+        go.wait(WAIT_S)
         return reply(ACCEPTED)
 
     ledger = Ledger(answer)
@@ -124,10 +136,11 @@ async def test_threads_may_post_and_a_full_queue_only_delays_them(
 
             thread = threading.Thread(target=post)
             thread.start()
-            await asyncio.sleep(0.3)
+            await is_full(ctx)
+            await asyncio.sleep(0.1)  # in which it could go on
             assert 20 <= len(posted) < 60  # the queue, and what the first batch took
             go.set()
-            await asyncio.to_thread(thread.join, 10)
+            await asyncio.to_thread(thread.join)
             await ctx.flush()
     assert texts(ledger) == [str(number) for number in range(200)]
 
@@ -142,7 +155,7 @@ async def test_the_loop_itself_is_never_blocked_and_can_wait_for_room(
             assert ctx.outbox is not None
             for number in range(500):
                 ctx.post_message(log(number))
-            await asyncio.wait_for(ctx.outbox.drain(), 5)
+            await asyncio.wait_for(ctx.outbox.drain(), WAIT_S)
             assert len(ctx.outbox._pending) < 20
     assert len(ledger.stored) == 500
 
@@ -210,7 +223,7 @@ async def test_a_thread_that_waits_for_room_hears_of_the_lost_lease(
     go = threading.Event()
 
     def answer(_asked: Asked) -> Answer:
-        go.wait(10)
+        go.wait(WAIT_S)
         return problem(409, "lease_lost")
 
     def post() -> None:
@@ -220,10 +233,10 @@ async def test_a_thread_that_waits_for_room_hears_of_the_lost_lease(
     with Loopback(answer) as server:
         async with in_job(server) as ctx:
             posting = asyncio.create_task(asyncio.to_thread(post))
-            await asyncio.sleep(0.1)
+            await is_full(ctx)
             go.set()
             with pytest.raises(pc.ConflictError):
-                await asyncio.wait_for(posting, 5)
+                await asyncio.wait_for(posting, WAIT_S)
 
 
 def batch(*events: Any) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from obstore.store import S3Store
 
 from app.core.db import connect_args
 from app.settings import Settings
+from tests.services import WAIT_S
 
 
 def query(database_url: str, sql: str) -> object:
@@ -79,7 +80,7 @@ def _holds(process: Path, path: Path) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
     """Wait for something to come true."""
     deadline = time.monotonic() + timeout_s
     while not condition():

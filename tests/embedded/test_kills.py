@@ -22,6 +22,7 @@ from app.embedded.stack import Stack, embedded_stack
 from app.embedded.supervision import keep_running
 from app.settings import Settings
 from tests.embedded.probes import ask, is_alive, processes_with, query, read, store, wait_until
+from tests.services import WAIT_S
 
 PARENT = """
 import json, sys, time
@@ -62,7 +63,7 @@ async def test_a_killed_s3_server_comes_back_with_every_object(supervised: Stack
         obstore.put(bucket, f"kept/{number}", bytes([number]) * 10_000)
     before = s3.child.pid
     os.kill(before, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while s3.child.pid == before or not await asyncio.to_thread(s3.is_ready):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     for number in range(50):
@@ -71,7 +72,7 @@ async def test_a_killed_s3_server_comes_back_with_every_object(supervised: Stack
 
 async def eventually(database_url: str, sql: str) -> object:
     """Ask again while the server is away."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 return await ask(database_url, sql)

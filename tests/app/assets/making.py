@@ -12,7 +12,7 @@ from minio import Minio
 
 from app.settings import Settings
 from processing_context.wire.assets import Asset
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 
 def form(
@@ -91,11 +91,11 @@ async def journal(service: Service) -> list[tuple[str, str]]:
 
 async def fetch(url: str) -> httpx.Response:
     """GET a presigned URL."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=WAIT_S) as http:
         return await http.get(url)
 
 
 async def put(url: str, content: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
     """PUT to a presigned URL."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=WAIT_S) as http:
         return await http.put(url, content=content, headers=headers or {})

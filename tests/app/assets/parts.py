@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx
 
 from processing_context.wire.assets import MultipartState, MultipartUpload, UploadReserved
 from tests.app.assets.making import put
-from tests.services import Service, User
+from tests.services import Service, User, eventually
 
 MIB = 1024 * 1024
 PART = 8 * MIB
@@ -64,12 +63,14 @@ async def complete(
 
 async def checked(user: User, asset_id: str) -> dict[str, Any]:
     """Return the asset once its SHA-256 has been worked out."""
-    for _ in range(200):
-        asset: dict[str, Any] = (await user.http.get(f"/v1/assets/{asset_id}")).json()
-        if asset["sha256"] is not None:
-            return asset
-        await asyncio.sleep(0.05)
-    raise AssertionError("the SHA-256 is still not known after 10 s")
+    asset: dict[str, Any] = {}
+
+    async def is_checked() -> bool:
+        asset.update((await user.http.get(f"/v1/assets/{asset_id}")).json())
+        return asset["sha256"] is not None
+
+    await eventually(is_checked)
+    return asset
 
 
 async def key_of(service: Service, asset_id: str) -> str:

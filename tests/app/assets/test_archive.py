@@ -135,7 +135,7 @@ async def test_bytes_that_storage_has_lost_break_the_zip_off(service: Service, u
     client, bucket = s3(service.settings), service.settings.s3_asset_bucket
     for item in client.list_objects(bucket, prefix=f"{lost.id}/", recursive=True):
         client.remove_object(bucket, str(item.object_name))
-    with pytest.raises(httpx.RemoteProtocolError):
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         await archive(user, first.id, lost.id)
 
 
@@ -147,7 +147,7 @@ async def test_a_wrong_request_is_refused(user: User, body: dict[str, Any]) -> N
 
 async def test_memory_stays_flat(user: User) -> None:
     """The service runs in this process, so its memory is measured together with ours."""
-    ids = [(await make_asset(user, os.urandom(32 * 1024**2), name=f"{n}")).id for n in range(4)]
+    ids = [(await make_asset(user, os.urandom(16 * 1024**2), name=f"{n}")).id for n in range(4)]
     tracemalloc.start()
     try:
         count = 0
@@ -158,5 +158,5 @@ async def test_memory_stays_flat(user: User) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert count > 128 * 1024**2
-    assert peak < 24 * 1024**2
+    assert count > 64 * 1024**2
+    assert peak < 16 * 1024**2

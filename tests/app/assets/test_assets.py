@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ async def test_a_patch_changes_what_it_names(user: User) -> None:
     got = reply.json()
     assert (got["name"], got["parent_id"]) == ("b", folder.id)
     assert (got["metadata"], got["node_id"]) == ({"x": 1}, "n")
-    assert got["updated_at"] > got["created_at"]
+    assert datetime.fromisoformat(got["updated_at"]) > datetime.fromisoformat(got["created_at"])
     moved = await user.http.patch(
         f"/v1/assets/{made.id}",
         json={"parent_id": None, "metadata": {}, "content_type": "image/png"},

@@ -22,7 +22,7 @@ async def settled(service: Service, user: User, asset_id: str) -> dict[str, Any]
         query = "select facts_due is null from assets where id = $1"
         return bool(await service.run(_fetchval(service, query, asset_id)))
 
-    await eventually(is_settled, within_s=30)
+    await eventually(is_settled)
     asset: dict[str, Any] = (await user.http.get(f"/v1/assets/{asset_id}")).json()
     return asset
 

@@ -9,6 +9,8 @@ import pytest_asyncio
 
 from processing_context.wire.assets import TempAsset
 from tests.app.assets.making import form, make_asset, names
+from tests.app.assets.test_batches import item
+from tests.app.assets.test_batches import post as post_batch
 from tests.services import Service
 
 
@@ -39,6 +41,13 @@ async def test_an_asset_of_a_job_names_it(job: Any) -> None:
     assert (await http.get(f"/v1/assets/{own.id}")).status_code == 200
     forged = await user.http.post("/v1/assets", **form(job_id=job_id))
     assert forged.status_code == 422
+
+
+async def test_a_batch_of_a_job_belongs_to_it(job: Any) -> None:
+    user, job_id, http = job
+    results = await post_batch(http, [item(b"x"), item(b"y")], b"xy")
+    assert [result["asset"]["job_id"] for result in results] == [job_id] * 2
+    assert len(await names(user, job_id=job_id)) == 2
 
 
 async def test_a_temporary_file_of_a_job_lives_as_long_as_its_events(

@@ -185,6 +185,49 @@ async def test_a_crash_between_storage_and_row_is_made_good(service: Service, us
     assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
 
 
+async def test_parts_that_storage_is_clearing_away_are_not_missing(
+    service: Service, user: User
+) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload)
+    assert (await complete(user, asset_id, etags)).status_code == 200
+    # As the second of two completes finds it: the object is there, the upload too, some parts not.
+    app = service.app.state
+    uploads = app.storage.assets.uploads
+    key = await key_of(service, asset_id)
+    upload_id = await service.run(uploads.begin(key))
+    undo = "update assets set status = 'pending', upload_id = $2, sha256_due = null where id = $1"
+    await service.run(app.db.pool.execute(undo, asset_id, upload_id))
+    assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
+    await service.run(uploads.abort(key, upload_id))
+
+
+@pytest.mark.parametrize("declared", [SHA256, None])
+async def test_a_sha256_may_be_told_at_the_end(user: User, declared: str | None) -> None:
+    asset_id, upload = await reserve(user, sha256=declared)
+    await put_parts(upload)
+    path = f"/v1/assets/{asset_id}/complete"
+    if declared:
+        wrong = await user.http.post(path, json={"sha256": "0" * 64})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "checksum_mismatch")
+    for _ in range(2):
+        done = await user.http.post(path, json={"sha256": SHA256})
+        assert (done.status_code, done.json()["status"]) == (200, "ready"), done.text
+    other = await user.http.post(path, json={"sha256": "0" * 64})
+    assert (other.status_code, other.json()["code"]) == (422, "checksum_mismatch")
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"]) == ("ready", SHA256)
+
+
+async def test_a_sha256_told_at_the_end_is_checked(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload)
+    body = {"sha256": hashlib.sha256(b"another").hexdigest()}
+    assert (await user.http.post(f"/v1/assets/{asset_id}/complete", json=body)).status_code == 200
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"], asset["get_url"]) == ("corrupt", SHA256, None)
+
+
 async def test_old_urls_cannot_change_what_is_complete(user: User) -> None:
     asset_id, upload = await reserve(user)
     await put_parts(upload)

@@ -13,7 +13,7 @@ import pytest
 
 from processing_context.wire.assets import PutUpload, UploadReserved
 from tests.app.assets.making import fetch, journal, keys, make_asset, names, put
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 CONTENT = b"some bytes" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -103,6 +103,18 @@ async def test_an_object_with_another_sha256_does_not_become_ready(
     await service.run(smuggle())
     reply = await complete(user, asset_id)
     assert (reply.status_code, reply.json()["code"]) == (422, "checksum_mismatch")
+
+
+async def test_a_sha256_told_at_the_end_counts_as_if_declared(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    assert (await put(upload.url, CONTENT, upload.headers)).status_code == 200
+    wrong = await complete(user, asset_id, json={"sha256": "0" * 64})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "checksum_mismatch")
+    for _ in range(2):
+        done = await complete(user, asset_id, json={"sha256": SHA256})
+        assert (done.status_code, done.json()["sha256"]) == (200, SHA256)
+    wrong = await complete(user, asset_id, json={"sha256": "0" * 64})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "checksum_mismatch")
 
 
 async def test_completes_sent_at_once_agree(user: User) -> None:
@@ -196,7 +208,7 @@ async def test_a_ready_assets_bytes_are_not_put_again(user: User) -> None:
 
 async def test_a_page_of_an_allowed_origin_may_put(start_service: Callable[..., Service]) -> None:
     service = start_service(allowed_origins=("https://ui.example",))
-    async with await service.new_user() as user, httpx.AsyncClient() as browser:
+    async with await service.new_user() as user, httpx.AsyncClient(timeout=WAIT_S) as browser:
         _, upload = await reserve(user, sha256=SHA256)
         preflight = {
             "Access-Control-Request-Method": "PUT",

@@ -172,8 +172,9 @@ async def test_new_bytes_have_a_new_thumbnail(service: Service, user: User) -> N
     second = await thumbnail(user, made.id)
     assert second.headers["etag"] != first.headers["etag"]
     assert Image.open(io.BytesIO(second.content)).size == (30, 20)
-    assert {operation for _, operation in await journal(service)} == {"delete"}
-    assert {key for key, _ in await journal(service)} < before
+    left = await journal(service)
+    assert {operation for _, operation in left} <= {"delete"}  # the service works them off
+    assert {key for key, _ in left} < before
 
 
 @pytest.mark.parametrize("is_in_folder", [False, True])
@@ -191,9 +192,12 @@ async def test_it_goes_with_the_asset(
         gone = folder.id if is_in_folder else made.id
         await user.http.delete(f"/v1/assets/{gone}", params={"recursive": True})
         assert (await thumbnail(user, made.id)).status_code == 404
-        assert sorted(operation for _, operation in await journal(service)) == ["delete"] * 2
         await service.run(_work_off(service))
-        assert await keys(service) == set()
+
+        async def is_empty() -> bool:
+            return await keys(service) == set()
+
+        await eventually(is_empty)  # the service itself may have been at it
 
 
 async def _work_off(service: Service) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.app.assets.making import form, journal, keys, make_asset, make_folder, names
-from tests.services import Service, User
+from tests.services import Service, User, eventually
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
@@ -219,7 +219,7 @@ async def test_a_failure_frees_the_key(user: User) -> None:
     assert (await post(user, key="k", name="good")).status_code == 201
 
 
-async def test_a_key_at_work_is_in_flight(user: User) -> None:
+async def test_a_key_at_work_is_in_flight(service: Service, user: User) -> None:
     more = asyncio.Event()
 
     async def slow() -> Any:
@@ -229,7 +229,13 @@ async def test_a_key_at_work_is_in_flight(user: User) -> None:
 
     headers = {**BOUNDARY, "Idempotency-Key": "slow"}
     first = asyncio.create_task(user.http.post("/v1/assets", content=slow(), headers=headers))
-    await asyncio.sleep(0.3)
+    pool = service.app.state.db.pool
+    at_work = "select count(*) from idempotency_keys where user_id = $1 and key = 'slow'"
+
+    async def is_at_work() -> bool:
+        return bool(await service.run(pool.fetchval(at_work, user.id)))
+
+    await eventually(is_at_work)
     second = await user.http.post("/v1/assets", headers={"Idempotency-Key": "slow"}, **form())
     assert (second.status_code, second.json()["code"]) == (409, "idempotency_in_flight")
     more.set()

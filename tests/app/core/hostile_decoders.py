@@ -46,7 +46,9 @@ def swallow(_source: BinaryIO, *, count: int) -> bytes:
     return bytes(bytearray(count))
 
 
-def hang(_source: BinaryIO) -> bytes:
+def hang(source: BinaryIO) -> bytes:
+    """Read a byte, for the test to see that it has begun, and never end."""
+    source.read(1)
     while True:
         time.sleep(1)
 

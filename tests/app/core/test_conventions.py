@@ -13,7 +13,7 @@ from app.access import ROUTES
 from app.core.pagination import encode_cursor
 from app.main import create_app
 from app.settings import Settings
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 WORKFLOW: dict[str, Any] = {"name": "w", "graph": {"nodes": []}}
 DIGITS = encode_cursor("9" * 5000)
@@ -230,7 +230,7 @@ async def test_twenty_at_once_with_one_key_make_one(user: User) -> None:
 
 
 async def test_health_readiness_and_metrics_need_no_token(service: Service) -> None:
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=WAIT_S) as http:
         assert (await http.get("/healthz")).json() == {"status": "ok"}
         ready = (await http.get("/readyz")).json()
         assert ready == {
@@ -251,7 +251,7 @@ async def test_readiness_names_a_schema_that_does_not_fit(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
-    async with httpx.AsyncClient(base_url=service.url) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=WAIT_S) as http:
         db = service.app.state.db
         await service.run(db.pool.execute("update alembic_version set version_num = 'future'"))
         reply = await http.get("/readyz")

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
@@ -22,7 +23,7 @@ from app.core.decoding.errors import (
 from app.core.decoding.pool import Decoders
 from app.core.decoding.sources import Source
 from app.core.storage import StorageUnavailable
-from tests.services import eventually
+from tests.services import WAIT_S, eventually
 
 HERE = "tests.app.core.hostile_decoders"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
@@ -35,8 +36,29 @@ def source_of(data: bytes) -> Source:
     return Source(len(data), read)
 
 
+def telling_source(begun: asyncio.Event) -> Source:
+    """Return a source that tells when it is read."""
+
+    async def read(start: int, end: int) -> bytes:
+        begun.set()
+        return bytes(end - start)
+
+    return Source(1, read)
+
+
+@asynccontextmanager
+async def hanging(decoders: Decoders) -> AsyncIterator[asyncio.Task[bytes]]:
+    """Let a decoder hang."""
+    begun = asyncio.Event()
+    task = asyncio.create_task(decoders.run(f"{HERE}:hang", telling_source(begun)))
+    await asyncio.wait_for(begun.wait(), WAIT_S)
+    yield task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def make(**options: float) -> Decoders:
-    given = {"processes": 1, "memory_bytes": 512 * 1024**2, "timeout_s": 20.0, **options}
+    given = {"processes": 1, "memory_bytes": 512 * 1024**2, "timeout_s": WAIT_S, **options}
     return Decoders(**given)  # type: ignore[arg-type]
 
 
@@ -127,10 +149,12 @@ async def test_memory_is_limited(decoders: Decoders) -> None:
 
 
 async def test_time_is_limited_and_what_hangs_is_killed() -> None:
-    decoders = make(timeout_s=2.0)
+    decoders = make()
     before = await pid_of(decoders)
+    decoders._timeout_s = 0.5  # not before: the start of the process counts as well
     with pytest.raises(ConversionTimeout):
         await decoders.run(f"{HERE}:hang", source_of(b""))
+    decoders._timeout_s = WAIT_S
     assert not is_running(before)
     assert await pid_of(decoders) != before
     await decoders.close()
@@ -138,11 +162,10 @@ async def test_time_is_limited_and_what_hangs_is_killed() -> None:
 
 async def test_a_caller_that_gives_up_frees_its_place(decoders: Decoders) -> None:
     before = await pid_of(decoders)
-    hanging = asyncio.create_task(decoders.run(f"{HERE}:hang", source_of(b"")))
-    await asyncio.sleep(0.2)
-    hanging.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await hanging
+    async with hanging(decoders) as task:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert not is_running(before)
     assert await pid_of(decoders) != before
 
@@ -159,13 +182,10 @@ async def test_storage_that_fails_meanwhile_is_not_blamed_on_the_file(decoders: 
 async def test_whoever_waits_too_long_is_told_to_come_back() -> None:
     decoders = make(wait_s=0.2)
     await pid_of(decoders)
-    hanging = asyncio.create_task(decoders.run(f"{HERE}:hang", source_of(b"")))
-    await asyncio.sleep(0.1)
-    with pytest.raises(DecodersBusy) as busy:
-        await decoders.run(f"{HERE}:pid", source_of(b""))
-    assert busy.value.headers["Retry-After"] == "5"
-    hanging.cancel()
-    await asyncio.gather(hanging, return_exceptions=True)
+    async with hanging(decoders):
+        with pytest.raises(DecodersBusy) as busy:
+            await decoders.run(f"{HERE}:pid", source_of(b""))
+        assert busy.value.headers["Retry-After"] == "5"
     await decoders.close()
 
 
@@ -195,11 +215,13 @@ async def test_what_it_prints_does_not_reach_us(decoders: Decoders) -> None:
 async def test_decoders_die_with_the_service() -> None:
     script = """
 import asyncio
-from tests.app.core.test_decoding import HERE, make, source_of
+from tests.app.core.test_decoding import hanging, make, pid_of
 async def main():
     pool = make()
-    print(int(await pool.run(HERE + ":pid", source_of(b""))), flush=True)
-    await pool.run(HERE + ":hang", source_of(b""))
+    pid = await pid_of(pool)
+    async with hanging(pool) as task:
+        print(pid, flush=True)
+        await task
 asyncio.run(main())
 """
     service = await asyncio.create_subprocess_exec(
@@ -208,7 +230,6 @@ asyncio.run(main())
     assert service.stdout is not None
     pid = int(await service.stdout.readline())
     assert is_running(pid)
-    await asyncio.sleep(0.3)
     service.kill()
     await service.wait()
 

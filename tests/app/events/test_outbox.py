@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.events import outbox as module
 from app.events.log import Stored, draft, place
 from app.events.outbox import NORMAL, TOO_SLOW, Outbox, OutboxClosed
+from app.sockets.sending import begun
 
 
 def stored(seq: int, event: dict[str, Any]) -> Stored:
@@ -106,5 +107,82 @@ async def test_a_replay_waits_until_there_is_room() -> None:
         async with asyncio.timeout(0.05):
             await outbox.room()
     await outbox.take()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await outbox.room()
+
+
+class Peer:
+    """What is sent to, by the writer or past it; it may be asked to hold the next frame back."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.outbox = Outbox(lambda text: begun(self.send(text)))
+        self.writer = asyncio.create_task(self._write())
+
+    async def send(self, text: str) -> None:
+        await self.takes.wait()
+        self.got.append(text)
+
+    async def idle(self) -> None:
+        """Let the writer go as far as it can."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def _write(self) -> None:
+        while True:
+            for _, text in await self.outbox.take():
+                await self.send(text)
+
+
+async def test_a_frame_that_nothing_waits_before_is_sent_at_once() -> None:
+    peer = Peer()
+    await peer.idle()
+    for seq in range(1, 4):
+        peer.outbox.put_event("j", progress(seq, "a", "x"))
+    assert [json.loads(text)["seq"] for text in peer.got] == [1, 2, 3]
+    peer.writer.cancel()
+
+
+async def test_nothing_overtakes_a_frame_that_could_not_be_sent_at_once() -> None:
+    peer = Peer()
+    await peer.idle()
+    peer.takes.clear()
+    for text in ("a", "b", "c"):
+        peer.outbox.put(text)
+        await peer.idle()
+    assert peer.got == []
+    peer.takes.set()
+    peer.outbox.put("d")
+    await peer.idle()
+    assert peer.got == ["a", "b", "c", "d"]
+    peer.outbox.put("e")
+    assert peer.got[-1] == "e"
+    peer.outbox.close(NORMAL)
+    with pytest.raises(OutboxClosed):
+        await peer.writer
+
+
+async def test_an_end_that_comes_while_a_frame_waits_is_told_after_it() -> None:
+    peer = Peer()
+    await peer.idle()
+    peer.takes.clear()
+    peer.outbox.put("begun")
+    peer.outbox.put("dropped")
+    peer.outbox.close(TOO_SLOW)
+    await peer.idle()
+    assert not peer.writer.done()
+    peer.takes.set()
+    with pytest.raises(OutboxClosed) as end:
+        await peer.writer
+    assert (peer.got, end.value.code) == (["begun"], TOO_SLOW)
+
+
+async def test_what_fails_at_once_fails_in_the_writer() -> None:
+    peer = Peer()
+    await peer.idle()
+    peer.takes = None  # type: ignore[assignment]
+    peer.outbox.put("to nobody")
+    with pytest.raises(AttributeError):
+        await peer.writer

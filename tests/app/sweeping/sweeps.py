@@ -12,6 +12,7 @@ from app.sweeping.report import Report
 from app.sweeping.sweeper import Sweeper
 from app.users.bootstrap import open_database
 from tests.app.assets.making import s3
+from tests.services import WAIT_S
 
 
 async def sweep(
@@ -28,9 +29,11 @@ async def report_of(
 ) -> Report:
     """Sweep; return the whole report."""
     changed = settings.model_copy(update={"sweep_grace_s": 0, **changes})
-    async with open_database(settings) as db:
-        report = await Sweeper(db, Storage(settings), changed).sweep(dry=dry, force=force)
-    assert report is not None
+    async with open_database(settings) as db, asyncio.timeout(WAIT_S):
+        sweeper = Sweeper(db, Storage(settings), changed)
+        # None: the service itself is at it.
+        while (report := await sweeper.sweep(dry=dry, force=force)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     return report
 
 

@@ -10,12 +10,12 @@ import pytest
 from app.users.bootstrap import open_database
 from tests.app.assets.making import keys, make_asset, make_folder
 from tests.app.sweeping.sweeps import assert_nothing_lost_or_stray, sweep
-from tests.jobs import HandWorker, owner, start, worker_of
+from tests.jobs import HandWorker, let_lease_run_out, owner, start, worker_of
 from tests.services import Service, User, eventually
 
 TABLES = (
     "assets", "temp_files", "workflows", "jobs", "workers", "tokens", "asset_bytes",
-    "idempotency_keys",
+    "idempotency_keys", "webhook_deliveries",
 )  # fmt: skip
 
 
@@ -50,6 +50,8 @@ async def fill(user: User) -> str:
     made = await user.http.post("/v1/workflows", json=body, headers={"Idempotency-Key": "k"})
     assert made.status_code == 201
     assert (await user.http.post("/v1/temp", content=b"x")).status_code == 201
+    told = await start(user, webhook={"url": "http://nowhere.invalid/"})
+    assert (await user.http.post(f"/v1/jobs/{told['id']}/cancel")).is_success
     await start(user)
     await start(user)
     held = await (await worker_of(user)).take()
@@ -69,7 +71,7 @@ async def test_all_that_was_his_goes_and_then_he(service: Service) -> None:
         assert await sweep(service.settings, dry=True) == {"deleted users": 1}
         assert await sweep(service.settings) == {
             "deleted users": 1,
-            "jobs of deleted users": 2,
+            "jobs of deleted users": 3,
             "temporary files of deleted users": 1,
             "assets of deleted users": 7,
             "workflows of deleted users": 1,
@@ -119,7 +121,7 @@ async def test_an_upload_that_outlives_its_user_is_refused_and_leaves_nothing(
 async def test_a_worker_that_runs_another_ones_job_keeps_its_owner_until_then(
     start_service: Callable[..., Service], ends: bool
 ) -> None:
-    service = start_service(lease_ttl_s=1, heartbeat_interval_s=0.3)
+    service = start_service()
     fleet = await service.new_user(scopes=("worker", "fleet"))
     async with fleet, await service.new_user() as other:
         await start(other)
@@ -132,6 +134,6 @@ async def test_a_worker_that_runs_another_ones_job_keeps_its_owner_until_then(
         if ends:
             await held.complete()
         else:
-            await asyncio.sleep(2)
+            await let_lease_run_out(service, held.id)
         assert await sweep(service.settings) == {"deleted users": 1, "workers of deleted users": 1}
         assert await rows_of(service, fleet) == {}

@@ -35,22 +35,27 @@ async def test_no_or_bad_token_is_401_before_anything_else(
 
 
 async def test_an_expired_token_is_refused(service: Service, user: User) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=0.5)
-    body = {"name": "t", "scopes": ["user"], "expires_at": soon.isoformat()}
-    token = (await user.http.post("/v1/tokens", json=body)).json()["token"]
-    await asyncio.sleep(0.6)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    body = {"name": "t", "scopes": ["user"], "expires_at": later.isoformat()}
+    made = (await user.http.post("/v1/tokens", json=body)).json()
+    token = made["token"]
+    pool = service.app.state.db.pool
+    expire = "update tokens set expires_at = now() where id = $1"
+    await service.run(pool.execute(expire, made["id"]))
     async with service.client(token) as http:
         assert (await http.get("/v1/me")).status_code == 401
 
 
 async def test_a_token_that_was_good_a_moment_ago_expires_on_time(user: User) -> None:
-    expires_at = datetime.now(UTC) + timedelta(seconds=1)
-    made = await user.http.post(
-        "/v1/tokens",
-        json={"name": "t", "scopes": ["user"], "expires_at": expires_at.isoformat()},
-    )
-    headers = {"Authorization": f"Bearer {made.json()['token']}"}
-    assert (await user.http.get("/v1/me", headers=headers)).status_code == 200
+    for seconds in (1, 5, 30):  # a slow machine gets to use it only when it lives longer
+        expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        body = {"name": "t", "scopes": ["user"], "expires_at": expires_at.isoformat()}
+        made = await user.http.post("/v1/tokens", json=body)
+        headers = {"Authorization": f"Bearer {made.json()['token']}"}
+        first = await user.http.get("/v1/me", headers=headers)
+        if first.status_code == 200:
+            break
+    assert first.status_code == 200
     await asyncio.sleep((expires_at - datetime.now(UTC)).total_seconds() + 0.2)
     assert (await user.http.get("/v1/me", headers=headers)).status_code == 401
 
@@ -73,7 +78,7 @@ async def test_a_revoked_token_stops_working_on_every_replica(
         assert (await there.get("/v1/me")).status_code == 200
         assert (await user.http.delete(f"/v1/tokens/{made['id']}")).status_code == 204
         assert (await here.get("/v1/me")).status_code == 401
-        await eventually(lambda: _is_locked_out(there), within_s=5)
+        await eventually(lambda: _is_locked_out(there))
 
 
 async def _is_locked_out(http: httpx.AsyncClient) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -90,14 +91,52 @@ class Counting(Sample):
 
 
 class InThread(Sample):
-    """Blocks, and says where."""
+    """Says that it runs, and blocks until it may end."""
 
-    seconds: float = 0.0
+    may_end: ClassVar[threading.Event] = threading.Event()
 
     def process(self, context: ProcessingContext) -> str:
         context.post_message(NodeProgress(node_id=self.id, progress=1, total=1))
-        time.sleep(self.seconds)
+        self.may_end.wait()
         return threading.current_thread().name
+
+
+class MeetsInThread(Sample):
+    """Blocks until all the others of its kind are there as well."""
+
+    barrier: ClassVar[threading.Barrier] = threading.Barrier(8)
+
+    def process(self, context: ProcessingContext) -> int:
+        return self.barrier.wait(60)
+
+
+class Meets(Sample):
+    """Waits until all the others of its kind are there as well."""
+
+    barrier: ClassVar[asyncio.Barrier] = asyncio.Barrier(5)
+
+    async def process(self, context: ProcessingContext) -> int:
+        async with asyncio.timeout(60):
+            return await self.barrier.wait()
+
+
+class Waits(Sample):
+    """Waits for a node that opens."""
+
+    opened: ClassVar[asyncio.Event] = asyncio.Event()
+
+    async def process(self, context: ProcessingContext) -> None:
+        async with asyncio.timeout(60):
+            await self.opened.wait()
+
+
+class Opens(Sample):
+    """Lets those go on that wait."""
+
+    value: int = 0
+
+    async def process(self, context: ProcessingContext) -> None:
+        Waits.opened.set()
 
 
 class InProcess(Sample):
@@ -203,3 +242,43 @@ class Looks(Sample):
 
     async def process(self, context: ProcessingContext) -> dict[str, Any]:
         return {"inputs": context.get_node_inputs(self.id), "node": context.node_id}
+
+
+class Patient(Sample):
+    """Waits, and has not long for it."""
+
+    timeout_s: ClassVar[float | None] = 0.2
+
+    async def process(self, context: ProcessingContext) -> None:
+        await asyncio.Event().wait()
+
+
+class Deaf(Sample):
+    """Goes on when it is told to stop, until a test has seen that."""
+
+    was_seen: ClassVar[bool] = False
+
+    async def process(self, context: ProcessingContext) -> None:
+        while not Deaf.was_seen:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+
+class Raises(Sample):
+    """Raises a timeout of its own."""
+
+    timeout_s: ClassVar[float | None] = 3600
+
+    async def process(self, context: ProcessingContext) -> None:
+        raise TimeoutError("no answer from elsewhere")
+
+
+class Hoards(Sample):
+    """Allocates without end, in a process of its own."""
+
+    cpu_bound: ClassVar[bool] = True
+
+    def process(self, context: ProcessingContext) -> None:
+        hoard = []
+        while True:
+            hoard.append(bytearray(16 * 1024 * 1024))

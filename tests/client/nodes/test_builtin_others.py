@@ -61,7 +61,7 @@ async def test_sleep_passes_its_value_on_and_tells_how_far_it_is() -> None:
     run = Run()
     start = time.monotonic()
     assert await value_of(("control.Sleep", {"seconds": 0.5, "value": [1]}), run=run) == [1]
-    assert 0.5 <= time.monotonic() - start < 0.9
+    assert time.monotonic() - start >= 0.5
     told = [(m["progress"], m["total"]) for m in run.messages("node_progress")]
     assert told == sorted(told)
     assert told[-1] == (0.5, 0.5)

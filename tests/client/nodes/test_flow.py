@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from processing_context.wire.jobs import JobError
 from processing_context.wire.refs import ImageRef
 from tests.client.nodes import samples
 from tests.client.nodes.graphs import Run, graph
+from tests.services import WAIT_S
 
 GREETING = graph(
     {
@@ -177,25 +177,25 @@ async def test_slot_that_the_annotation_does_not_have_fails_the_node() -> None:
 
 
 async def test_independent_nodes_run_side_by_side() -> None:
-    sleepers = {f"s{i}": ("control.Sleep", {"seconds": 0.3}) for i in range(5)}
-    start = time.monotonic()
-    await Run().of(graph(sleepers))
-    assert time.monotonic() - start < 0.9
+    run = Run()
+    await run.of(graph({f"m{i}": ("sample.Meets", {}) for i in range(5)}))
+    assert len([m for m in run.messages("node_update") if m["status"] == "completed"]) == 5
 
 
 async def test_node_starts_with_its_inputs_not_with_its_level() -> None:
     run = Run()
+    samples.Waits.opened.clear()
     slow_and_fast = graph(
         {
-            "slow": ("control.Sleep", {"seconds": 0.5}),
-            "fast": ("control.Sleep", {"seconds": 0.01}),
-            "after_fast": ("control.Sleep", {"seconds": 0.01}),
+            "slow": ("sample.Waits", {}),
+            "fast": ("sample.Split", {}),
+            "after_fast": ("sample.Opens", {}),
         },
-        "fast.output > after_fast.value",
+        "fast.left > after_fast.value",
     )
     await run.of(slow_and_fast)
-    ended = [m["node_id"] for m in run.messages("node_update") if m["status"] == "completed"]
-    assert ended == ["fast", "after_fast", "slow"]
+    begun = [m["node_id"] for m in run.messages("node_update") if m["status"] == "running"]
+    assert begun.index("slow") < begun.index("after_fast")
 
 
 async def test_failing_node_ends_the_run_and_what_depends_on_it_does_not_start() -> None:
@@ -208,9 +208,7 @@ async def test_failing_node_ends_the_run_and_what_depends_on_it_does_not_start()
         },
         "f.output > after.value",
     )
-    start = time.monotonic()
-    error = await failure(run, failing)
-    assert time.monotonic() - start < 1
+    error = await asyncio.wait_for(failure(run, failing), 50)
     assert (error.code, error.node_id) == ("node_failed", "f")
     assert error.message == "control.Fail (f): RuntimeError: no luck"
     updates = run.messages("node_update")
@@ -316,28 +314,22 @@ async def test_stream_that_gave_nothing_fails_what_waits_for_it() -> None:
 
 async def test_plain_def_runs_in_a_thread_and_does_not_hold_the_loop() -> None:
     run = Run()
-    nodes = {f"t{i}": ("sample.InThread", {"seconds": 0.3}) for i in range(8)}
-    start = time.monotonic()
-    await run.of(graph(nodes))
-    assert time.monotonic() - start < 1
-    assert len(run.messages("node_progress")) == 8
+    await run.of(graph({f"t{i}": ("sample.MeetsInThread", {}) for i in range(8)}))
+    assert len([m for m in run.messages("node_update") if m["status"] == "completed"]) == 8
 
 
 async def test_cancelled_run_stops_its_nodes() -> None:
     run = Run()
-    task = asyncio.create_task(
-        run.of(
-            graph(
-                {"s": ("control.Sleep", {"seconds": 60}), "t": ("sample.InThread", {"seconds": 5})}
-            )
-        )
-    )
-    await asyncio.sleep(0.1)
+    samples.InThread.may_end.clear()
+    both = graph({"s": ("control.Sleep", {"seconds": 600}), "t": ("sample.InThread", {})})
+    task = asyncio.create_task(run.of(both))
+    while (await run.context.pop_message_async()).type != "node_progress":
+        pass
     task.cancel()
-    start = time.monotonic()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.monotonic() - start < 0.5
+    done, _ = await asyncio.wait({task}, timeout=WAIT_S)
+    samples.InThread.may_end.set()  # the thread, which cannot be stopped, ran until now
+    assert done
+    assert task.cancelled()
     last = {m["node_id"]: m["status"] for m in run.messages("node_update")}
     assert last == {"s": "cancelled", "t": "cancelled"}
 
@@ -345,7 +337,7 @@ async def test_cancelled_run_stops_its_nodes() -> None:
 async def test_muted_run_says_nothing_more() -> None:
     run = Run()
     task = asyncio.create_task(run.of(graph({"s": ("control.Sleep", {"seconds": 60})})))
-    await asyncio.sleep(0.05)
+    await run.context.pop_message_async()
     run.messages()
     run.runner.mute()
     task.cancel()
@@ -381,7 +373,7 @@ async def test_node_sees_its_inputs_and_its_id_in_the_context() -> None:
     assert result == {"seen": {"inputs": {"a": 4}, "node": "l"}}
 
 
-async def test_long_chain_costs_little_for_each_node() -> None:
+async def test_long_chain_keeps_only_what_is_still_to_be_read() -> None:
     length = 600
     nodes: dict[str, Any] = {"n0": ("input.IntegerInput", {"name": "x", "value": 0})}
     nodes |= {f"n{i}": ("math.Calculate", {"b": 1}) for i in range(1, length)}
@@ -389,8 +381,5 @@ async def test_long_chain_costs_little_for_each_node() -> None:
     edges = [f"n{i}.output > n{i + 1}.a" for i in range(length - 1)]
     chain = graph(nodes, *edges, f"n{length - 1}.output > out.value")
     run = Run()
-    start = time.process_time()
     assert await run.of(chain) == {"y": length - 1}
-    assert (time.process_time() - start) / length < 0.005
-    # Only what is still to be read is kept.
     assert len(run.context.results) == 0

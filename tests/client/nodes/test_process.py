@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from processing_context.nodes.runner import RunFailedError
 from processing_context.wire.refs import ImageRef
 from tests.client.nodes import samples
 from tests.client.nodes.graphs import Run, graph
+from tests.services import WAIT_S
 
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux kills children with their parent, and has /proc"
@@ -30,16 +32,17 @@ def runs(pid: int) -> bool:
 
 
 async def gone(*pids: int) -> bool:
-    """Whether all end within five seconds."""
-    for _ in range(100):
-        if not any(map(runs, pids)):
-            return True
+    """Whether all end in time."""
+    deadline = time.monotonic() + WAIT_S
+    while any(map(runs, pids)):
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(0.05)
-    return False
+    return True
 
 
 async def started(run: Run) -> list[int]:
-    message = await asyncio.wait_for(_chunk(run), 20)
+    message = await asyncio.wait_for(_chunk(run), WAIT_S)
     return [int(pid) for pid in message.split()]
 
 

@@ -33,7 +33,13 @@ def test_what_is_wrong_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", [["--slots", "0"], ["--slots", "x"], ["--grace", "-1"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--slots", "0"], ["--slots", "x"], ["--grace", "-1"]),
+        *(["--node-memory", "1"], ["--metrics-port", "0"], ["--metrics-port", "65536"]),
+    ],
+)
 def test_options_out_of_range_are_refused(options: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["worker", *options])

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
+
+import pytest
 
 from processing_context.wire.events import JobUpdate, Log, NodeProgress, NodeUpdate
 from processing_context.wire.jobs import JobStatus
+from processing_context.worker import display as display_module
 from processing_context.worker.display import PlainDisplay, RichDisplay
 
 
@@ -16,7 +20,8 @@ def update(status: JobStatus) -> JobUpdate:
     return JobUpdate(status=status)
 
 
-def test_plain_lines_tell_ends_and_some_progress() -> None:
+def test_plain_lines_tell_ends_and_some_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
     stream = io.StringIO()
     display = PlainDisplay(stream)
     display.show(node("running"))
