@@ -15,10 +15,12 @@ from typing import Any
 
 from processing_context.wire.jobs import ENDED
 from tests.jobs import events_of, get
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 ROOT = Path(__file__).parents[1]
 NODES = "tests.live.worker_nodes"
+START_S = 300.0
+"""How long a worker may take to start on a machine that does much else."""
 
 
 class WorkerProcess:
@@ -33,6 +35,11 @@ class WorkerProcess:
         """Its process."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
     def log(self) -> str:
         """Return what it wrote so far."""
         return self._log.read_text()
@@ -41,17 +48,17 @@ class WorkerProcess:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    async def ended(self, within_s: float = 20.0) -> int:
+    async def ended(self, within_s: float = WAIT_S) -> int:
         """Return its exit status."""
         async with asyncio.timeout(within_s):
             return await self._process.wait()
 
-    async def says(self, text: str, *, within_s: float = 20.0) -> None:
+    async def says(self, text: str, *, within_s: float = WAIT_S) -> None:
         """Wait until its log holds a text."""
         await until(lambda: text in self.log(), within_s=within_s, or_tell=self.log)
 
 
-async def until(holds: Any, *, within_s: float = 20.0, or_tell: Any = None) -> None:
+async def until(holds: Any, *, within_s: float = WAIT_S, or_tell: Any = None) -> None:
     """Wait until a condition holds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
@@ -61,7 +68,7 @@ async def until(holds: Any, *, within_s: float = 20.0, or_tell: Any = None) -> N
         await asyncio.sleep(0.02)
 
 
-async def ended_job(user: User, job_id: str, *, within_s: float = 20.0) -> dict[str, Any]:
+async def ended_job(user: User, job_id: str, *, within_s: float = WAIT_S) -> dict[str, Any]:
     """Return a job once it has ended."""
     async with asyncio.timeout(within_s):
         while True:
@@ -73,7 +80,7 @@ async def ended_job(user: User, job_id: str, *, within_s: float = 20.0) -> dict[
 
 async def node_runs(user: User, job_id: str, node_id: str) -> None:
     """Wait until a node of a job has begun."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(START_S):
         while True:
             for event in await events_of(user, job_id):
                 if event.get("node_id") == node_id and event.get("status") == "running":
@@ -100,7 +107,7 @@ async def worker_process(
         worker = WorkerProcess(process, log)
         try:
             if ready:
-                await worker.says("registered as")
+                await worker.says("registered as", within_s=START_S)
             yield worker
         finally:
             with contextlib.suppress(ProcessLookupError):

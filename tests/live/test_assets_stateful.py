@@ -29,7 +29,7 @@ from tests.app.sweeping.sweeps import (
     report_of,
 )
 from tests.gates import Gate
-from tests.services import Service
+from tests.services import WAIT_S, Service
 
 QUOTA = 40_000
 
@@ -64,7 +64,7 @@ class Assets(RuleBasedStateMachine):
         self.gate = gate
         self.is_away = False
         self.nodes: dict[str, Node] = {}
-        self.http = httpx.Client(base_url=service.url, timeout=30)
+        self.http = httpx.Client(base_url=service.url, timeout=WAIT_S)
 
     @initialize()
     def make_user(self) -> None:
@@ -175,7 +175,10 @@ class Assets(RuleBasedStateMachine):
         assert node.upload
         try:
             reply = httpx.put(
-                node.upload["url"], content=node.content, headers=node.upload["headers"]
+                node.upload["url"],
+                content=node.content,
+                headers=node.upload["headers"],
+                timeout=WAIT_S,
             )
         except httpx.TransportError:
             assert self.is_away
@@ -293,8 +296,6 @@ def test_assets_are_what_the_model_says(start_service: Callable[..., Service], g
         settings=examples(
             max_examples=8,
             stateful_step_count=20,
-            deadline=None,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import httpx
 from app.settings import Settings
 from processing_context import ProcessingContext
 from tests.processes import TOKEN, environment, running_service, running_worker, started, wait_for
-from tests.services import eventually, free_port
+from tests.services import WAIT_S, eventually, free_port
 
 SLOW: dict[str, Any] = {
     "nodes": [
@@ -32,7 +32,7 @@ SLOW: dict[str, Any] = {
 async def test_a_job_outlives_a_kill_of_the_service_and_its_caller_never_notices(
     new_settings: Callable[..., Settings],
 ) -> None:
-    settings = new_settings(port=free_port(), lease_ttl_s=10, heartbeat_interval_s=1)
+    settings = new_settings(port=free_port(), lease_ttl_s=300, heartbeat_interval_s=1)
     url = f"http://127.0.0.1:{settings.port}"
     with running_service(settings) as first, running_worker(url):
         async with ProcessingContext(base_url=url, token=TOKEN) as ctx:
@@ -42,10 +42,9 @@ async def test_a_job_outlives_a_kill_of_the_service_and_its_caller_never_notices
                 messages.append(await ctx.pop_message_async())
             first.send_signal(signal.SIGKILL)
             first.wait()
-            await asyncio.sleep(1)
-            assert not run.done()
+            await asyncio.sleep(1)  # in which worker and caller meet nobody
             with running_service(settings):
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(WAIT_S):
                     assert await run == {"n": 7}
                 while ctx.has_messages():
                     messages.append(ctx.pop_message())
@@ -55,6 +54,11 @@ async def test_a_job_outlives_a_kill_of_the_service_and_its_caller_never_notices
                 assert (job["status"], job["attempt"]) == ("completed", 1)
 
 
+async def are_many(made: Sized) -> bool:
+    """Whether enough was made for a kill to fall into the middle of it."""
+    return len(made) > 20
+
+
 def _postmaster(data_dir: Path) -> int:
     [pid_file] = data_dir.rglob("postmaster.pid")
     return int(pid_file.read_text().splitlines()[0])
@@ -62,7 +66,7 @@ def _postmaster(data_dir: Path) -> int:
 
 async def _get(url: str, path: str) -> Any:
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=WAIT_S) as http:
         reply = await http.get(path)
         assert reply.status_code == 200, reply.text
         return reply.json()
@@ -85,12 +89,11 @@ async def test_a_killed_stack_comes_back_with_all_that_it_acknowledged(tmp_path:
     async with ProcessingContext(base_url=url, token=TOKEN, user_id="unknown") as ctx:
         with started("-m", "app", "serve", env=env, ready_url=f"{url}/readyz") as stack:
             writer = asyncio.create_task(store(ctx))
-            await asyncio.sleep(2)
+            await eventually(lambda: are_many(stored))
             stack.send_signal(signal.SIGKILL)
             stack.wait()
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-        assert len(stored) > 5
         with started("-m", "app", "serve", env=env, ready_url=f"{url}/readyz"):
             for asset_id, content in stored.items():
                 with await ctx.download_asset(asset_id) as file:
@@ -122,16 +125,16 @@ async def test_postgresql_killed_under_load_costs_nothing_that_was_acknowledged(
 
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with started("-m", "app", "serve", env=env, ready_url=f"{url}/readyz") as stack:
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=WAIT_S) as http:
             load_tasks = [asyncio.create_task(load(http)) for _ in range(4)]
-            await asyncio.sleep(1)
+            await eventually(lambda: are_many(made))
             before = len(made)
             os.kill(_postmaster(settings.data_dir), signal.SIGKILL)
 
             async def has_gone_on() -> bool:
                 return len(made) > before + 50
 
-            await eventually(has_gone_on, within_s=30)
+            await eventually(has_gone_on)
             for task in load_tasks:
                 task.cancel()
             await asyncio.gather(*load_tasks, return_exceptions=True)

@@ -13,7 +13,7 @@ from app.settings import Settings
 from tests.app.assets.making import form
 from tests.app.assets.media import encoded, photo
 from tests.processes import TOKEN, running_service
-from tests.services import eventually, free_port
+from tests.services import WAIT_S, eventually, free_port
 
 
 def decoders_of(service_id: int) -> list[int]:
@@ -38,13 +38,13 @@ async def test_decoders_start_when_needed_and_end_with_the_service(
         assert decoders_of(service.pid) == []
         headers = {"Authorization": f"Bearer {TOKEN}"}
         url = f"http://127.0.0.1:{settings.port}"
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=WAIT_S) as http:
             made = await http.post("/v1/assets", **form(encoded(photo()), file_name="x.png"))
             small = await http.get(f"/v1/assets/{made.json()['id']}/thumbnail")
         assert small.status_code == 200, small.text
         assert len(decoders_of(service.pid)) in (1, 2)
         service.send_signal(how)
-        service.wait(30)
+        service.wait(WAIT_S)
 
         async def are_gone() -> bool:
             return decoders_of(service.pid) == []

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.jobs import HeldJob, events_of, get, graph, owner, seqs, start, worker_of
+from tests.jobs import (
+    HeldJob,
+    events_of,
+    get,
+    graph,
+    let_lease_run_out,
+    owner,
+    seqs,
+    start,
+    worker_of,
+)
 from tests.services import Service, User, eventually
 
 LOG = {"type": "log", "level": "info", "message": "m"}
-QUICK = {"lease_ttl_s": 0.8, "heartbeat_interval_s": 0.3, "cancel_grace_s": 0.6}
 
 
 def refusal(reply: Any) -> tuple[int, str]:
@@ -157,14 +167,32 @@ async def test_a_lease_token_acts_as_the_owner_while_the_lease_lives(service: Se
         assert (await user.http.get("/v1/assets", headers=held.headers)).status_code == 401
 
 
+async def make_available(service: Service, job_id: str, *, in_s: float) -> None:
+    """Change when a queued job may be claimed."""
+    pool = service.app.state.db.pool
+    change = "update jobs set available_at = now() + $2 * interval '1 s' where id = $1"
+    await service.run(pool.execute(change, job_id, in_s))
+
+
+async def backed_off_s(service: Service, job_id: str) -> float:
+    """Return how long after the end of its last lease a job may be claimed."""
+    pool = service.app.state.db.pool
+    delay = """select extract(epoch from j.available_at - max(l.ended_at))::float
+        from jobs j join job_leases l on l.job_id = j.id where j.id = $1 group by j.id"""
+    found: float = await service.run(pool.fetchval(delay, job_id))
+    return found
+
+
 async def test_a_lost_worker_costs_an_attempt_and_its_late_writes_are_refused(
-    start_service: Callable[..., Service],
+    service: Service,
 ) -> None:
-    service = start_service(**QUICK)
     async with owner(service) as user:
         lost = await held_job(user, max_attempts=2)
         await lost.post({"type": "node_progress", "node_id": "n0", "progress": 1, "total": 2})
-        await status_is(user, lost.id, "queued")
+        await let_lease_run_out(service, lost.id)
+        assert (await get(user, lost.id))["status"] == "queued"
+        assert await backed_off_s(service, lost.id) == pytest.approx(1, abs=0.1)
+        await make_available(service, lost.id, in_s=3600)
         assert refusal(await lost.send(LOG)) == (409, "lease_lost")
         assert refusal(await lost.heartbeat()) == (409, "lease_lost")
         assert (await user.http.get("/v1/assets", headers=lost.headers)).status_code == 401
@@ -173,7 +201,8 @@ async def test_a_lost_worker_costs_an_attempt_and_its_late_writes_are_refused(
         assert nodes == []
         second = await worker_of(user)
         assert await second.claim() == []
-        held = await second.take(wait_s=5)
+        await make_available(service, lost.id, in_s=0)
+        held = await second.take()
         assert held.attempt == 2
         await held.complete(by="the second")
         assert refusal(await lost.send(LOG)) == (409, "job_ended")
@@ -192,27 +221,33 @@ async def test_a_lost_worker_costs_an_attempt_and_its_late_writes_are_refused(
         ]
 
 
-async def test_after_the_last_attempt_the_job_fails(start_service: Callable[..., Service]) -> None:
-    service = start_service(**QUICK)
+async def test_after_the_last_attempt_the_job_fails(service: Service) -> None:
     async with owner(service) as user:
         lost = await held_job(user, max_attempts=1)
+        await let_lease_run_out(service, lost.id)
         await status_is(user, lost.id, "failed")
         assert (await get(user, lost.id))["error"]["code"] == "worker_lost"
         assert refusal(await lost.send(LOG)) == (409, "job_ended")
 
 
-async def test_events_and_heartbeats_keep_a_lease(start_service: Callable[..., Service]) -> None:
-    service = start_service(**QUICK)
+async def test_events_and_heartbeats_keep_a_lease(service: Service) -> None:
     async with owner(service) as user:
         held = await held_job(user)
-        for number in range(6):
-            await asyncio.sleep(0.3)
-            if number % 2:
-                await held.post(LOG)
-            else:
-                assert (await held.heartbeat()).status_code == 200
-        await held.complete()
-        assert (await get(user, held.id))["attempt"] == 1
+        ends = [await lease_end(service, held)]
+        for _ in range(2):
+            await held.post(LOG)
+            ends.append(await lease_end(service, held))
+            assert (await held.heartbeat()).status_code == 200
+            ends.append(await lease_end(service, held))
+        assert ends == sorted(set(ends))
+
+
+async def lease_end(service: Service, held: HeldJob) -> datetime:
+    """Return when a lease runs out."""
+    pool = service.app.state.db.pool
+    query = "select expires_at from job_leases where job_id = $1 and ended_at is null"
+    found: datetime = await service.run(pool.fetchval(query, held.id))
+    return found
 
 
 async def test_a_lost_claim_reply_is_given_again_and_costs_no_attempt(service: Service) -> None:
@@ -227,14 +262,12 @@ async def test_a_lost_claim_reply_is_given_again_and_costs_no_attempt(service: S
         assert len(await events_of(user, job["id"])) == 3
 
 
-async def test_a_lease_that_nobody_confirmed_goes_to_another_worker(
-    start_service: Callable[..., Service],
-) -> None:
-    service = start_service(**QUICK)
+async def test_a_lease_that_nobody_confirmed_goes_to_another_worker(service: Service) -> None:
     async with owner(service) as user:
         job = await start(user, max_attempts=1)
-        await (await worker_of(user)).claim()
-        held = await (await worker_of(user)).take(wait_s=5)
+        [unheard] = await (await worker_of(user)).claim()
+        await let_lease_run_out(service, unheard.id)
+        held = await (await worker_of(user)).take()
         assert (held.id, held.attempt) == (job["id"], 1)
 
 
@@ -307,19 +340,20 @@ async def test_a_cancel_that_nobody_answers_takes_effect_after_the_grace_time(
         assert refusal(await held.send(LOG)) == (409, "job_ended")
 
 
-async def test_a_cancelled_job_is_never_queued_again(start_service: Callable[..., Service]) -> None:
-    service = start_service(**{**QUICK, "cancel_grace_s": 30})
+async def test_a_cancelled_job_is_never_queued_again(service: Service) -> None:
     async with owner(service) as user:
         held = await held_job(user)
         await user.http.post(f"/v1/jobs/{held.id}/cancel")
-        await status_is(user, held.id, "cancelled", "queued")
+        await let_lease_run_out(service, held.id)
         assert (await get(user, held.id))["status"] == "cancelled"
 
 
 async def test_an_attempt_that_takes_too_long_fails(service: Service) -> None:
     async with owner(service) as user:
-        held = await held_job(user, timeout_s=0.5)
-        await held.heartbeat()
+        held = await held_job(user, timeout_s=3600)
+        pool = service.app.state.db.pool
+        earlier = "update jobs set attempt_started_at = now() - interval '2 h' where id = $1"
+        await service.run(pool.execute(earlier, held.id))
         await status_is(user, held.id, "failed")
         assert (await get(user, held.id))["error"]["code"] == "timeout"
         assert refusal(await held.send(LOG)) == (409, "job_ended")

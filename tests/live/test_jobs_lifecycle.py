@@ -64,9 +64,9 @@ async def test_prefer_wait_answers_with_the_ended_job(service: Service) -> None:
     async with owner(service) as user:
         worker = await worker_of(user)
         waiting = asyncio.create_task(
-            user.http.post("/v1/jobs", json={"graph": graph()}, headers={"Prefer": "wait=20"})
+            user.http.post("/v1/jobs", json={"graph": graph()}, headers={"Prefer": "wait=60"})
         )
-        held = await worker.take(wait_s=10)
+        held = await worker.take(wait_s=60)
         await held.complete(n=1)
         reply = await waiting
         assert (reply.status_code, reply.json()["result"]) == (200, {"n": 1})

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from app.assets.checking import check_due
-from app.core.storage.journal import work_off
 from app.settings import Settings
 from tests.app.assets.making import form, journal, keys, put
 from tests.app.assets.parts import (
@@ -28,8 +27,9 @@ from tests.app.assets.parts import (
     state,
 )
 from tests.gates import Gate
+from tests.live.test_uploads import fall_due, is_settled
 from tests.processes import TOKEN, forget_peak, peak_bytes, running_service
-from tests.services import Service, User, eventually, free_port
+from tests.services import WAIT_S, Service, User, eventually, free_port
 
 SHA256 = hashlib.sha256(b"".join(content_of(number) for number in range(1, 10))).hexdigest()
 
@@ -38,7 +38,7 @@ async def test_a_killed_service_costs_nothing(new_settings: Callable[..., Settin
     settings = new_settings(port=free_port())
     base_url = f"http://127.0.0.1:{settings.port}"
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=WAIT_S) as http:
         user = User("", TOKEN, http)
         with running_service(settings) as process:
             asset_id, upload = await reserve(user, sha256=SHA256)
@@ -59,11 +59,11 @@ async def test_a_killed_service_costs_nothing(new_settings: Callable[..., Settin
 
 async def test_the_check_keeps_memory_flat(new_settings: Callable[..., Settings]) -> None:
     settings = new_settings(port=free_port())
-    size = 40 * PART
+    size = 16 * PART
     with running_service(settings) as process:
         base_url = f"http://127.0.0.1:{settings.port}"
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=WAIT_S) as http:
             user = User("", TOKEN, http)
             asset_id, upload = await reserve(user, size=size)
             digest = hashlib.sha256()
@@ -90,11 +90,15 @@ async def test_a_check_that_was_killed_is_done_by_another_replica(
         pool = service.app.state.db.pool
         # As whoever was killed while he read it has left it.
         claimed = """update assets set status = 'ready', sha256 = repeat('0', 64),
-            sha256_due = now() + interval '2 s' where id = $1"""
+            sha256_due = now() + interval '1 h' where id = $1"""
         await service.run(pool.execute(claimed, asset_id))
         assert (await user.http.get(f"/v1/assets/{asset_id}")).json()["sha256"] is None
-        start_service(like=service)
-        asset = await checked(user, asset_id)
+        other = start_service(like=service)
+        service.stop()
+        due = "update assets set sha256_due = now() where id = $1"
+        await other.run(other.app.state.db.pool.execute(due, asset_id))
+        async with other.client(user.token) as http:
+            asset = await checked(User(user.id, user.token, http), asset_id)
         assert (asset["status"], asset["sha256"]) == ("corrupt", SHA256)
 
 
@@ -157,13 +161,15 @@ async def test_storage_away_is_told_and_parts_go_later(
             assert (reply.status_code, reply.json()["code"]) == (503, "storage_unavailable")
             assert int(reply.headers["retry-after"]) > 0
         assert (await user.http.delete(f"/v1/assets/{doomed}/upload")).status_code == 204
-        await service.run(app.db.pool.execute("update storage_journal set due_at = now()"))
-        assert await service.run(work_off(app.db, app.storage)) == 0
+        await fall_due(service)
         assert f"unfinished {doomed_key}" in await keys_at(service, stack)
         gate.open()
-        await service.run(app.db.pool.execute("update storage_journal set due_at = now()"))
-        assert await service.run(work_off(app.db, app.storage)) == 2
-        assert await journal(service) == []
+
+        async def is_caught_up() -> bool:
+            await fall_due(service)
+            return await is_settled(service)
+
+        await eventually(is_caught_up)
         assert not {key for key in await keys_at(service, stack) if doomed in key}
         assert (await complete(user, asset_id, etags)).status_code == 200
         gate.shut()
@@ -199,11 +205,13 @@ async def test_what_appears_of_a_deleted_upload_is_deleted_too(
 
     await service.run(appear())
     assert {key, f"unfinished {key}"} <= await keys(service)
-    due = "update storage_journal set due_at = now() where key = $1"
-    await service.run(app.db.pool.execute(due, key))
-    await service.run(work_off(app.db, app.storage))
+    await fall_due(service, key)
+
+    async def is_done() -> bool:
+        return key not in {entry for entry, _ in await journal(service)}
+
+    await eventually(is_done)
     assert not {key, f"unfinished {key}"} & await keys(service)
-    assert key not in {entry for entry, _ in await journal(service)}
 
 
 async def test_large_streams_wait_for_one_another(start_service: Callable[..., Service]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.sockets import connection
 from tests.jobs import (
     HeldJob,
     events_of,
@@ -20,7 +21,7 @@ from tests.jobs import (
     start,
     worker_of,
 )
-from tests.services import Service, User
+from tests.services import WAIT_S, Service, User
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 
@@ -72,7 +73,7 @@ async def test_a_reader_that_reconnects_all_the_time_misses_nothing_and_sees_not
         held = await worker.claim(max_jobs=2)
 
         async def write(lease: HeldJob) -> None:
-            for number in range(60):
+            for number in range(25):
                 await lease.post(*({**LOG, "message": f"{number}.{i}"} for i in range(4)))
             await lease.complete()
 
@@ -89,12 +90,12 @@ async def test_a_reader_that_reconnects_all_the_time_misses_nothing_and_sees_not
                         if frame.get("status") == "completed":
                             return seen
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WAIT_S):
             writers = asyncio.gather(*map(write, held))
             readers = [read(lease.id, patience) for lease in held for patience in (7, 50, 10**6)]
             results = await asyncio.gather(*readers)
             await writers
-        assert all(seen == list(range(1, 244)) for seen in results)
+        assert all(seen == list(range(1, 104)) for seen in results)
 
 
 async def test_all_jobs_begin_with_a_snapshot_and_go_on_with_every_event(service: Service) -> None:
@@ -325,7 +326,7 @@ async def test_the_sockets_of_a_revoked_token_are_closed(
         await socket.receive()
         [token] = (await user.http.get("/v1/tokens")).json()["tokens"]
         assert (await admin.delete(f"/v1/tokens/{token['id']}")).status_code == 204
-        assert await socket.closed(within_s=5) == 4401
+        assert await socket.closed() == 4401
 
 
 async def test_the_socket_of_a_lease_ends_with_the_lease(service: Service) -> None:
@@ -336,7 +337,7 @@ async def test_the_socket_of_a_lease_ends_with_the_lease(service: Service) -> No
             await socket.send(op="ping")
             assert (await socket.receive())["type"] == "pong"
             await held.complete()
-            assert await socket.closed(within_s=5) == 4401
+            assert await socket.closed() == 4401
 
 
 async def test_sockets_close_with_1012_when_the_service_stops(
@@ -347,11 +348,15 @@ async def test_sockets_close_with_1012_when_the_service_stops(
         await socket.send(op="ping")
         await socket.receive()
         service.stop()
-        assert await socket.closed(within_s=3) == 1012
+        assert await socket.closed() == 1012
 
 
-async def test_a_reader_that_does_not_read_is_closed_with_4408(service: Service) -> None:
+async def test_a_reader_that_does_not_read_is_closed_with_4408(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And whoever reads beside it is not held up."""
+    # It begins to read again only when all is posted, which may take its time.
+    monkeypatch.setattr(connection, "CLOSE_GRACE_S", 60)
     async with (
         owner(service) as user,
         open_socket(service, user.token, max_queue=1, sock=small_socket(service)) as slow,
@@ -396,7 +401,7 @@ async def test_progress_is_merged_for_a_slow_reader_and_no_chunk_is_lost(
                 )
             )
         await held.complete()
-        frames = await socket.until_end(within_s=30)
+        frames = await socket.until_end()
         progress = [frame for frame in frames if frame["type"] == "node_progress"]
         text = "".join(frame["chunk"] for frame in progress).replace(".", "")
         assert text == "".join(f"{n:05}" for n in range(count))

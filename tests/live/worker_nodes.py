@@ -25,13 +25,27 @@ class Faulty(BaseNode):
 
 
 class BlocksLoop(Faulty):
-    """Holds the worker's only loop."""
+    """Holds the worker's only loop, says so with a file, and goes on when another is there."""
 
-    seconds: float = 0.0
+    begun: str = ""
+    go: str = ""
 
     async def process(self, context: ProcessingContext) -> str:
-        time.sleep(self.seconds)  # noqa: ASYNC251  # that is the fault
+        Path(self.begun).touch()  # noqa: ASYNC240  # that is the fault
+        while not Path(self.go).exists():  # noqa: ASYNC240
+            time.sleep(0.05)  # noqa: ASYNC251
         return "done"
+
+
+class WaitsForFile(Faulty):
+    """Ends when a file is there."""
+
+    path: str = ""
+
+    async def process(self, context: ProcessingContext) -> str:
+        while not await to_thread(Path(self.path).exists):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return "rested"
 
 
 class BlocksThread(Faulty):

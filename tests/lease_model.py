@@ -1,0 +1,391 @@
+"""What the contract says of jobs and their leases, as a model without a database.
+
+Each thing that can happen is an `Op`: `apply` does it to the model and returns what the service
+has to answer. `tests/lease_world.py` does it to the service.
+"""
+
+# ruff: noqa: ARG002  # each is given all that any of them needs
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+from processing_context.wire.jobs import ENDED
+
+Answer = tuple[Any, ...]
+GONE: Answer = (404,)
+"""Of a job or a worker that was deleted. Also for 401: the token of a lease goes with its job."""
+
+
+class Said(NamedTuple):
+    """An event: its attempt, its status (of a log: None), its text or the code of its error."""
+
+    attempt: int
+    status: str | None
+    text: str | None = None
+
+
+@dataclass
+class Job:
+    """A job. `is_due`: no back-off holds it back."""
+
+    id: str
+    max_attempts: int = 3
+    priority: int = 0
+    has_timeout: bool = False
+    status: str = "queued"
+    attempt: int = 1
+    is_due: bool = True
+    is_cancel_requested: bool = False
+    is_past_grace: bool = False
+    has_timed_out: bool = False
+    log: list[Said] = field(default_factory=lambda: [Said(1, "queued")])
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass
+class Lease:
+    """A lease. `is_over`: somebody ended it; `has_expired`: nobody has noticed yet."""
+
+    job_id: str
+    attempt: int
+    worker_id: str
+    token: str = ""
+    is_confirmed: bool = False
+    has_expired: bool = False
+    is_over: bool = False
+    last_client_seq: int = 0
+
+
+@dataclass
+class Model:
+    """All jobs and leases of one user."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    leases: list[Lease] = field(default_factory=list)
+    workers: list[str] = field(default_factory=list)
+    granted: list[Lease] = field(default_factory=list)
+    """What the last claim got."""
+
+    def lease(self, token: str) -> Lease:
+        """The lease of a token."""
+        return next(lease for lease in self.leases if lease.token == token)
+
+    def live(self, job_id: str) -> Lease | None:
+        """The lease of a job that nobody has ended."""
+        return next((x for x in self.leases if x.job_id == job_id and not x.is_over), None)
+
+    def end(self, job: Job, status: str, code: str | None) -> None:
+        """End a job, with an event."""
+        job.log.append(Said(job.attempt, status, code))
+        job.status = status
+        self._end_lease(job)
+
+    def give_back(self, job: Job, *, counts: bool) -> None:
+        """Queue a running job again."""
+        if job.is_cancel_requested:
+            self.end(job, "cancelled", "cancelled")
+            return
+        if counts:
+            job.attempt += 1
+        job.log.append(Said(job.attempt, "queued"))
+        job.status, job.is_due, job.has_timed_out = "queued", not counts, False
+        self._end_lease(job)
+
+    def grant(self, job: Job, worker_id: str) -> Lease:
+        """Give a job to a worker; the one before it ends."""
+        self._end_lease(job)
+        lease = Lease(job.id, job.attempt, worker_id)
+        self.leases.append(lease)
+        return lease
+
+    def settle(self, lease: Lease) -> None:
+        """Do what the service does by itself about a lease that is not over."""
+        job = self.jobs[lease.job_id]
+        if job.is_past_grace or (lease.has_expired and job.is_cancel_requested):
+            self.end(job, "cancelled", "cancelled")
+        elif job.has_timed_out:
+            self.end(job, "failed", "timeout")
+        elif not lease.has_expired:
+            return
+        elif not lease.is_confirmed:
+            self.give_back(job, counts=False)
+        elif job.attempt < job.max_attempts:
+            self.give_back(job, counts=True)
+        else:
+            self.end(job, "failed", "worker_lost")
+
+    def _end_lease(self, job: Job) -> None:
+        if (lease := self.live(job.id)) is not None:
+            lease.is_over = True
+
+
+class Op:
+    """Something that happens."""
+
+    def apply(self, model: Model) -> Answer:
+        """Do it to the model; return what the service must answer."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Claim(Op):
+    """A worker asks for jobs. `passes_over`: a job that somebody else has locked just then."""
+
+    worker_id: str
+    max_jobs: int
+    passes_over: str | None = None
+
+    def apply(self, model: Model) -> Answer:
+        model.granted = []
+        if self.worker_id not in model.workers:
+            return GONE
+        model.granted = self._again(model) or self._new(model)
+        return (200, *sorted((lease.job_id, lease.attempt) for lease in model.granted))
+
+    def _again(self, model: Model) -> list[Lease]:
+        unheard = [
+            lease
+            for lease in model.leases
+            if lease.worker_id == self.worker_id
+            and not (lease.is_over or lease.has_expired or lease.is_confirmed)
+            and lease.job_id != self.passes_over
+        ]
+        return [
+            model.grant(model.jobs[lease.job_id], self.worker_id)
+            for lease in unheard[: self.max_jobs]
+        ]
+
+    def _new(self, model: Model) -> list[Lease]:
+        free = [
+            job
+            for job in model.jobs.values()
+            if job.status == "queued" and job.is_due and job.id != self.passes_over
+        ]
+        free.sort(key=lambda job: (-job.priority, job.id))
+        leases = []
+        for job in free[: self.max_jobs]:
+            job.status = "running"
+            job.log.append(Said(job.attempt, "running"))
+            leases.append(model.grant(job, self.worker_id))
+        return leases
+
+
+@dataclass(frozen=True)
+class RemoveWorker(Op):
+    """A worker takes its leave, or is told to."""
+
+    worker_id: str
+
+    def apply(self, model: Model) -> Answer:
+        if self.worker_id not in model.workers:
+            return GONE
+        model.workers.remove(self.worker_id)
+        held = [x for x in model.leases if x.worker_id == self.worker_id and not x.is_over]
+        for lease in held:
+            model.give_back(model.jobs[lease.job_id], counts=False)
+        return (204,)
+
+
+@dataclass(frozen=True)
+class OfLease(Op):
+    """Something that the holder of a lease says, whether it still is one or not."""
+
+    token: str
+
+    def apply(self, model: Model) -> Answer:
+        lease = model.lease(self.token)
+        job = model.jobs.get(lease.job_id)
+        return GONE if job is None else self.said(model, lease, job)
+
+    def said(self, model: Model, lease: Lease, job: Job) -> Answer:
+        """Say it about a job that is there."""
+        raise NotImplementedError
+
+    @staticmethod
+    def refusal(lease: Lease, job: Job) -> Answer | None:
+        """Why nothing new can come of the lease."""
+        if job.has_ended:
+            return (409, "job_ended")
+        return (409, "lease_lost") if lease.is_over or lease.has_expired else None
+
+
+class Heartbeat(OfLease):
+    """It is there."""
+
+    def said(self, model: Model, lease: Lease, job: Job) -> Answer:
+        if refusal := self.refusal(lease, job):
+            return refusal
+        lease.is_confirmed = True
+        return (200, job.is_cancel_requested)
+
+
+class Release(OfLease):
+    """It gives the job back."""
+
+    def said(self, model: Model, lease: Lease, job: Job) -> Answer:
+        if refusal := self.refusal(lease, job):
+            return refusal
+        model.give_back(job, counts=False)
+        return (204,)
+
+
+@dataclass(frozen=True)
+class Post(OfLease):
+    """It posts events with `client_seq` from `first` on; the last one may end the job.
+
+    `is_shared`: by the route that takes the events of many jobs.
+    """
+
+    first: int
+    count: int
+    end: str | None = None
+    is_shared: bool = False
+
+    @property
+    def last(self) -> int:
+        """The last `client_seq`."""
+        return self.first + self.count - 1
+
+    def event(self, client_seq: int) -> dict[str, Any]:
+        """One of the events."""
+        numbered = {"client_seq": client_seq}
+        if self.end is not None and client_seq == self.last:
+            return {**numbered, "type": "job_update", "status": self.end}
+        return {**numbered, "type": "log", "level": "info", "message": self.text(client_seq)}
+
+    def text(self, client_seq: int) -> str:
+        """What tells an event from those of other leases."""
+        return f"{self.token[-8:]} says {client_seq}"
+
+    def said(self, model: Model, lease: Lease, job: Job) -> Answer:
+        known = lease.last_client_seq
+        refusal = self.refusal(lease, job)
+        if self.last <= known and refusal:
+            return (200, len(job.log), job.is_cancel_requested)
+        if refusal:
+            return refusal
+        if self.first > known + 1:
+            return (409, "client_seq_gap")
+        lease.is_confirmed = True
+        for client_seq in range(known + 1, self.last + 1):
+            lease.last_client_seq = client_seq
+            if self.end is not None and client_seq == self.last:
+                codes = {"failed": "node_failed", "cancelled": "cancelled", "completed": None}
+                model.end(job, self.end, codes[self.end])
+            else:
+                job.log.append(Said(job.attempt, None, self.text(client_seq)))
+        return (200, len(job.log), job.is_cancel_requested)
+
+
+@dataclass(frozen=True)
+class OfJob(Op):
+    """Something that the owner does to a job, also to one that he has deleted."""
+
+    job_id: str
+
+    def apply(self, model: Model) -> Answer:
+        job = model.jobs.get(self.job_id)
+        return GONE if job is None else self.done(model, job)
+
+    def done(self, model: Model, job: Job) -> Answer:
+        """Do it to a job that is there."""
+        raise NotImplementedError
+
+
+class Cancel(OfJob):
+    """He wants no more of it. What he is answered may tell of what came after."""
+
+    def done(self, model: Model, job: Job) -> Answer:
+        if not job.has_ended:
+            job.is_cancel_requested = True
+            if job.status == "queued":
+                model.end(job, "cancelled", "cancelled")
+        return ()
+
+
+class Delete(OfJob):
+    """He forgets it."""
+
+    def done(self, model: Model, job: Job) -> Answer:
+        if not job.has_ended:
+            return (409, "job_not_ended")
+        del model.jobs[job.id]
+        return (204,)
+
+
+class Late(OfJob):
+    """Something runs out, which PostgreSQL's clock alone knows."""
+
+    statement: ClassVar[str]
+
+    def apply(self, model: Model) -> Answer:
+        if (job := model.jobs.get(self.job_id)) is not None:
+            self.passed(model, job)
+        return ()
+
+    def passed(self, model: Model, job: Job) -> None:
+        """Let it run out for a job that is there."""
+        raise NotImplementedError
+
+
+class Expire(Late):
+    """The time of its lease."""
+
+    statement = """
+        update job_leases set expires_at = clock_timestamp() - interval '1 s'
+        where job_id = $1 and ended_at is null"""
+
+    def passed(self, model: Model, job: Job) -> None:
+        if (lease := model.live(job.id)) is not None:
+            lease.has_expired = True
+
+
+class TimeOut(Late):
+    """The time of its attempt."""
+
+    statement = """
+        update jobs set attempt_started_at = attempt_started_at - interval '1 day'
+        where id = $1 and status = 'running'"""
+
+    def passed(self, model: Model, job: Job) -> None:
+        job.has_timed_out = job.has_timeout and job.status == "running"
+
+
+class EndGrace(Late):
+    """The time in which its worker could answer the cancel."""
+
+    statement = """
+        update jobs set cancel_requested_at = cancel_requested_at - interval '1 day'
+        where id = $1 and status = 'running'"""
+
+    def passed(self, model: Model, job: Job) -> None:
+        job.is_past_grace = job.is_cancel_requested and job.status == "running"
+
+
+class EndBackOff(Late):
+    """The time that it waits for its next attempt."""
+
+    statement = """
+        update jobs set available_at = clock_timestamp() - interval '1 s'
+        where id = $1 and status = 'queued'"""
+
+    def passed(self, model: Model, job: Job) -> None:
+        job.is_due = True
+
+
+@dataclass(frozen=True)
+class Reap(Op):
+    """A replica looks for what is overdue. `passes_over`: a job that is locked just then."""
+
+    passes_over: str | None = None
+
+    def apply(self, model: Model) -> Answer:
+        for lease in model.leases:
+            if not lease.is_over and lease.job_id != self.passes_over:
+                model.settle(lease)
+        return ()
