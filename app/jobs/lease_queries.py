@@ -48,9 +48,12 @@ select *, clock_timestamp() as now,
     attempt_started_at + timeout_s * interval '1 s' <= clock_timestamp() as has_timed_out
 from locked"""
 _UNCONFIRMED = f"""
-with locked as materialized (
-    select {WHOLE} from jobs j join job_leases l on l.job_id = j.id
-    where l.worker_id = $1 and l.ended_at is null and l.confirmed_at is null
+with there as materialized (
+    select id from workers where id = $1 for key share
+), locked as materialized (
+    select {WHOLE} from there
+        join job_leases l on l.worker_id = there.id join jobs j on j.id = l.job_id
+    where l.ended_at is null and l.confirmed_at is null
         and l.expires_at > clock_timestamp()
     order by l.granted_at limit $2 for update of j, l skip locked
 ), timed as materialized (
@@ -105,6 +108,7 @@ async def overdue(on: On, *, cancel_grace_s: float, limit: int) -> list[asyncpg.
 async def unconfirmed(on: On, worker_id: str, *, limit: int, ttl_s: float) -> list[asyncpg.Record]:
     """The whole jobs of leases that a worker was given and never spoke for, locked.
 
+    The worker stays there until the end of the transaction; none are found for one that is gone.
     `expires_at` is when a lease that they are given now expires.
     """
     rows: list[asyncpg.Record] = await on.fetch(_UNCONFIRMED, worker_id, limit, ttl_s)
