@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 _PROGRESS_EVERY_S = 1.0
+_TURN_S = 0.001
+"""How long nodes that wait for nothing may follow each other before others have their turn."""
+
 _CHUNK = 8_000
 
 
@@ -75,6 +78,7 @@ class GraphRunner:
         self._is_stopped = False
         self._done = 0
         self._progress_at = time.monotonic()
+        self._turned_at = 0.0
 
     async def run(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
         """Run a graph and return `{output name: value}`, as it is sent.
@@ -107,12 +111,28 @@ class GraphRunner:
         self._post = _nothing  # type: ignore[method-assign]
 
     def _start(self, node: PlannedNode) -> None:
-        self._group.create_task(self._run_node(node), name=node.label)
+        self._group.create_task(self._run_chain(node), name=node.label)
 
-    async def _run_node(self, planned: PlannedNode) -> None:
+    async def _run_chain(self, node: PlannedNode) -> None:
+        """Run a node, and in the same task what follows as long as that is one node.
+
+        A task costs more than a small node does. Others have their turn now and then all the same.
+        """
+        following = await self._run_node(node)
+        while following is not None:
+            if _is_cancelled_from_outside():  # by the node itself, maybe: that is not for the next
+                self._start(following)
+                return
+            if time.monotonic() - self._turned_at >= _TURN_S:
+                await asyncio.sleep(0)
+                self._turned_at = time.monotonic()
+            following = await self._run_node(following)
+
+    async def _run_node(self, planned: PlannedNode) -> PlannedNode | None:
+        """Run a node; return the one that can run now, where there is just one."""
         if self._is_stopped:  # another node failed before this one's turn came
             self._post(self._update(planned, "cancelled"))
-            return
+            return None
         self._post(self._update(planned, "running"))
         for name in planned.unknown:
             message = f"{planned.label} has no property {name!r}; its value is not used"
@@ -129,7 +149,7 @@ class GraphRunner:
         except Exception as error:
             raise self._failed(planned, error) from error
         self._post(self._update(planned, "completed", result=shown))
-        self._finish(planned, slots)
+        return self._finish(planned, slots)
 
     async def _process(self, planned: PlannedNode) -> dict[str, Any]:
         node = planned.build(self._inputs(planned))
@@ -192,20 +212,26 @@ class GraphRunner:
         )
         return {OUTPUT: sent}
 
-    def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> None:
+    def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> PlannedNode | None:
         if self._is_stopped:
-            return
+            return None
         self._done += 1
         if planned.outgoing:
             self._results[planned.id] = slots
             self._context.set_result(planned.id, slots)
         for edge in planned.incoming:
             self._forget_when_read(edge.source)
+        ready = []
         for edge in planned.outgoing:
             self._waiting[edge.target] -= 1
             if not self._waiting[edge.target]:
-                self._start(self._plan.nodes[edge.target])
+                ready.append(self._plan.nodes[edge.target])
         self._tell_progress()
+        if len(ready) == 1:
+            return ready[0]
+        for node in ready:
+            self._start(node)
+        return None
 
     def _forget_when_read(self, node_id: str) -> None:
         """Let go of a value once all that it leads to are done: images in memory add up."""

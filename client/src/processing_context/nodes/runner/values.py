@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from processing_context.nodes.errors import UnsendableError
 from processing_context.wire.refs import REF_TYPES, AssetRef
@@ -60,7 +60,7 @@ def to_wire(value: Any, *, max_units: int | None = None) -> WireValue:
 
 def json_bytes(value: Any) -> bytes:
     """Return a wire value as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return to_json(value)
 
 
 class _Walk:
