@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.serving.sockets import SocketProtocol
+from app.serving.writes import HttpProtocol
 from app.settings import Settings
-
-SOCKETS: dict[str, Any] = {
-    "ws": "websockets-sansio",
-    "ws_per_message_deflate": False,  # it would compress each event once per socket
-}
 
 
 class Server(uvicorn.Server):
@@ -24,8 +20,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
-                **SOCKETS,
+                http=HttpProtocol,
+                ws=SocketProtocol,
+                ws_per_message_deflate=False,  # it would compress each event once per socket
                 ws_max_size=settings.max_json_bytes,
                 lifespan="on",
                 log_config=None,

@@ -1,4 +1,4 @@
-"""The limit of a fan-out: uvicorn, set as the service sets it, sending prepared text from one loop.
+"""The limit of a fan-out: uvicorn with its own WebSockets sending prepared text from one loop.
 
 `POST /` sends each line of its body to every open socket.
 """
@@ -9,8 +9,6 @@ import sys
 from typing import Any
 
 import uvicorn
-
-from app.serving.server import SOCKETS
 
 sockets: set[Any] = set()
 
@@ -48,5 +46,6 @@ if __name__ == "__main__":
         lifespan="off",
         log_level="warning",
         access_log=False,
-        **SOCKETS,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
     )

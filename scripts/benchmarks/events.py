@@ -13,7 +13,8 @@ import orjson
 from websockets.asyncio.client import connect
 
 from app.core.db import connect_args
-from scripts.benchmarks.lease import Lease
+from scripts.benchmarks.lease import Lease, lines
+from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn, quantile
 from tests.processes import running_service
@@ -26,7 +27,9 @@ GOALS_MS = (("p50", 0.5, 6), ("p99", 0.99, 25))
 WORKERS = 4
 BATCH = 50
 BATCHES_A_ROUND = 20
-_TABLE = "create table benchmark_events (like job_events including indexes)"
+_TABLE = """
+create table benchmark_events (like job_events including indexes) partition by range (time);
+create table benchmark_events_default partition of benchmark_events default"""
 _COLUMNS = ("job_id", "seq", "time", "is_end", "body")
 
 
@@ -84,19 +87,25 @@ async def _ingest(stack: Stack, rounds: int) -> Row:
     async with pool, AsyncExitStack() as leases:
         held = [await leases.enter_async_context(Lease.of(stack)) for _ in range(WORKERS)]
         await pool.execute(_TABLE)
+        opened = [
+            await leases.enter_async_context(Connection(stack.url, lease.token)) for lease in held
+        ]
+        connections = dict(zip((lease.job_id for lease in held), opened, strict=True))
         messages = [f"line {number} of a batch" for number in range(BATCH)]
+        events = lines(*messages)
         seqs = iter(range(1, 10_000_000, BATCH))
 
         async def post(lease: Lease) -> None:
+            connection = connections[lease.job_id]
             for _ in range(BATCHES_A_ROUND):
-                await lease.log(*messages)
+                await connection.post(lease.path, lease.body(events))
 
         async def copy(lease: Lease) -> None:
             for _ in range(BATCHES_A_ROUND):
                 first, now = next(seqs), datetime.now(UTC)
                 body = (
                     f'{{"type":"log","job_id":"{lease.job_id}","seq":{first},"attempt":1,'
-                    '"time":"2026-01-01T00:00:00.000000Z","level":"info","message":"%s"}}'
+                    '"time":"2026-01-01T00:00:00.000000Z","level":"info","message":"%s"}'
                 )
                 records = [
                     (lease.job_id, first + at, now, False, body.replace("%s", message))

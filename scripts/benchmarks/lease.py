@@ -29,12 +29,14 @@ class Lease:
 
     def __init__(self, api: httpx.AsyncClient, lease: dict[str, Any], url: str) -> None:
         self.job_id: str = lease["job"]["id"]
+        self.token: str = lease["token"]
+        self.path = f"/v1/jobs/{self.job_id}/events"
         self._api = api
         self._headers = {
-            "Authorization": f"Bearer {lease['token']}",
+            "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
         }
-        self._url = f"{url}/v1/jobs/{self.job_id}/events"
+        self._url = url + self.path
         self._client_seq = 0
 
     @classmethod
@@ -63,12 +65,21 @@ class Lease:
 
     async def post(self, events: list[dict[str, Any]]) -> None:
         """Post a batch."""
+        body = self.body(events)
+        (await self._api.post(self._url, content=body, headers=self._headers)).raise_for_status()
+
+    def body(self, events: list[dict[str, Any]]) -> bytes:
+        """Return the body of the next batch; it must be posted before the one after it is."""
         first = self._client_seq + 1
         self._client_seq += len(events)
         numbered = [{"client_seq": number, **event} for number, event in enumerate(events, first)]
-        body = orjson.dumps({"events": numbered})
-        (await self._api.post(self._url, content=body, headers=self._headers)).raise_for_status()
+        return orjson.dumps({"events": numbered})
 
     async def log(self, *messages: str) -> None:
         """Post lines, in one batch."""
-        await self.post([{"type": "log", "level": "info", "message": text} for text in messages])
+        await self.post(lines(*messages))
+
+
+def lines(*messages: str) -> list[dict[str, Any]]:
+    """Return the events of lines."""
+    return [{"type": "log", "level": "info", "message": text} for text in messages]
