@@ -40,7 +40,7 @@ class Waiter:
     """A claim that waits. It is rung at most once."""
 
     def __init__(self, claimant: Claimant) -> None:
-        self._claimant = claimant
+        self.claimant = claimant
         self._rung = asyncio.Event()
         self.needs: Needs | None = None
 
@@ -55,11 +55,11 @@ class Waiter:
 
     def takes_from(self, user_id: str) -> bool:
         """Whether its worker takes a user's jobs."""
-        return not self._claimant.is_draining and self._claimant.owner_id in (None, user_id)
+        return not self.claimant.is_draining and self.claimant.owner_id in (None, user_id)
 
     def fits(self, needs: Needs) -> bool:
         """Whether its worker can run such a job."""
-        return self.takes_from(needs.user_id) and self._claimant.abilities.fit(
+        return self.takes_from(needs.user_id) and self.claimant.abilities.fit(
             needs.capabilities, needs.node_types
         )
 
@@ -91,10 +91,17 @@ class Bell:
                 return
         self._wakeups.tell(TOPIC, needs.user_id)
 
+    def learn(self, waiter: Waiter, claimant: Claimant) -> None:
+        """Note how the worker of a claim stands now: one that drains leaves its ring to others."""
+        waiter.claimant = claimant
+        if claimant.is_draining:
+            self.pass_on(waiter)
+
     def pass_on(self, waiter: Waiter) -> None:
         """Wake another claim for the job that this one was rung for and does not look for."""
-        if waiter.needs is not None:
-            self.ring(waiter.needs)
+        needs, waiter.needs = waiter.needs, None
+        if needs is not None:
+            self.ring(needs)
 
     async def look(self, db: Database) -> None:
         """Wake claims for jobs that became due, or whose ring was lost."""

@@ -72,12 +72,17 @@ class Claims:
             Forbidden: Another token registered it.
         """
         deadline = time.monotonic() + wait_s
-        claimant, leases = await self._take(worker_id, principal, max_jobs, is_first=True)
-        while not leases and wait_s:
+        claimant = await self._workers.claimant(worker_id, principal)
+        is_first, is_over = True, False
+        while not is_over:
             with self._bell.waiter(claimant) as waiter:
-                claimant, leases = await self._take(worker_id, principal, max_jobs)
+                claimant, leases = await self._take(
+                    worker_id, principal, max_jobs, is_first=is_first
+                )
+                is_first = False
+                self._bell.learn(waiter, claimant)
                 left_s = deadline - time.monotonic()
-                is_over = leases or left_s <= 0 or self._shutdown.is_begun or gone.is_set()
+                is_over = bool(leases) or left_s <= 0 or self._shutdown.is_begun or gone.is_set()
                 if not is_over:
                     seconds = min(left_s, self._look_s)
                     await first_of(
@@ -86,7 +91,6 @@ class Claims:
                     is_over = gone.is_set()
                 if is_over:
                     self._bell.pass_on(waiter)
-                    break
         if leases and gone.is_set():
             await self._give_back(leases)
             return []
@@ -105,7 +109,7 @@ class Claims:
                 await ledger.give_back(row, "The worker was removed.", counts=False)
 
     async def _take(
-        self, worker_id: str, principal: Principal, max_jobs: int, *, is_first: bool = False
+        self, worker_id: str, principal: Principal, max_jobs: int, *, is_first: bool
     ) -> tuple[Claimant, list[Granted]]:
         """Look once. What the worker was given before and never spoke for comes first.
 
@@ -131,7 +135,7 @@ class Claims:
             if again := await self._again(worker_id, max_jobs):
                 return claimant, again
             # They were spoken for meanwhile.
-            return await self._take(worker_id, principal, max_jobs)
+            return await self._take(worker_id, principal, max_jobs, is_first=False)
         self._ledgers.spread(taken.batches)
         return claimant, list(map(Granted, tokens, taken.rows))
 
