@@ -156,13 +156,6 @@ class DatabaseUnavailable(Unavailable):
     detail = "The database does not answer."
 
 
-class ShuttingDown(Unavailable):
-    """This replica is going."""
-
-    code = "shutting_down"
-    detail = "This replica is shutting down."
-
-
 DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

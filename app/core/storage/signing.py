@@ -17,7 +17,6 @@ from hmac import digest as hmac_digest
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-MAX_EXPIRES_S = 7 * 24 * 3600
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9._~/-]*")
 

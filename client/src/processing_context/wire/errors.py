@@ -9,14 +9,6 @@ from pydantic import Field
 from processing_context.wire.base import Reply
 
 
-class ErrorItem(Reply):
-    """One thing that was wrong with the input; `loc` is the path to it."""
-
-    loc: list[str | int] = []
-    msg: str
-    type: str
-
-
 class Problem(Reply):
     """An error. `code` is stable and meant for programs, `detail` for people."""
 
