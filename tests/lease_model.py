@@ -8,6 +8,7 @@ has to answer. `tests/lease_world.py` does it to the service.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -124,12 +125,12 @@ class Model:
             lease.is_over = True
 
 
-class Op:
+class Op(ABC):
     """Something that happens."""
 
+    @abstractmethod
     def apply(self, model: Model) -> Answer:
         """Do it to the model; return what the service must answer."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,9 @@ class OfLease(Op):
         job = model.jobs.get(lease.job_id)
         return GONE if job is None else self.said(model, lease, job)
 
+    @abstractmethod
     def said(self, model: Model, lease: Lease, job: Job) -> Answer:
         """Say it about a job that is there."""
-        raise NotImplementedError
 
     @staticmethod
     def refusal(lease: Lease, job: Job) -> Answer | None:
@@ -292,9 +293,9 @@ class OfJob(Op):
         job = model.jobs.get(self.job_id)
         return GONE if job is None else self.done(model, job)
 
+    @abstractmethod
     def done(self, model: Model, job: Job) -> Answer:
         """Do it to a job that is there."""
-        raise NotImplementedError
 
 
 class Cancel(OfJob):
@@ -318,8 +319,11 @@ class Delete(OfJob):
         return (204,)
 
 
-class Late(OfJob):
+@dataclass(frozen=True)
+class Late(Op):
     """Something runs out, which PostgreSQL's clock alone knows."""
+
+    job_id: str
 
     statement: ClassVar[str]
 
@@ -328,9 +332,9 @@ class Late(OfJob):
             self.passed(model, job)
         return ()
 
+    @abstractmethod
     def passed(self, model: Model, job: Job) -> None:
         """Let it run out for a job that is there."""
-        raise NotImplementedError
 
 
 class Expire(Late):
