@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from typing import Any, Protocol, runtime_checkable
 
+from processing_context._encoded import Encoded
 from processing_context.wire.events import ProcessingMessage
 
 _POLL_S = 0.01
@@ -41,15 +42,16 @@ class LocalQueue:
     """
 
     def __init__(self, newest: int | None = None) -> None:
-        self._messages: deque[ProcessingMessage] = deque(maxlen=newest)
+        self._messages: deque[ProcessingMessage | Encoded] = deque(maxlen=newest)
         self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
 
-    def post(self, message: ProcessingMessage) -> None:
-        """Add a message; any thread."""
+    def post(self, message: ProcessingMessage | Encoded) -> None:
+        """Add a message, which may be made only when it is taken; any thread."""
         with self._lock:
             self._messages.append(message)
-            self._wake_one()
+            if self._waiters:
+                self._wake_one()
 
     async def post_async(self, message: ProcessingMessage) -> None:
         """Add a message; there is always room."""
@@ -64,7 +66,7 @@ class LocalQueue:
         with self._lock:
             if not self._messages:
                 raise LookupError("there is no message in the queue")
-            return self._messages.popleft()
+            return _made(self._messages.popleft())
 
     async def pop_async(self) -> ProcessingMessage:
         """Wait for the next one; several that wait are served in turn."""
@@ -72,7 +74,7 @@ class LocalQueue:
         while True:
             with self._lock:
                 if self._messages:
-                    return self._messages.popleft()
+                    return _made(self._messages.popleft())
                 waiter = loop.create_future()
                 self._waiters.append((loop, waiter))
             try:
@@ -156,6 +158,10 @@ def as_message_queue(
     if not isinstance(given, MessageQueue):
         raise ValueError(f"message_queue cannot be a {type(given).__name__}")
     return given
+
+
+def _made(message: ProcessingMessage | Encoded) -> ProcessingMessage:
+    return message.message() if isinstance(message, Encoded) else message
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

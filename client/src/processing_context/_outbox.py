@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from processing_context._encoded import Encoded
 from processing_context._http import Http
 from processing_context._pending import Pending, numbered
 from processing_context.errors import (
@@ -64,7 +65,8 @@ class EventOutbox:
         self._path = f"/v1/jobs/{job_id}/events"
         self._patience_s = patience_s
         self._pending = Pending()
-        self._room = threading.Condition()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
         self._next_seq = 1
         self._was_cancel_told = False
         self._is_closed = False
@@ -85,22 +87,25 @@ class EventOutbox:
             if self._pending:
                 self._wake.set()
 
-    def post(self, event: ProcessingMessage) -> None:
+    def post(self, event: ProcessingMessage | Encoded) -> None:
         """Queue an event; any thread.
 
         Raises:
             ValueError: It is larger than 64 KiB: nothing is cut.
             ContextError: Nothing can be sent any more.
         """
-        is_on_loop = threading.get_ident() == self._loop_thread
+        if threading.get_ident() == self._loop_thread:
+            with self._lock:
+                self._check()
+                self._pending.add(event)
+            self._wake.set()
+            return
         with self._room:
-            if not is_on_loop and self._sender is not None:
+            if self._sender is not None:
                 self._room.wait_for(lambda: self._has_room() or self._cannot_send())
             self._check()
             self._pending.add(event)
-        if is_on_loop:
-            self._wake.set()
-        elif self._loop is not None:
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def drain(self) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
+from processing_context._encoded import Encoded
 from processing_context._http import dumps
 from processing_context.wire.events import (
     EVENT,
@@ -55,20 +56,23 @@ class Pending:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, message: ProcessingMessage) -> None:
+    def add(self, message: ProcessingMessage | Encoded) -> None:
         """Add an event.
 
         Raises:
             ValueError: It is larger than 64 KiB, or JSON has no form for it.
         """
-        if isinstance(message, NodeProgress):
+        node_id: str | None
+        if isinstance(message, Encoded):
+            node_id, encoded = message.node_id, _fitting("node_update", message.body)
+        elif isinstance(message, NodeProgress):
             self._add_progress(message)
             return
-        encoded = encode(message)
-        node_id = getattr(message, "node_id", None)
+        else:
+            node_id, encoded = getattr(message, "node_id", None), encode(message)
         if node_id is None:
             self._open.clear()
-        else:
+        elif self._open:
             self._open.pop(node_id, None)
         self._entries.append(encoded)
         self.size += len(encoded)
@@ -140,9 +144,13 @@ def encode(message: ProcessingMessage) -> bytes:
         )
         if b"NaN" in encoded or b"Infinity" in encoded:
             dumps(message)  # raises, unless it is only a text
+    return _fitting(message.type, encoded)
+
+
+def _fitting(kind: str, encoded: bytes) -> bytes:
     if len(encoded) > MAX_EVENT_BYTES:
         raise ValueError(
-            f"a {message.type} event of {len(encoded)} bytes is over the limit of "
+            f"a {kind} event of {len(encoded)} bytes is over the limit of "
             f"{MAX_EVENT_BYTES}: put the value into a temporary file and send a ref"
         )
     return encoded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,6 +41,9 @@ RETRIES = 6
 _KEPT_IN_A_JOB = 10_000
 _RESOURCES = ("_assets", "_local", "_temp", "_files", "_images", "_jobs", "_workflows")
 """What `_make_resources` makes: it names the node that it is for."""
+
+_MADE_LATE = (*_RESOURCES, "_state")
+"""What a copy has of its own."""
 
 
 class ProcessingContext(
@@ -115,6 +118,7 @@ class ProcessingContext(
         self._quick = QuickGets(timeout_s=timeout, certificates=self._bytes.certificates)
         self._small = SmallFiles(self._http, self._quick)
         self._is_copy = False
+        self._original = self
         self._make_resources()
 
     def _make_resources(self) -> None:
@@ -170,20 +174,32 @@ class ProcessingContext(
         Args:
             node_id: Of the copy, where it is for another node.
         """
-        copy = type(self).__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.node_id = node_id or self.node_id
+        copy: Self = self._copies()(node_id or self.node_id)
         copy._state = self._state.copy()
-        copy._is_copy = True
-        for name in _RESOURCES:
-            copy.__dict__.pop(name, None)
+        return copy
+
+    def _copies(self) -> Callable[[str | None], Any]:
+        """Return what makes copies, which copy the results when those are first looked at."""
+        parts = {name: part for name, part in self.__dict__.items() if name not in _MADE_LATE}
+        parts |= {"_is_copy": True, "_original": self}
+        kind = type(self)
+
+        def copy(node_id: str | None) -> Self:
+            made = kind.__new__(kind)
+            made.__dict__.update(parts)
+            made.__dict__["node_id"] = node_id
+            return made
+
         return copy
 
     if not TYPE_CHECKING:  # who has it checked is to be told of names that are not there
 
         def __getattr__(self, name: str) -> Any:
-            """Make the resources of a copy when they are used: each node has one, few use it."""
-            if name not in _RESOURCES:
+            """Make the parts of a copy when they are used: each node has one, few use it."""
+            if name not in _MADE_LATE:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            self._make_resources()
+            if name == "_state":
+                self._state = self._original._state.copy()
+            else:
+                self._make_resources()
             return self.__dict__[name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from processing_context._messages import MessageQueue
+from processing_context._encoded import Encoded
+from processing_context._messages import LocalQueue, MessageQueue
 from processing_context._outbox import EventOutbox
 from processing_context._pending import parse
 from processing_context.wire.events import ProcessingMessage
@@ -24,6 +25,15 @@ class MessageMethods:
         if self.outbox is not None:
             self.outbox.post(parsed)
         self._messages.post(parsed)
+
+    def _post_encoded(self, event: Encoded) -> None:
+        """As `post_message`, for an event that is right and encoded."""
+        if self.outbox is not None:
+            self.outbox.post(event)
+        if isinstance(self._messages, LocalQueue):
+            self._messages.post(event)
+        else:
+            self._messages.post(event.message())
 
     def has_messages(self) -> bool:
         """Whether the queue holds a message."""

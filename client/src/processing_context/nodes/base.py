@@ -10,7 +10,7 @@ import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
 from processing_context.nodes.errors import NodeDefinitionError
 from processing_context.nodes.properties import OutputSlot, Property, TypeMetadata
@@ -65,18 +65,24 @@ class BaseNode(BaseModel):
     _dynamic: ClassVar[bool] = False
     """Takes properties that the graph makes up."""
 
-    _id: str = PrivateAttr(default="")
-    _dynamic_properties: dict[str, Any] = PrivateAttr(default_factory=dict)
+    # Not private attributes of pydantic's: to set those up costs more than to make a small node.
+    _id: ClassVar[str] = ""
+    _dynamic_properties: ClassVar[dict[str, Any]] = {}
 
     @property
     def id(self) -> str:
-        """The node's id in its graph."""
+        """The node's id in its graph; empty outside of one."""
         return self._id
 
     @property
     def dynamic_properties(self) -> dict[str, Any]:
         """The values of properties that the graph made up."""
         return self._dynamic_properties
+
+    def _place(self, node_id: str, dynamic_properties: dict[str, Any]) -> None:
+        """Say where in a graph the node is, and what the graph made up for it."""
+        self.__dict__["_id"] = node_id
+        self.__dict__["_dynamic_properties"] = dynamic_properties
 
     def process(self, context: ProcessingContext) -> Any:  # noqa: ARG002  # subclasses use it
         """Do the work; `async def`, `def` or an async generator."""

@@ -24,9 +24,11 @@ from processing_context.nodes.runner.publish import (
     publish_slots,
 )
 from processing_context.nodes.runner.slots import StreamedSlots, to_slots
+from processing_context.nodes.runner.telling import Teller
 from processing_context.nodes.runner.timing import within
 from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
-from processing_context.wire.events import JobUpdate, Log, NodeProgress, NodeUpdate, OutputUpdate
+from processing_context.nodes.runner.values import json_bytes
+from processing_context.wire.events import JobUpdate, NodeUpdate
 from processing_context.wire.graph import Graph
 from processing_context.wire.jobs import JobError
 
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 _PROGRESS_EVERY_S = 1.0
 _TURN_S = 0.001
 """How long nodes that wait for nothing may follow each other before others have their turn."""
-
-_CHUNK = 8_000
 
 
 class RunFailedError(Exception):
@@ -69,7 +69,8 @@ class GraphRunner:
         self._context = context
         self._registry = registry
         self._node_memory_bytes = node_memory_bytes
-        self._results: dict[str, dict[str, Any]] = {}
+        self._teller = Teller(context)
+        self._context_of = context._copies()
         self._waiting: dict[str, int] = {}
         self._unread: dict[str, int] = {}
         self._outputs: dict[str, Any] = {}
@@ -108,7 +109,7 @@ class GraphRunner:
     def mute(self) -> None:
         """Post nothing more: the lease is gone, or goes back."""
         self._is_stopped = True
-        self._post = _nothing  # type: ignore[method-assign]
+        self._teller.mute()
 
     def _start(self, node: PlannedNode) -> None:
         self._group.create_task(self._run_chain(node), name=node.label)
@@ -118,9 +119,11 @@ class GraphRunner:
 
         A task costs more than a small node does. Others have their turn now and then all the same.
         """
+        task = asyncio.current_task()
         following = await self._run_node(node)
         while following is not None:
-            if _is_cancelled_from_outside():  # by the node itself, maybe: that is not for the next
+            if task is not None and task.cancelling():
+                # By the node itself, maybe: that is not for the next.
                 self._start(following)
                 return
             if time.monotonic() - self._turned_at >= _TURN_S:
@@ -131,36 +134,39 @@ class GraphRunner:
     async def _run_node(self, planned: PlannedNode) -> PlannedNode | None:
         """Run a node; return the one that can run now, where there is just one."""
         if self._is_stopped:  # another node failed before this one's turn came
-            self._post(self._update(planned, "cancelled"))
+            self._teller.cancelled(planned)
             return None
-        self._post(self._update(planned, "running"))
+        self._teller.running(planned)
         for name in planned.unknown:
-            message = f"{planned.label} has no property {name!r}; its value is not used"
-            self._post(Log(level="warning", message=message, node_id=planned.id))
+            self._teller.not_used(planned, name)
         try:
-            slots = await within(planned.timeout_s, self._process(planned), planned.label)
+            work = self._process(planned)
+            if planned.timeout_s is not None:
+                work = within(planned.timeout_s, work, planned.label)
+            slots = await work
             shown = await self._published(planned, slots)
         except asyncio.CancelledError:
             if _is_cancelled_from_outside():
-                self._post(self._update(planned, "cancelled"))
+                self._teller.cancelled(planned)
                 raise
             error: Exception = RuntimeError("the node was cancelled from within")
             raise self._failed(planned, error) from None
         except Exception as error:
             raise self._failed(planned, error) from error
-        self._post(self._update(planned, "completed", result=shown))
+        self._teller.completed(planned, shown)
         return self._finish(planned, slots)
 
     async def _process(self, planned: PlannedNode) -> dict[str, Any]:
+        kind = planned.kind
         node = planned.build(self._inputs(planned))
-        context = self._node_context(planned)
-        if not (planned.kind.is_streaming or node.cpu_bound):
-            return to_slots(type(node), await given_once(node, context))
-        streamed = StreamedSlots() if planned.kind.is_streaming else None
+        context = self._context_of(planned.id)
+        if not (kind.is_streaming or node.cpu_bound):
+            return to_slots(kind, await given_once(node, context))
+        streamed = StreamedSlots() if kind.is_streaming else None
         slots: dict[str, Any] = {}
         pieces_so_far = 0
         async for piece in pieces(node, context, memory_bytes=self._node_memory_bytes):
-            slots = to_slots(type(node), piece)
+            slots = to_slots(kind, piece)
             if streamed is not None:
                 pieces_so_far += 1
                 streamed.add(slots)
@@ -169,13 +175,10 @@ class GraphRunner:
                     await self._context.outbox.drain()
         return slots if streamed is None else streamed.joined()
 
-    def _node_context(self, planned: PlannedNode) -> ProcessingContext:
-        return self._context.copy(node_id=planned.id)
-
     def _inputs(self, planned: PlannedNode) -> dict[str, Any]:
         inputs = {}
         for edge in planned.incoming:
-            slots = self._results[edge.source]
+            slots = self._context.results[edge.source]
             if edge.sourceHandle not in slots:
                 source = self._plan.nodes[edge.source]
                 raise ValueError(f"{source.label} gave no value for {edge.sourceHandle!r}")
@@ -187,37 +190,28 @@ class GraphRunner:
         publisher = TempPublisher(self._context)
         for name, value in slots.items():
             if isinstance(value, str):
-                for chunk in _chunks(value):
-                    self._post(
-                        NodeProgress(node_id=planned.id, progress=count, total=0, chunk=chunk)
-                    )
+                self._teller.text(planned, value, count=count)
             else:
-                sent = await publisher.publish(value)
-                self._post(
-                    OutputUpdate(
-                        node_id=planned.id, node_name=planned.name, output_name=name, value=sent
-                    )
-                )
+                self._teller.output(planned, name, await publisher.publish(value))
 
-    async def _published(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, Any]:
+    async def _published(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, bytes]:
+        """Return the JSON of what a node gave, as its event shows it."""
         name = planned.output_name
         if name is None:
             is_sent = self._context.outbox is not None
             return await publish_slots(slots, TempPublisher(self._context) if is_sent else None)
-        publisher = self._publishers[name] = AssetPublisher(self._node_context(planned), name)
+        context = self._context_of(planned.id)
+        publisher = self._publishers[name] = AssetPublisher(context, name)
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
         sent = self._outputs[name] = await publisher.publish(value)
-        self._post(
-            OutputUpdate(node_id=planned.id, node_name=planned.name, output_name=name, value=sent)
-        )
-        return {OUTPUT: sent}
+        self._teller.output(planned, name, sent)
+        return {OUTPUT: json_bytes(sent)}
 
     def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> PlannedNode | None:
         if self._is_stopped:
             return None
         self._done += 1
         if planned.outgoing:
-            self._results[planned.id] = slots
             self._context.set_result(planned.id, slots)
         for edge in planned.incoming:
             self._forget_when_read(edge.source)
@@ -237,15 +231,14 @@ class GraphRunner:
         """Let go of a value once all that it leads to are done: images in memory add up."""
         self._unread[node_id] -= 1
         if not self._unread[node_id]:
-            del self._results[node_id]
-            self._context.results.pop(node_id, None)
+            del self._context.results[node_id]
 
     def _tell_progress(self) -> None:
         now = time.monotonic()
         if now - self._progress_at >= _PROGRESS_EVERY_S:
             self._progress_at = now
             share = self._done / len(self._plan.nodes)
-            self._post(JobUpdate(status="running", progress=share))
+            self._teller.post(JobUpdate(status="running", progress=share))
 
     async def _result(self) -> dict[str, Any]:
         try:
@@ -255,7 +248,7 @@ class GraphRunner:
 
     def _failed(self, planned: PlannedNode, error: Exception) -> RunFailedError:
         what = str(error) if isinstance(error, GraphError) else f"{planned.label}: {_said(error)}"
-        self._post(self._update(planned, "failed", error=_said(error), logs=_logs(error)))
+        self._teller.failed(planned, error=_said(error), logs=_logs(error))
         failure = RunFailedError(
             JobError(code=_code(error), message=shortened(what), node_id=planned.id)
         )
@@ -266,7 +259,7 @@ class GraphRunner:
     def _not_runnable(self, graph: Graph, error: GraphError) -> RunFailedError:
         for node in graph.nodes:
             if node.id == error.node_id:
-                self._post(
+                self._teller.post(
                     NodeUpdate(
                         node_id=node.id,
                         node_name=node.type,
@@ -277,22 +270,6 @@ class GraphRunner:
                 )
         message = shortened(str(error))
         return RunFailedError(JobError(code="node_failed", message=message, node_id=error.node_id))
-
-    def _update(self, planned: PlannedNode, status: Any, **fields: Any) -> NodeUpdate:
-        return NodeUpdate(
-            node_id=planned.id,
-            node_name=planned.name,
-            node_type=planned.type,
-            status=status,
-            **fields,
-        )
-
-    def _post(self, message: Any) -> None:
-        self._context.post_message(message)
-
-
-def _nothing(message: Any) -> None:
-    """Post to nobody."""
 
 
 def _is_cancelled_from_outside() -> bool:
@@ -314,7 +291,3 @@ def _said(error: Exception) -> str:
 
 def _logs(error: Exception) -> str:
     return error.logs if isinstance(error, NodeProcessError) else short_traceback(error)
-
-
-def _chunks(text: str) -> list[str]:
-    return [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]

@@ -31,8 +31,14 @@ class Kind:
     refs: Mapping[str, type[AssetRef]]
     """The properties that take one kind of ref."""
 
-    slots: frozenset[str]
+    slots: Mapping[str, Any]
+    """The outputs, with their annotations."""
+
+    has_named_slots: bool
     is_streaming: bool
+    is_output: bool
+    is_dynamic: bool
+    timeout_s: float | None
 
 
 @functools.cache
@@ -46,8 +52,12 @@ def kind_of(node_class: type[BaseNode]) -> Kind:
         title=node_class.get_title(),
         fields=frozenset(fields),
         refs={name: wanted for name, wanted in refs.items() if wanted is not None},
-        slots=frozenset(node_class.output_annotations()),
+        slots=node_class.output_annotations(),
+        has_named_slots=node_class.has_named_slots(),
         is_streaming=node_class.is_streaming(),
+        is_output=issubclass(node_class, OutputNode),
+        is_dynamic=node_class.is_dynamic(),
+        timeout_s=node_class.timeout_s,
     )
 
 
@@ -78,7 +88,7 @@ class PlannedNode:
     def name(self) -> str:
         """What people call it."""
         name = self.values.get("name")
-        return name if isinstance(name, str) and name else self.kind.title
+        return name if isinstance(name, str) and name and "\0" not in name else self.kind.title
 
     @property
     def label(self) -> str:
@@ -88,7 +98,7 @@ class PlannedNode:
     @property
     def output_name(self) -> str | None:
         """The name of the job's result that it gives, if it gives one."""
-        return self.values.get("name") if issubclass(self.node_class, OutputNode) else None
+        return self.values.get("name") if self.kind.is_output else None
 
     def build(self, inputs: Mapping[str, Any]) -> BaseNode:
         """Make the node from its own values and what came over its wires.
@@ -96,19 +106,19 @@ class PlannedNode:
         Raises:
             GraphError: A value is not what the property takes.
         """
+        kind = self.kind
         values, dynamic = dict(self.values), dict(self.dynamic)
         for name, value in inputs.items():
-            target = values if name in self.kind.fields else dynamic
+            target = values if name in kind.fields else dynamic
             target[name] = value
-        for name, wanted in self.kind.refs.items():
+        for name, wanted in kind.refs.items():
             if name in values:
                 values[name] = _as_wanted(wanted, values[name])
         try:
-            node = self.node_class.model_validate(values)
+            node = kind.node_class.model_validate(values)
         except ValidationError as error:
             raise GraphError(f"{self.label}: {_problems(error)}", self.id) from error
-        node._id = self.id
-        node._dynamic_properties = dynamic
+        node._place(self.id, dynamic)
         return node
 
 
@@ -148,7 +158,7 @@ class Plan:
                 f"{source.label} has no output {edge.sourceHandle!r}; it has: {_listed(slots)}",
                 source.id,
             )
-        if edge.targetHandle not in fields and not target.node_class.is_dynamic():
+        if edge.targetHandle not in fields and not target.kind.is_dynamic:
             raise GraphError(
                 f"{target.label} has no property {edge.targetHandle!r}; it has: {_listed(fields)}",
                 target.id,
@@ -169,12 +179,13 @@ class Plan:
         if waiting:
             raise GraphError(f"the graph has a cycle through: {', '.join(sorted(waiting))}")
         for node in self.nodes.values():
-            taken = _twice(edge.targetHandle for edge in node.incoming)
-            if taken:
+            if len(node.incoming) < 2:
+                continue
+            if taken := _twice(edge.targetHandle for edge in node.incoming):
                 raise GraphError(f"{node.label}: two edges lead into: {_listed(taken)}", node.id)
 
     def _check_outputs(self) -> None:
-        outputs = [node for node in self.nodes.values() if issubclass(node.node_class, OutputNode)]
+        outputs = [node for node in self.nodes.values() if node.kind.is_output]
         for node in outputs:
             if not node.output_name or not isinstance(node.output_name, str):
                 raise GraphError(f"{node.label} needs a name for its result", node.id)
@@ -208,21 +219,23 @@ def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
     except UnknownNodeTypeError as error:
         raise GraphError(f"{node.id}: {error}", node.id) from error
     kind = kind_of(node_class)
-    known = kind.fields
+    values, unknown = dict(node.data), [name for name in node.data if name not in kind.fields]
+    for name in unknown:
+        del values[name]
     return PlannedNode(
         id=node.id,
         kind=kind,
-        values={name: value for name, value in node.data.items() if name in known},
-        dynamic=node.dynamic_properties if node_class.is_dynamic() else {},
-        unknown=[name for name in node.data if name not in known],
-        timeout_s=_timeout_s(node, node_class),
+        values=values,
+        dynamic=node.dynamic_properties if kind.is_dynamic else {},
+        unknown=unknown,
+        timeout_s=_timeout_s(node, kind),
     )
 
 
-def _timeout_s(node: Node, node_class: type[BaseNode]) -> float | None:
-    given = (node.model_extra or {}).get("timeout_s")
+def _timeout_s(node: Node, kind: Kind) -> float | None:
+    given = node.model_extra.get("timeout_s") if node.model_extra else None
     if given is None:
-        return node_class.timeout_s
+        return kind.timeout_s
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not (is_number and 0 < given < math.inf):
         raise GraphError(

@@ -31,8 +31,8 @@ RESULT_BYTES = 56 * 1024
 
 async def publish_slots(
     slots: Mapping[str, Any], publisher: TempPublisher | None
-) -> dict[str, Any]:
-    """Return what a node gave, as its event shows it: bytes and what is large as files.
+) -> dict[str, bytes]:
+    """Return the JSON of what a node gave, as its event shows it: bytes and the large as files.
 
     Without a publisher, where no event leaves the process, those are left out.
 
@@ -42,14 +42,15 @@ async def publish_slots(
     shown = _inline(slots)
     if publisher is None:
         return shown
-    for name in slots.keys() - shown.keys():
-        shown[name] = await publisher.publish(slots[name])
+    if len(shown) < len(slots):
+        for name in slots.keys() - shown.keys():
+            shown[name] = json_bytes(await publisher.publish(slots[name]))
     return shown
 
 
-def _inline(slots: Mapping[str, Any]) -> dict[str, Any]:
+def _inline(slots: Mapping[str, Any]) -> dict[str, bytes]:
     """Return those of the slots that travel in an event as they are: small, without bytes."""
-    shown: dict[str, Any] = {}
+    shown: dict[str, bytes] = {}
     left = INLINE_BYTES
     for name, value in slots.items():
         try:
@@ -57,10 +58,10 @@ def _inline(slots: Mapping[str, Any]) -> dict[str, Any]:
         except TooMuchError:
             continue
         if not wire.files:
-            size = len(json_bytes(wire.value))
-            if size <= left:
-                shown[name] = wire.value
-                left -= size
+            encoded = json_bytes(wire.value)
+            if len(encoded) <= left:
+                shown[name] = encoded
+                left -= len(encoded)
     return shown
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from processing_context.nodes.base import OUTPUT, BaseNode
+from processing_context.nodes.base import OUTPUT
+from processing_context.nodes.runner.plan import Kind
 
 
-def to_slots(node_class: type[BaseNode], returned: Any) -> dict[str, Any]:
+def to_slots(kind: Kind, returned: Any) -> dict[str, Any]:
     """Return `{slot: value}` of what `process` returned or yielded.
 
     Raises:
         TypeError: It is not what the return annotation says.
     """
-    slots = node_class.output_annotations()
-    if not node_class.has_named_slots():
+    slots = kind.slots
+    if not kind.has_named_slots:
         if not slots and returned is not None:
             raise TypeError(f"process is declared to return None, and gave a {_kind(returned)}")
         return {OUTPUT: returned} if slots else {}

@@ -17,15 +17,13 @@ STOP_S = 5.0
 """How long a node may take to stop, once told."""
 
 
-async def within(limit_s: float | None, work: Coroutine[Any, Any, T], label: str) -> T:
+async def within(limit_s: float, work: Coroutine[Any, Any, T], label: str) -> T:
     """Return what the work gives.
 
     Raises:
         NodeTimeoutError: It was not done within the limit. It has been told to stop; where it does
             not, it is left behind.
     """
-    if limit_s is None:
-        return await work
     task = asyncio.create_task(work, name=label)
     try:
         await asyncio.wait({task}, timeout=limit_s)
