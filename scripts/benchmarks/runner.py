@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from processing_context._bytes import Bytes
-from processing_context._http import Http, ssl_context
+from processing_context._http import Http
+from processing_context._network import Network
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.wire.workers import Lease, LeaseList
 from processing_context.worker.heartbeats import Heartbeats
@@ -93,8 +93,8 @@ class _Bench:
         self._api = api
         self._worker_id = worker_id
         self._registry = NodeRegistry([NoOp])
-        self._bytes = Bytes(timeout_s=60, retries=0, make_ssl_context=ssl_context)
-        self._http = Http(stack.url, stack.token, retries=0, transport=self._bytes)
+        self._network = Network(timeout_s=60, retries=0)
+        self._http = Http(stack.url, stack.token, self._network, retries=0)
         self._relay = Relay(self._http, Timed())
         self._relay.serve(worker_id)
         self._heartbeats = Heartbeats(stack.url, stack.token, lambda _: None)
@@ -108,7 +108,7 @@ class _Bench:
             registry=self._registry,
             capabilities=(),
             heartbeats=self._heartbeats,
-            http_client=self._http.client,
+            network=self._network,
             relay=self._relay,
         )
         wall, cpu = time.perf_counter(), time.process_time()
@@ -135,8 +135,7 @@ class _Bench:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._relay.aclose()
-        self._bytes.close()
-        await self._http.aclose()
+        await self._network.aclose()
 
     async def _lease(self, length: int) -> Lease:
         job = {"graph": chain(length), "required_capabilities": ["benchmark"]}

@@ -24,7 +24,7 @@ from processing_context import (
     ValidationError,
 )
 from processing_context._gathering import Gathering
-from processing_context._quick import QuickGets
+from processing_context._quick import QuickCalls
 from tests.app.assets.making import names
 from tests.client.loopback import Answer, Asked, Loopback, problem, reply
 from tests.client.network import Network
@@ -327,7 +327,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
     ],
 )
 async def test_anything_but_the_plainest_answer_is_left_to_the_byte_path(answer: bytes) -> None:
-    quick = QuickGets(timeout_s=60, certificates=_no_certificates)
+    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
     with Storage(answer, OK) as storage:
         assert await quick.get(storage.url, 5) is None
         assert await quick.get(storage.url, 5) == b"hello"
@@ -335,7 +335,7 @@ async def test_anything_but_the_plainest_answer_is_left_to_the_byte_path(answer:
 
 
 async def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
-    quick = QuickGets(timeout_s=60, certificates=_no_certificates)
+    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
     with Storage(OK, OK) as storage:
         for _ in range(2):
             found = None
@@ -354,7 +354,7 @@ async def test_storage_with_tls_is_trusted_by_the_certificates_of_the_byte_path(
     async def certificates() -> ssl.SSLContext:
         return trusting
 
-    quick = QuickGets(timeout_s=60, certificates=certificates)
+    quick = QuickCalls(timeout_s=60, certificates=certificates)
     with Loopback(lambda _: Answer(200, b"hello")) as server:
         server._server.socket = serving.wrap_socket(server._server.socket, server_side=True)
         url = server.url.replace("http", "https")
@@ -369,7 +369,7 @@ async def test_what_goes_through_a_proxy_is_left_to_the_byte_path(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
-    quick = QuickGets(timeout_s=60, certificates=_no_certificates)
+    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
     with Loopback(lambda _: Answer(200, b"hello")) as server:
         assert await quick.get(server.url, 5) is None
         assert server.asked == []

@@ -152,7 +152,7 @@ class Bytes:
             nonlocal answered
             connection, response = self._exchange(target, transfer, send)
             try:
-                answered = Answered(response.status, response.getheaders(), response.read())
+                answered = Answered(response.status, response.headers, response.read())
                 transfer.watch(None)
             except BaseException:
                 connection.close()

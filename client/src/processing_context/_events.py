@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from processing_context import errors
-from processing_context._http import Http, ssl_context
+from processing_context._http import Http
+from processing_context._network import ssl_context
 from processing_context._retry import RETRIED_STATUSES, Retry
 from processing_context.wire.events import EVENT, Event, EventPage, JobUpdate
 from processing_context.wire.jobs import ENDED

@@ -1,48 +1,29 @@
-"""API calls: the only importer of httpx. Auth, retries, idempotency keys, errors by status."""
+"""API calls: auth, retries, idempotency keys, errors by status."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
-import ssl
-import sys
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from http.client import HTTPException
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from processing_context import errors
-from processing_context._bytes import Bytes
+from processing_context._network import Network, Stream, UnreachedError, silent_for
 from processing_context._retry import RETRIED_STATUSES, Retry
-
-if importlib.util.find_spec("sniffio") is None:
-    # httpcore asks for it several times a request, and where it is not installed each asking
-    # searches the path: a fifth of a request's CPU. None says "not there" at once.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
+from processing_context._transfer import Answered
 
 M = TypeVar("M", bound=BaseModel)
+A = TypeVar("A", Answered, Stream)
 
 # What repeating cannot mend, or what the contract says not to repeat by oneself.
 _FINAL_CODES = frozenset({"provider_error"})
 _RETRIED_CODES = frozenset({"idempotency_in_flight"})
-_FINAL_FAILURES = (
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.TooManyRedirects,
-    httpx.DecodingError,
-)
-
-
-def ssl_context() -> ssl.SSLContext:
-    """Return httpx's certificates: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else certifi's."""
-    return httpx.create_ssl_context()
 
 
 def dumps(value: Any) -> bytes:
@@ -69,16 +50,14 @@ def segment(value: str, what: str) -> str:
 
 
 class Http:
-    """The service's API over one connection pool, made at the first call.
+    """The service's API.
 
     Args:
         base_url: Where the service is; a path in it is kept.
         token: Sent as a bearer token.
+        network: Carries the calls; closed by whom it belongs to.
         timeout_s: To connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
-        client: Used instead of one of our own, and not closed by us.
-        transport: Carries the short calls of `is_hot`, unless there is a `client`: httpx spends
-            several times their CPU when many run at once.
 
     Attributes:
         traceparent: Sent with every call (W3C Trace Context), where there is one.
@@ -88,20 +67,17 @@ class Http:
         self,
         base_url: str | None,
         token: str | None,
+        network: Network,
         *,
         timeout_s: float = 60.0,
         retries: int = 6,
-        client: httpx.AsyncClient | None = None,
-        transport: Bytes | None = None,
     ) -> None:
         self.traceparent: str | None = None
         self._base_url = _checked(base_url) if base_url else None
         self._token = token
+        self._network = network
         self._timeout_s = timeout_s
         self._retries = retries
-        self._client = client
-        self._owns_client = client is None
-        self._transport = transport if client is None else None
 
     @property
     def is_configured(self) -> bool:
@@ -119,11 +95,6 @@ class Http:
     def token(self) -> str | None:
         """What is sent as a bearer token."""
         return self._token
-
-    @property
-    def client(self) -> httpx.AsyncClient:
-        """The connection pool, for other contexts of the same loop to share."""
-        return self._connected()
 
     @property
     def is_job_token(self) -> bool:
@@ -152,10 +123,10 @@ class Http:
         is_hot: bool = False,
     ) -> M:
         """Return what is at a path; parameters that are None are left out."""
-        response = await self.request(
+        answered = await self.request(
             "GET", path, params=params, patience_s=patience_s, is_hot=is_hot
         )
-        return reply.model_validate_json(response.content)
+        return reply.model_validate_json(answered.body)
 
     async def post(
         self,
@@ -168,10 +139,10 @@ class Http:
     ) -> M:
         """Post JSON. `creates`: with a key, so that a retry never makes two."""
         content = None if body is None else dumps(body)
-        response = await self.request(
+        answered = await self.request(
             "POST", path, content=content, is_json=True, creates=creates, **options
         )
-        return reply.model_validate_json(response.content)
+        return reply.model_validate_json(answered.body)
 
     async def request(
         self,
@@ -186,7 +157,7 @@ class Http:
         timeout_s: float | None = None,
         patience_s: float | None = None,
         is_hot: bool = False,
-    ) -> httpx.Response:
+    ) -> Answered:
         """Send a request until it is answered with something else than "try again".
 
         Args:
@@ -211,24 +182,27 @@ class Http:
             sent["Content-Type"] = "application/json"
         if creates:
             sent["Idempotency-Key"] = uuid.uuid4().hex
-        response = await self._send(
-            method,
-            self.base_url + path,
-            Retry(self._retries, patience_s),
-            params=None if params is None else _given(params),
-            content=content,
-            headers=sent,
-            timeout=self._timeout_s if timeout_s is None else timeout_s,
-            is_hot=is_hot,
+        request: dict[str, Any] = {
+            "headers": sent,
+            "content": content,
+            "timeout": self._timeout_s if timeout_s is None else timeout_s,
+        }
+        ask: Callable[..., Awaitable[Answered]] = self._network.ask
+        if is_hot and self._network.owns_client:
+            ask = self._network.ask_quickly
+        elif params is not None:
+            request["params"] = _given(params)
+        url = self.base_url + path
+        return _good(
+            await self._send(
+                method, url, lambda: ask(method, url, **request), Retry(self._retries, patience_s)
+            )
         )
-        if response.status_code >= 400:
-            raise _error(response)
-        return response
 
     @property
     def may_hold_connections(self) -> bool:
-        """Whether a request may last for hours: a caller's own client may have few connections."""
-        return self._owns_client
+        """Whether a request may last for hours: others' calls may have to share the connections."""
+        return self._network.owns_client and not self.is_job_token
 
     async def stream(self, path: str, body: Any, *, accept: str, silence_s: float) -> Stream:
         """Post JSON that makes something, and return the answer as soon as it begins.
@@ -243,23 +217,25 @@ class Http:
             APIError: The service refused.
             ConnectionFailedError: It could not be reached.
         """
-        response = await self._send(
-            "POST",
-            self.base_url + path,
-            Retry(self._retries),
-            content=dumps(body),
-            headers=self.auth_headers()
+        url = self.base_url + path
+        request: dict[str, Any] = {
+            "content": dumps(body),
+            "headers": self.auth_headers()
             | {
                 "Content-Type": "application/json",
                 "Accept": accept,
                 "Idempotency-Key": uuid.uuid4().hex,
             },
-            timeout=httpx.Timeout(self._timeout_s, read=silence_s),
-            is_stream=True,
+            "timeout": silent_for(silence_s, self._timeout_s),
+        }
+        return _good(
+            await self._send(
+                "POST",
+                url,
+                lambda: self._network.begin("POST", url, **request),
+                Retry(self._retries),
+            )
         )
-        if response.status_code >= 400:
-            raise _error(response)
-        return Stream(response)
 
     async def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """GET any URL, without the token of the service.
@@ -267,107 +243,37 @@ class Http:
         Raises:
             HTTPStatusError: The status is 400 or more.
         """
-        response = await self._send(
-            "GET",
-            url,
-            Retry(self._retries),
-            headers=dict(headers or {}),
-            follow_redirects=True,
-            timeout=self._timeout_s,
-        )
-        if response.status_code >= 400:
-            shown = str(response.url.copy_with(query=None, fragment=None))
-            raise errors.HTTPStatusError(response.status_code, shown, response.reason_phrase)
-        return response.content
+        request = {"headers": dict(headers or {}), "timeout": self._timeout_s}
+        shown = url
 
-    async def aclose(self) -> None:
-        """Close the connections, if they are ours."""
-        if self._client is not None and self._owns_client:
-            await self._client.aclose()
-            self._client = None
+        async def follow() -> Answered:
+            nonlocal shown
+            answered, shown = await self._network.follow(url, **request)
+            return answered
+
+        answered = await self._send("GET", url, follow, Retry(self._retries))
+        if answered.status >= 400:
+            raise errors.HTTPStatusError(answered.status, shown)
+        return answered.body
 
     async def _send(
-        self,
-        method: str,
-        url: str,
-        retry: Retry,
-        *,
-        is_hot: bool = False,
-        is_stream: bool = False,
-        **request: Any,
-    ) -> httpx.Response:
+        self, method: str, url: str, ask: Callable[[], Awaitable[A]], retry: Retry
+    ) -> A:
         while True:
             try:
-                if is_hot and self._transport is not None:
-                    response = await _sent(self._transport, method, url, request)
-                elif is_stream:
-                    response = await _begun(self._connected(), method, url, request)
-                else:
-                    response = await self._connected().request(method, url, **request)
-            except httpx.RequestError as exc:
-                delay = None if _is_final(exc) else retry.next_delay_s()
+                answered = await ask()
+            except UnreachedError as exc:
+                delay = None if exc.is_final else retry.next_delay_s()
                 if delay is None:
-                    raise _unreachable(method, url, exc) from exc
+                    where = url.split("?", maxsplit=1)[0]
+                    raise errors.ConnectionFailedError(f"{method} {where}: {exc}") from exc
             else:
-                if not _is_retried(response):
-                    return response
-                delay = retry.next_delay_s(response.headers.get("Retry-After"))
+                if not _is_retried(answered):
+                    return answered
+                delay = retry.next_delay_s(answered.headers.get("Retry-After"))
                 if delay is None:
-                    return response
+                    return answered
             await asyncio.sleep(delay)
-
-    def _connected(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
-        return self._client
-
-
-class Stream:
-    """An answer whose body has not been read.
-
-    Args:
-        response: The answer.
-    """
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.headers: Mapping[str, str] = response.headers
-        self._response = response
-
-    async def lines(self) -> AsyncIterator[str]:
-        """Yield the lines of the body, to its end.
-
-        Raises:
-            ConnectionFailedError: The connection broke, or nothing came for too long.
-        """
-        try:
-            async for line in self._response.aiter_lines():
-                yield line
-        except httpx.RequestError as exc:
-            request = self._response.request
-            raise _unreachable(request.method, str(request.url), exc) from exc
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        await self._response.aclose()
-
-
-async def _begun(
-    client: httpx.AsyncClient, method: str, url: str, request: Mapping[str, Any]
-) -> httpx.Response:
-    response = await client.send(client.build_request(method, url, **request), stream=True)
-    if response.status_code >= 400:
-        await response.aread()
-    return response
-
-
-async def _sent(
-    transport: Bytes, method: str, url: str, request: Mapping[str, Any]
-) -> httpx.Response:
-    try:
-        answered = await transport.exchange(method, url, request["headers"], request["content"])
-    except (OSError, HTTPException) as exc:
-        raise httpx.TransportError(str(exc) or type(exc).__name__) from exc
-    return httpx.Response(answered.status, headers=answered.headers, content=answered.body)
 
 
 def _checked(base_url: str) -> str:
@@ -380,38 +286,23 @@ def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if value is not None}
 
 
-def _code(response: httpx.Response) -> str | None:
+def _code(answered: Answered | Stream) -> str | None:
     try:
-        body = response.json()
+        body = json.loads(answered.body)
     except ValueError:
         return None
     return body.get("code") if isinstance(body, dict) else None
 
 
-def _is_retried(response: httpx.Response) -> bool:
-    if response.status_code == 409:
-        return _code(response) in _RETRIED_CODES
-    return response.status_code in RETRIED_STATUSES and _code(response) not in _FINAL_CODES
+def _is_retried(answered: Answered | Stream) -> bool:
+    if answered.status == 409:
+        return _code(answered) in _RETRIED_CODES
+    return answered.status in RETRIED_STATUSES and _code(answered) not in _FINAL_CODES
 
 
-def _is_final(exc: httpx.RequestError) -> bool:
-    cause: BaseException | None = exc
-    while cause is not None:
-        if isinstance(cause, (*_FINAL_FAILURES, ssl.SSLCertVerificationError)):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
-
-def _unreachable(method: str, url: str, exc: Exception) -> errors.ConnectionFailedError:
-    return errors.ConnectionFailedError(
-        f"{method} {url.split('?', maxsplit=1)[0]}: {str(exc) or type(exc).__name__}"
-    )
-
-
-def _error(response: httpx.Response) -> errors.APIError:
-    return errors.from_body(
-        response.status_code,
-        response.content,
-        request_id=response.headers.get("X-Request-Id"),
-    )
+def _good(answered: A) -> A:
+    if answered.status >= 400:
+        raise errors.from_body(
+            answered.status, answered.body, request_id=answered.headers.get("X-Request-Id")
+        )
+    return answered

@@ -202,10 +202,10 @@ class EventOutbox:
             reply = await self.relay.send(self._job_id, self._http.token or "", body)
             if reply is not None:
                 return reply
-        response = await self._http.request(
+        answered = await self._http.request(
             "POST", self._path, content=body, is_json=True, patience_s=self._patience_s
         )
-        return EventsAccepted.model_validate_json(response.content)
+        return EventsAccepted.model_validate_json(answered.body)
 
     def _tell_cancel(self, reply: EventsAccepted) -> None:
         if reply.cancel_requested and not self._was_cancel_told:

@@ -1,30 +1,33 @@
-"""Small files straight from storage, read in the loop itself: a thread costs more than the file.
+"""Short calls in the loop itself: a thread, or httpx, costs more than they do.
 
-Only the plainest answer counts. Whatever else comes (a refusal, a redirect, a dropped connection,
-another length), the byte path asks again, and knows what to do about it.
+Only plain answers count. What is not as simple as that (a proxy on the way, a body without its
+length, a refusal before a large body was sent) is left to the byte path, which knows what to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 
 from processing_context._connections import Origin, Target, proxy_for
+from processing_context._transfer import Answered
 
 AT_ONCE = 16
 MOST_S = 10.0
+_LARGE = 64 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _ODD = re.compile(
     rb"\r\n(transfer-encoding|content-encoding|connection:[ \t]*close)", re.IGNORECASE
 )
+_STATUS = re.compile(rb"HTTP/1\.1 ([2-5]\d\d)[ \r]")
 
 _Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class QuickGets:
-    """Gets small objects over kept connections; for one loop.
+class QuickCalls:
+    """Calls over kept connections; for one loop.
 
     Args:
         timeout_s: For all of one file; at most ten seconds.
@@ -37,16 +40,55 @@ class QuickGets:
         self._timeout_s = min(timeout_s, MOST_S)
         self._certificates = certificates
         self._idle: dict[Origin, list[_Pair]] = {}
-        self._room = asyncio.Semaphore(AT_ONCE)
+        # Of their own, so that calls do not wait behind files.
+        self._room_for_files = asyncio.Semaphore(AT_ONCE)
+        self._room_for_calls = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, url: str, size: int) -> bytes | None:
         """Return the `size` bytes of an object; None where it is not as simple as that."""
         target = Target(url)
-        async with self._room:
+        request = _head("GET", target, {"Accept-Encoding": "identity"})
+        async with self._room_for_files:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._get(target, size)
-            except (OSError, EOFError, asyncio.LimitOverrunError):
+                    answered = await self._ask_any(target.origin, request, size)
+            except (OSError, EOFError):
+                return None
+        return answered.body if answered and answered.status == 200 else None
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        timeout_s: float,
+    ) -> Answered | None:
+        """Return what is answered; None where it is not as simple as that.
+
+        The request may reach the other side twice.
+
+        Args:
+            method: The HTTP method.
+            url: Where.
+            headers: More headers.
+            body: What is sent.
+            timeout_s: For all of it.
+
+        Raises:
+            OSError, EOFError: There is no answer.
+        """
+        target = Target(url)
+        if body is not None:
+            headers = {**headers, "Content-Length": str(len(body))}
+        request = _head(method, target, headers) + (body or b"")
+        async with self._room_for_calls, asyncio.timeout(timeout_s):
+            try:
+                return await self._ask_any(target.origin, request)
+            except (ConnectionError, EOFError):
+                if len(request) < _LARGE:
+                    raise
                 return None
 
     async def aclose(self) -> None:
@@ -57,41 +99,80 @@ class QuickGets:
                 writer.transport.abort()
         await asyncio.sleep(0)  # the transports let go of their sockets in the next turn
 
-    async def _get(self, target: Target, size: int) -> bytes | None:
-        pair = await self._connection(target.origin)
-        if pair is None:
-            return None
+    async def _ask_any(
+        self, origin: Origin, request: bytes, size: int | None = None
+    ) -> Answered | None:
+        """Send a request over a connection that is kept, or a new one; see `_ask`."""
+        while (kept := self._kept(origin)) is not None:
+            try:
+                return await self._ask(kept, origin, request, size)
+            except (ConnectionError, EOFError):
+                continue  # the other side had closed it meanwhile
+        new = await self._new(origin)
+        return None if new is None else await self._ask(new, origin, request, size)
+
+    async def _ask(
+        self, pair: _Pair, origin: Origin, request: bytes, size: int | None
+    ) -> Answered | None:
+        """Send a request and read its answer; None: it is odd, or no file of that size."""
         reader, writer = pair
         is_whole = False
         try:
-            writer.write(
-                f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n"
-                "Accept-Encoding: identity\r\n\r\n".encode("ascii")
-            )
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = _LENGTH.search(head)
-            if not head.startswith(b"HTTP/1.1 200") or _ODD.search(head) or length is None:
+            writer.write(request)
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.LimitOverrunError:
                 return None
-            if int(length[1]) != size:
+            status, length = _STATUS.match(head), _LENGTH.search(head)
+            if status is None or length is None or _ODD.search(head):
                 return None
-            body = await reader.readexactly(size)
+            if size is not None and int(length[1]) != size:
+                return None
+            body = await reader.readexactly(int(length[1]))
             is_whole = True
-            return body
+            return Answered(int(status[1]), _Fields(head), body)
         finally:
             if is_whole:
-                self._idle.setdefault(target.origin, []).append(pair)
+                self._idle.setdefault(origin, []).append(pair)
             else:
                 writer.transport.abort()
 
-    async def _connection(self, origin: Origin) -> _Pair | None:
+    def _kept(self, origin: Origin) -> _Pair | None:
         idle = self._idle.get(origin, [])
         while idle:
             reader, writer = idle.pop()
             if not (reader.at_eof() or writer.is_closing()):
                 return reader, writer
             writer.transport.abort()
+        return None
+
+    async def _new(self, origin: Origin) -> _Pair | None:
         if proxy_for(origin) is not None:
             return None
         scheme, host, port = origin
         tls = await self._certificates() if scheme == "https" else None
         return await asyncio.open_connection(host, port, ssl=tls)
+
+
+class _Fields:
+    """The header fields of an answer, read when somebody asks: seldom, where all went well."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+
+    def get(self, name: str, /) -> str | None:
+        """Return a field, whatever the case of its name."""
+        wanted = name.lower()
+        for line in self._head.decode("latin-1").split("\r\n")[1:]:
+            field, colon, value = line.partition(":")
+            if colon and field.lower() == wanted:
+                return value.strip()
+        return None
+
+
+def _head(method: str, target: Target, headers: Mapping[str, str]) -> bytes:
+    fields = [f"{name}: {value}" for name, value in headers.items()]
+    lines = [f"{method} {target.path} HTTP/1.1", f"Host: {target.host}", *fields]
+    if any("\n" in line or "\r" in line for line in lines):
+        raise ValueError("a header field, such as the token, must not hold a line break")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

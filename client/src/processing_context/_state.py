@@ -24,7 +24,7 @@ class RunState:
         variables: Mapping[str, Any] | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._graph = _Own(_own(graph))
+        self._graph = _Own(None if graph is None else _own(graph))
         self.variables = dict(variables or {})
         self.results = {node_id: dict(slots) for node_id, slots in (results or {}).items()}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from processing_context._http import Http, Stream
-from processing_context.errors import ConnectionFailedError
+from processing_context._http import Http
+from processing_context._network import Stream, UnreachedError
 from processing_context.wire.events import EVENT, Event, JobUpdate
 from processing_context.wire.jobs import ENDED
 from processing_context.wire.sockets import Gap
@@ -30,7 +30,7 @@ class StartedJob:
     """
 
     def __init__(self, http: Http, stream: Stream) -> None:
-        self.id = stream.headers["Location"].rpartition("/")[2]
+        self.id = (stream.headers.get("Location") or "").rpartition("/")[2]
         self._http = http
         self._stream = stream
         self._last = 0
@@ -51,7 +51,7 @@ class StartedJob:
                 if isinstance(event, JobUpdate) and event.status in ENDED:
                     return
             logger.debug("job %s: the stream ended early", self.id)
-        except ConnectionFailedError as exc:
+        except UnreachedError as exc:
             logger.debug("job %s: the stream broke: %s", self.id, exc)
         finally:
             await self._stream.aclose()

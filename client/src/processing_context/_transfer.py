@@ -81,11 +81,18 @@ class Transfer:
             self.stop()
 
 
+class Headers(Protocol):
+    """The header fields of an answer."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a field, whatever the case of its name."""
+
+
 class Answered(NamedTuple):
     """An answer that has been read whole."""
 
     status: int
-    headers: list[tuple[str, str]]
+    headers: Headers
     body: bytes
 
 

@@ -108,13 +108,13 @@ class Assets:
 
     async def update(self, asset_id: str, changes: AssetUpdate) -> Asset:
         """Change what is set in `changes`."""
-        response = await self._http.request(
+        answered = await self._http.request(
             "PATCH",
             f"/v1/assets/{_id(asset_id)}",
             content=dumps(changes.model_dump(exclude_unset=True)),
             is_json=True,
         )
-        return Asset.model_validate_json(response.content)
+        return Asset.model_validate_json(answered.body)
 
     async def delete(self, asset_id: str, *, recursive: bool = False) -> None:
         """Delete an asset; of a folder that is not empty only with `recursive`."""

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from processing_context._bytes import Bytes
-from processing_context._http import Http, ssl_context
+from processing_context._http import Http
 from processing_context._messages import MessageQueue, as_message_queue
+from processing_context._network import Network
 from processing_context._outbox import EventOutbox
-from processing_context._quick import QuickGets
 from processing_context._state import RunState
 from processing_context.assets import Assets
 from processing_context.convert.image import Images
@@ -40,10 +39,10 @@ TIMEOUT_S = 60.0
 RETRIES = 6
 _KEPT_IN_A_JOB = 10_000
 _RESOURCES = ("_assets", "_local", "_temp", "_files", "_images", "_jobs", "_workflows")
-"""What `_make_resources` makes: it names the node that it is for."""
+"""What `_make_resources` makes, once one of them is used: it names the node that it is for."""
 
-_MADE_LATE = (*_RESOURCES, "_state")
-"""What a copy has of its own."""
+_OWN = (*_RESOURCES, "_state")
+"""What a copy does not share."""
 
 
 class ProcessingContext(
@@ -71,6 +70,7 @@ class ProcessingContext(
         timeout: Seconds to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
         allow_local_files: Whether `file:` URLs and absolute paths may be read.
+        _network: Of a worker, whose jobs share it.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class ProcessingContext(
         timeout: float = TIMEOUT_S,
         retries: int = RETRIES,
         allow_local_files: bool = False,
+        _network: Network | None = None,
     ) -> None:
         if timeout <= 0 or retries < 0:
             raise ValueError(f"timeout must be over 0 and retries at least 0: {timeout}, {retries}")
@@ -101,34 +102,33 @@ class ProcessingContext(
         self.capabilities = tuple(capabilities)
         self.allow_local_files = allow_local_files
         self._state = RunState(graph, variables, results)
-        self._bytes = Bytes(timeout_s=timeout, retries=retries, make_ssl_context=ssl_context)
+        self._network = _network or Network(timeout_s=timeout, retries=retries, client=http_client)
+        self._owns_network = _network is None
         self._http = Http(
             base_url or os.environ.get("CONTEXT_URL"),
             token or os.environ.get("CONTEXT_TOKEN"),
+            self._network,
             timeout_s=timeout,
             retries=retries,
-            client=http_client,
-            transport=self._bytes,
         )
         is_in_job = job_id is not None and self._http.is_job_token
         self.outbox = EventOutbox(self._http, job_id) if job_id and is_in_job else None
         self._messages = as_message_queue(
             message_queue, newest=_KEPT_IN_A_JOB if is_in_job else None
         )
-        self._quick = QuickGets(timeout_s=timeout, certificates=self._bytes.certificates)
-        self._small = SmallFiles(self._http, self._quick)
+        self._small = SmallFiles(self._http, self._network)
         self._is_copy = False
         self._original = self
-        self._make_resources()
 
     def _make_resources(self) -> None:
         origin = {"workflow_id": self.workflow_id or None, "node_id": self.node_id}
-        self._assets = Assets(self._http, self._bytes, self._small, origin)
-        self._local = LocalFiles(self._assets, self._bytes)
-        self._temp = TempFiles(self._http, self._bytes)
+        transport = self._network.byte_path
+        self._assets = Assets(self._http, transport, self._small, origin)
+        self._local = LocalFiles(self._assets, transport)
+        self._temp = TempFiles(self._http, transport)
         self._files = Files(
             self._http,
-            self._bytes,
+            transport,
             self._assets,
             self._temp,
             allow_local_files=self.allow_local_files,
@@ -164,9 +164,8 @@ class ProcessingContext(
             if self.outbox is not None:
                 await self.outbox.aclose()
         finally:
-            await self._quick.aclose()
-            self._bytes.close()
-            await self._http.aclose()
+            if self._owns_network:
+                await self._network.aclose()
 
     def copy(self, *, node_id: str | None = None) -> Self:
         """Return a context with the same connection, queue and variables, and results of its own.
@@ -180,12 +179,11 @@ class ProcessingContext(
 
     def _copies(self) -> Callable[[str | None], Any]:
         """Return what makes copies, which copy the results when those are first looked at."""
-        parts = {name: part for name, part in self.__dict__.items() if name not in _MADE_LATE}
+        parts = {name: part for name, part in self.__dict__.items() if name not in _OWN}
         parts |= {"_is_copy": True, "_original": self}
-        kind = type(self)
 
-        def copy(node_id: str | None) -> Self:
-            made = kind.__new__(kind)
+        def copy(node_id: str | None) -> Any:
+            made = object.__new__(type(self))
             made.__dict__.update(parts)
             made.__dict__["node_id"] = node_id
             return made
@@ -195,8 +193,8 @@ class ProcessingContext(
     if not TYPE_CHECKING:  # who has it checked is to be told of names that are not there
 
         def __getattr__(self, name: str) -> Any:
-            """Make the parts of a copy when they are used: each node has one, few use it."""
-            if name not in _MADE_LATE:
+            """Make the parts when they are used: each node has a copy, few use them."""
+            if name not in _OWN:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             if name == "_state":
                 self._state = self._original._state.copy()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from processing_context._gathering import Gathering
 from processing_context._http import Http, dumps, segment
-from processing_context._quick import QuickGets
+from processing_context._network import Network
 from processing_context.errors import APIError
 from processing_context.wire.assets import (
     MAX_BATCH,
@@ -45,9 +45,9 @@ class SmallFiles:
     alone, under the same idempotency key: what a single request says of it is final.
     """
 
-    def __init__(self, http: Http, quick: QuickGets) -> None:
+    def __init__(self, http: Http, network: Network) -> None:
         self._http = http
-        self._quick = quick
+        self._network = network
         self._creates: Gathering[_New, Asset | None] = Gathering(
             self._create_all,
             most=MAX_BATCH,
@@ -79,7 +79,7 @@ class SmallFiles:
         """Return the bytes of a small asset that was just found; None: ask for them otherwise."""
         if asset.get_url is None or asset.size > GATHERED_BYTES:
             return None
-        data = await self._quick.get(asset.get_url, asset.size)
+        data = await self._network.quick.get(asset.get_url, asset.size)
         if data is None or asset.sha256 not in (None, hashlib.sha256(data).hexdigest()):
             return None
         return data
@@ -90,14 +90,14 @@ class SmallFiles:
 
     async def _post(self, key: str, parts: Sequence[tuple[str, str, bytes]]) -> Asset:
         body, content_type = _form(parts)
-        response = await self._http.request(
+        answered = await self._http.request(
             "POST",
             "/v1/assets",
             content=body,
             headers={"Content-Type": content_type, "Idempotency-Key": key},
             is_hot=True,
         )
-        return Asset.model_validate_json(response.content)
+        return Asset.model_validate_json(answered.body)
 
     async def _create_all(self, batch: Sequence[_New]) -> Sequence[Asset | None]:
         if len(batch) == 1:
@@ -114,7 +114,7 @@ class SmallFiles:
             ]
         )
         try:
-            response = await self._http.request(
+            answered = await self._http.request(
                 "POST",
                 "/v1/assets/batch",
                 content=body,
@@ -125,7 +125,7 @@ class SmallFiles:
             if not _is_about_one(exc):
                 raise
             return [None] * len(batch)
-        answer = BatchResults.model_validate_json(response.content)
+        answer = BatchResults.model_validate_json(answered.body)
         return [result.asset for result in answer.results]
 
     async def _find_all(self, asset_ids: Sequence[str]) -> Sequence[Asset | None]:

@@ -65,7 +65,7 @@ class TempFiles:
         return temp.get_url
 
     async def _send(self, wanted: TempUploadCreate, source: OpenContent) -> TempAsset:
-        response = await self._http.request(
+        answered = await self._http.request(
             "POST",
             "/v1/temp",
             params={"ext": wanted.ext or None},
@@ -73,7 +73,7 @@ class TempFiles:
             headers={"Content-Type": "application/octet-stream"},
             creates=True,
         )
-        return TempAsset.model_validate_json(response.content)
+        return TempAsset.model_validate_json(answered.body)
 
     async def _upload(self, wanted: TempUploadCreate, source: OpenContent) -> TempAsset:
         body = wanted.model_copy(update={"size": source.size})

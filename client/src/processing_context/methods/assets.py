@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from processing_context._arguments import given
-from processing_context._bytes import Bytes
 from processing_context._content import Content
 from processing_context._http import Http
+from processing_context._network import Network
 from processing_context._transfer import Progress
 from processing_context.assets import Assets
 from processing_context.files import Files
@@ -22,7 +22,7 @@ class AssetMethods:
     """Files and folders of the user."""
 
     _http: Http
-    _bytes: Bytes
+    _network: Network
     _assets: Assets
     _files: Files
     _local: LocalFiles
@@ -210,4 +210,4 @@ class AssetMethods:
     async def asset_to_bytes(self, asset_ref: Any) -> bytes:
         """Return the bytes that a ref names, as `asset_to_io`."""
         with await self._files.open_ref(asset_ref) as file:
-            return await self._bytes.run(file.read)
+            return await self._network.byte_path.run(file.read)

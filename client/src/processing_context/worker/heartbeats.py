@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from processing_context._connections import ConnectionPool, Target
-from processing_context._http import dumps, ssl_context
+from processing_context._http import dumps
+from processing_context._network import ssl_context
 from processing_context._outbox import is_lost
 from processing_context.errors import APIError, NotFoundError, from_body
 from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat

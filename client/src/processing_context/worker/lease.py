@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from processing_context._http import Http
+from processing_context._network import Network
 from processing_context.context import ProcessingContext
 from processing_context.errors import ContextError
 from processing_context.nodes.registry import NodeRegistry
@@ -22,8 +22,6 @@ from processing_context.worker.heartbeats import Heartbeats, Watch
 from processing_context.worker.tracing import span_of
 
 if TYPE_CHECKING:
-    import httpx
-
     from processing_context.worker.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ class LeaseRun:
         capabilities: Sequence[str],
         node_memory_bytes: int | None = None,
         heartbeats: Heartbeats,
-        http_client: httpx.AsyncClient,
+        network: Network,
         relay: Relay,
     ) -> None:
         """Take the lease; nothing runs yet."""
@@ -64,7 +62,6 @@ class LeaseRun:
         self._stop: Stop | None = None
         self._stopped = asyncio.Event()
         self._graph = self._job.graph or Graph(nodes=[])
-        self._http = Http(base_url, lease.token, client=http_client)
         self._context = ProcessingContext(
             base_url=base_url,
             token=lease.token,
@@ -72,10 +69,10 @@ class LeaseRun:
             workflow_id=self._job.workflow_id or "",
             job_id=self._job.id,
             capabilities=capabilities,
-            http_client=http_client,
+            _network=network,
         )
         self._context._state.borrow(self._graph)
-        self._context._http.traceparent = self._http.traceparent = span_of(lease.traceparent)
+        self._context._http.traceparent = span_of(lease.traceparent)
         if self._context.outbox is not None:
             self._context.outbox.relay = relay
         self.ended_as: Ending = "lost"
@@ -122,7 +119,7 @@ class LeaseRun:
             logger.info("job %s: %s", self.job_id, end.status)
         elif self._stop == "release":
             path = f"/v1/jobs/{self.job_id}/release"
-            await self._http.request("POST", path, patience_s=_RELEASE_S)
+            await self._context._http.request("POST", path, patience_s=_RELEASE_S)
             self.ended_as = "released"
             logger.info("job %s: given back", self.job_id)
 

@@ -117,7 +117,7 @@ class Relay:
 
     async def _post(self, entries: list[bytes]) -> list[JobEventsAnswer]:
         with self._tally.one():
-            response = await self._http.request(
+            answered = await self._http.request(
                 "POST",
                 f"/v1/workers/{self._worker_id}/events",
                 content=b'{"jobs":[%s]}' % b",".join(entries),
@@ -125,7 +125,7 @@ class Relay:
                 is_hot=True,
                 patience_s=_PATIENCE_S,
             )
-        answers = WorkerEventsAccepted.model_validate_json(response.content).jobs
+        answers = WorkerEventsAccepted.model_validate_json(answered.body).jobs
         if len(answers) != len(entries):
             raise ValueError(f"{len(answers)} answers to the events of {len(entries)} jobs")
         return answers

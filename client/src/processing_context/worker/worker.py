@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from processing_context._bytes import Bytes
-from processing_context._http import Http, ssl_context
+from processing_context._http import Http
+from processing_context._network import Network
 from processing_context._retry import Retry
 from processing_context.errors import (
     APIError,
@@ -46,6 +46,10 @@ _CLAIM_WAIT_S = 30.0
 _ANSWER_S = 15.0
 """How long an answer may take beyond the time that the service was asked to wait."""
 
+_TIMEOUT_S = 60.0
+_RETRIES = 6
+"""How often a node's transfers are taken up again."""
+
 _FAREWELL_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
 """What trying again does not mend."""
@@ -73,11 +77,8 @@ class Worker:
         """Run with those of the nodes whose needs the capabilities meet."""
         self._options = options
         self._registry = registry.runnable_with(options.capabilities)
-        # Claims and events are most of what a worker says: httpx would cost more than the jobs do.
-        self._bytes = Bytes(
-            timeout_s=_CLAIM_WAIT_S + _ANSWER_S, retries=0, make_ssl_context=ssl_context
-        )
-        self._http = Http(options.url, options.token, retries=0, transport=self._bytes)
+        self._network = Network(timeout_s=_TIMEOUT_S, retries=_RETRIES)
+        self._http = Http(options.url, options.token, self._network, retries=0)
         self._tally = Tally()
         self._relay = Relay(self._http, self._tally.posts)
         self._stalls = Stalls(self._tally.stalls)
@@ -106,8 +107,7 @@ class Worker:
             end_metrics()
             self._heartbeats.close()
             await self._relay.aclose()
-            self._bytes.close()
-            await self._http.aclose()
+            await self._network.aclose()
 
     def _serve_metrics(self) -> Callable[[], None]:
         port = self._options.metrics_port
@@ -168,7 +168,10 @@ class Worker:
         path = f"/v1/workers/{self._worker_id}/claim"
         body = ClaimRequest(wait_s=_CLAIM_WAIT_S, max_jobs=min(free, 100))
         with self._tally.claims.one():
-            return (await self._http.post(path, LeaseList, body=body, is_hot=True)).leases
+            answered = await self._http.post(
+                path, LeaseList, body=body, is_hot=True, timeout_s=_CLAIM_WAIT_S + _ANSWER_S
+            )
+        return answered.leases
 
     async def _start(self, lease: Lease) -> None:
         """Run a job; return once the service knows of it, or it has ended."""
@@ -179,7 +182,7 @@ class Worker:
             capabilities=self._options.capabilities,
             node_memory_bytes=self._options.node_memory_bytes,
             heartbeats=self._heartbeats,
-            http_client=self._http.client,
+            network=self._network,
             relay=self._relay,
         )
         task = asyncio.create_task(run.run(), name=f"job {run.job_id}")
