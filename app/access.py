@@ -67,6 +67,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/workflows/{workflow_id}/run"): USER_OR_JOB,
     # jobs
     ("POST", "/v1/jobs"): USER_OR_JOB,
+    ("POST", "/v1/jobs/batch"): USER_OR_JOB,
     ("GET", "/v1/jobs"): USER_OR_JOB,
     ("GET", "/v1/jobs/{job_id}"): USER_OR_JOB,
     ("DELETE", "/v1/jobs/{job_id}"): USER,

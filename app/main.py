@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from app import access, openapi
 from app.assets import batch_routes, thumbnail_routes, transfer_routes, upload_routes
@@ -40,6 +41,7 @@ from app.jobs.claims import Claims
 from app.jobs.heads import JobHeads
 from app.jobs.leases import Leases
 from app.jobs.ledger import Ledgers
+from app.jobs.makings import Makings
 from app.jobs.reaper import INTERVAL_S as REAP_S
 from app.jobs.reaper import Reaper
 from app.jobs.service import Jobs
@@ -82,6 +84,24 @@ ROUTERS = (
 """A request tries them in this order: the busiest come first."""
 
 
+class _Application(FastAPI):
+    """FastAPI with our layers around all of its own: a request that the table knows needs none."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what serves a request."""
+        app: ASGIApp = Dispatch(super().build_middleware_stack(), self.state.routes)
+        origins = self.state.settings.allowed_origins
+        if origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=["*"],
+            )
+        return RequestContext(app)
+
+
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; it connects to PostgreSQL and S3 when it starts.
 
@@ -89,7 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     if settings.database_url is None:
         raise ValueError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
-    app = FastAPI(
+    app = _Application(
         title="Processing Context",
         version=version("processing-context-service"),
         lifespan=_lifespan,
@@ -102,16 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     routes = [r for router in ROUTERS for r in router.routes if isinstance(r, APIRoute)]
     check_table(access.ROUTES, routes)
     errors.install(app)
-    app.add_middleware(Dispatch, routes=routes)
-    if settings.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["*"],
-        )
-    app.add_middleware(RequestContext)
+    app.state.routes = routes
     _assemble(app.state, settings, Database(settings.database_url, settings.database_pool_size))
     return app
 
@@ -142,7 +153,12 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     state.bell = Bell(state.wakeups)
     _assemble_webhooks(state, settings, db)
     state.ledgers = Ledgers(db, state.hub, state.bell, state.dispatcher)
-    state.jobs = Jobs(db, state.hub, state.ledgers, state.workers, state.webhooks, settings)
+    makings = Makings(
+        db, state.ledgers, state.bell, settings, lost_after_s=state.workers.lost_after_s
+    )
+    state.jobs = Jobs(
+        db, state.hub, state.ledgers, makings, state.workers, state.webhooks, settings
+    )
     state.leases = Leases(db, state.ledgers, state.workers, settings)
     state.claims = Claims(db, state.ledgers, state.bell, state.workers, state.shutdown, settings)
     state.sweeper = Sweeper(db, state.storage, settings)

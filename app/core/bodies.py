@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message
 
+from app.core.context import header
 from app.core.errors import BadRequest, Invalid, TooLarge, validation_problem
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -89,7 +90,7 @@ def check_depth(value: Any) -> None:
 
 def declared_bytes(request: Request) -> int:
     """Return the length that a body is said to have; 0 where none is said."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length")
     return int(declared) if declared.isascii() and declared.isdigit() else 0
 
 

@@ -18,14 +18,19 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """Return the first header of a name in lower case; empty where there is none.
+    """Return the first header of a name in lower case; empty where there is none."""
+    return find_header(scope, name) or ""
+
+
+def find_header(scope: Scope, name: bytes) -> str | None:
+    """Return the first header of a name in lower case; None where there is none.
 
     Starlette's `Headers` would decode and compare them all, for each that is asked for.
     """
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")
-    return ""
+    return None
 
 
 def sane_request_id(value: str) -> str | None:

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.core.context import find_header
 from app.core.reading import read_body, read_query
 
 _Scalar = str | int | float | bool
@@ -102,7 +103,7 @@ def _caller(
 ) -> Callable[[Request, Mapping[str, Any]], Coroutine[Any, Any, Any]]:
     call: Callable[..., Awaitable[Any]] = dependant.call  # type: ignore[assignment]
     parts = [(field.name, field.alias) for field in dependant.path_params]
-    headers = [(field.name, field.alias) for field in dependant.header_params]
+    headers = [(field.name, field.alias.lower().encode()) for field in dependant.header_params]
     bodies: list[tuple[str, TypeAdapter[Any], bool]] = [
         (
             field.name,
@@ -119,8 +120,8 @@ def _caller(
         values: dict[str, Any] = {name: request.path_params[alias] for name, alias in parts}
         for name, adapter, is_required in bodies:
             values[name] = await read_body(request, adapter, is_required=is_required)
-        for name, alias in headers:
-            values[name] = request.headers.get(alias)
+        for name, header in headers:
+            values[name] = find_header(request.scope, header)
         for name, make in made:
             values[name] = await make(request, query)
         for name, alias in asked:

@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from types import TracebackType
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import orjson
 from fastapi import Depends
@@ -26,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.auth import current_principal
+from app.core.context import find_header
 from app.core.db import Base, Connection, Database
 from app.core.errors import BadRequest, Conflict, Invalid, is_database_away
 from app.core.ids import new_id
@@ -297,6 +299,70 @@ class Once:
         await self._marks.close(has_failed=has_failed)
 
 
+class OnceForMany:
+    """The Idempotency-Key of one request that makes many things, all of them or none.
+
+    Raises:
+        BadIdempotencyKey: It is no key.
+    """
+
+    def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
+        if key is not None:
+            check_key(key)
+        self._key = key
+        self._marks = Marks(db, user_id, route)
+        self._fingerprint = b""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the request came with a key."""
+        return self._key is not None
+
+    async def begin(self, fingerprint: bytes, count: int) -> list[str] | None:
+        """Return the ids of what an earlier request made, or None: go on and make it.
+
+        Args:
+            fingerprint: Of the body.
+            count: How many things it makes.
+
+        Raises:
+            IdempotencyInFlight: The first one is still at it.
+            IdempotencyKeyReused: It came with another body.
+        """
+        if self._key is None:
+            return None
+        self._fingerprint = fingerprint
+        keys = self._keys(count)
+        earlier = await self._marks.begin(dict.fromkeys(keys, fingerprint))
+        if not earlier:
+            return None
+        made = [mark.made(fingerprint) for mark in earlier.values()]
+        if len(made) < count:
+            raise IdempotencyKeyReused
+        return [earlier[key].made(fingerprint) for key in keys]
+
+    async def done(self, on: Connection, object_ids: Sequence[str]) -> None:
+        """Write down what was made, in the transaction that made it.
+
+        Raises:
+            IdempotencyInFlight: A mark ran out, and perhaps another request has taken it over.
+        """
+        if self._key is not None:
+            keys = self._keys(len(object_ids))
+            made = {
+                key: (object_id, self._fingerprint)
+                for key, object_id in zip(keys, object_ids, strict=True)
+            }
+            await self._marks.done(on, made)
+
+    async def close(self, *, has_failed: bool) -> None:
+        """End the renewal; after a failure the key is free again."""
+        await self._marks.close(has_failed=has_failed)
+
+    def _keys(self, count: int) -> list[str]:
+        return [f"{self._key} {number}" for number in range(count)]
+
+
 async def delete_all_of(db: Database, user_id: str, *, limit: int) -> int:
     """Remove some of a user's keys; return how many."""
     return len(await db.pool.fetch(_DELETE_OF, user_id, limit))
@@ -312,20 +378,51 @@ def replayed(response: Response) -> None:
     response.headers[REPLAY_HEADER] = "true"
 
 
-async def _once(request: Request) -> AsyncIterator[Once]:
-    key = request.headers.get("idempotency-key")
+Key = TypeVar("Key", Once, OnceForMany)
+
+
+class _Closing(Generic[Key]):
+    """Closes a key at the end of a block."""
+
+    def __init__(self, once: Key) -> None:
+        self._once: Key = once
+
+    async def __aenter__(self) -> Key:
+        return self._once
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is None:
+            await self._once.close(has_failed=False)
+        else:
+            await asyncio.shield(self._once.close(has_failed=True))
+
+
+def once_of(request: Request) -> _Closing[Once]:
+    """Return the same as `OnceDep`, for routes that FastAPI does not solve."""
+    return _Closing(Once(*_key_of(request)))
+
+
+def once_for_many(request: Request) -> _Closing[OnceForMany]:
+    """Return the request's Idempotency-Key, for a route that makes many things."""
+    return _Closing(OnceForMany(*_key_of(request)))
+
+
+def _key_of(request: Request) -> tuple[Database, str, str, str | None]:
+    """Return where keys are, whose this one is, for which route, and the key itself."""
+    db: Database = request.app.state.db
     user_id = current_principal(request).user_id
-    once = Once(request.app.state.db, user_id, request.url.path, key)
-    try:
+    return db, user_id, request.scope["path"], find_header(request.scope, b"idempotency-key")
+
+
+async def _once(request: Request) -> AsyncIterator[Once]:
+    async with once_of(request) as once:
         yield once
-    except BaseException:
-        await asyncio.shield(once.close(has_failed=True))
-        raise
-    await once.close(has_failed=False)
 
-
-once_of = contextlib.asynccontextmanager(_once)
-"""The same as `OnceDep`, for routes that FastAPI does not solve."""
 
 OnceDep = Annotated[Once, Depends(_once)]
 """The request's Idempotency-Key. It outlives the transaction: a failed commit frees the key."""

@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from app.core.context import header
+
 
 async def read_body(request: Request, adapter: TypeAdapter[Any], *, is_required: bool) -> Any:
     """Return the body; None where there is none and none is required.
@@ -24,7 +26,7 @@ async def read_body(request: Request, adapter: TypeAdapter[Any], *, is_required:
     """
     try:
         body: Any = await request.body()
-        if body and _is_json(request.headers.get("content-type", "")):
+        if body and _is_json(header(request.scope, b"content-type")):
             body = await request.json()
         elif not body:
             if is_required:

@@ -63,7 +63,7 @@ def draft(event: Mapping[str, Any]) -> Draft:
 
 def rfc3339(moment: datetime) -> str:
     """Return a moment as it is written in events."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def place(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.core.db import Database
 from app.core.wakeups import Wakeups
+from app.jobs.granting import Granted
 from app.workers.service import Claimant
 
 TOPIC = "queue"
@@ -37,21 +38,40 @@ class Needs:
 
 
 class Waiter:
-    """A claim that waits. It is rung at most once."""
+    """A claim that waits. It is rung at most once.
 
-    def __init__(self, claimant: Claimant) -> None:
+    It may be held meanwhile for jobs that are being made: then it is rung when it is certain
+    whether it has got them.
+    """
+
+    def __init__(self, claimant: Claimant, max_jobs: int) -> None:
         self.claimant = claimant
-        self._rung = asyncio.Event()
         self.needs: Needs | None = None
+        self.max_jobs = max_jobs
+        self.leases: list[Granted] = []
+        self.has_looked = False
+        self._is_held = False
+        self._rung = asyncio.Event()
 
     def ring(self, needs: Needs | None = None) -> None:
         """Wake it, for one job or to look for any."""
         self.needs = needs
+        self._is_held = False
         self._rung.set()
 
     async def wait(self) -> None:
         """Return once it is rung."""
         await self._rung.wait()
+
+    def hold(self) -> None:
+        """Let it wait until it is rung, whatever its time is."""
+        self._is_held = True
+
+    async def given(self) -> list[Granted]:
+        """Return the jobs that it was given while it waited."""
+        if self._is_held:
+            await self._rung.wait()
+        return self.leases
 
     def takes_from(self, user_id: str) -> bool:
         """Whether its worker takes a user's jobs."""
@@ -73,14 +93,23 @@ class Bell:
         wakeups.on(TOPIC, self._ring_all)
 
     @contextmanager
-    def waiter(self, claimant: Claimant) -> Iterator[Waiter]:
+    def waiter(self, claimant: Claimant, max_jobs: int) -> Iterator[Waiter]:
         """Wait from now on, so that no ring between looking and waiting is lost."""
-        waiter = Waiter(claimant)
+        waiter = Waiter(claimant, max_jobs)
         self._waiters[waiter] = None
         try:
             yield waiter
         finally:
             self._waiters.pop(waiter, None)
+
+    def hold(self, needs: Needs) -> Waiter | None:
+        """Take out a claim that has found nothing and can take a new job; ring it in the end."""
+        for waiter in self._waiters:
+            if waiter.has_looked and waiter.fits(needs):
+                del self._waiters[waiter]
+                waiter.hold()
+                return waiter
+        return None
 
     def ring(self, needs: Needs) -> None:
         """Wake one claim that can take a new job; where none is here, ask the other replicas."""
@@ -94,6 +123,7 @@ class Bell:
     def learn(self, waiter: Waiter, claimant: Claimant) -> None:
         """Note how the worker of a claim stands now: one that drains leaves its ring to others."""
         waiter.claimant = claimant
+        waiter.has_looked = True
         if claimant.is_draining:
             self.pass_on(waiter)
 

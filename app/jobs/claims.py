@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import asyncpg
+from dataclasses import replace
 
 from app.core.auth import JOB_PREFIX, Principal, hash_token, new_token
 from app.core.db import Database
@@ -15,17 +13,10 @@ from app.core.lifecycle import Shutdown
 from app.events.waits import first_of
 from app.jobs import granting, lease_queries
 from app.jobs.bell import Bell
+from app.jobs.granting import Granted
 from app.jobs.ledger import Ledgers
 from app.settings import Settings
 from app.workers.service import Claimant, WorkerNotFound, Workers
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A lease: its token, and the row of its job with `expires_at`."""
-
-    token: str
-    row: asyncpg.Record
 
 
 class Claims:
@@ -75,7 +66,7 @@ class Claims:
         claimant = await self._workers.claimant(worker_id, principal)
         is_first, is_over = True, False
         while not is_over:
-            with self._bell.waiter(claimant) as waiter:
+            with self._bell.waiter(claimant, max_jobs) as waiter:
                 claimant, leases = await self._take(
                     worker_id, principal, max_jobs, is_first=is_first
                 )
@@ -88,7 +79,8 @@ class Claims:
                     await first_of(
                         waiter.wait(), self._shutdown.wait(), gone.wait(), seconds=seconds
                     )
-                    is_over = gone.is_set()
+                    leases = await waiter.given()
+                    is_over = bool(leases) or gone.is_set()
                 if is_over:
                     self._bell.pass_on(waiter)
         if leases and gone.is_set():

@@ -8,7 +8,7 @@ long queue of one user makes it slow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from app.workers.service import Claimant
 SPARE = 16
 """How many more candidates a claim looks at than it takes: others may claim the first ones."""
 
-_RUNNING = log.draft({"type": "job_update", "status": "running"})
+RUNNING = log.draft({"type": "job_update", "status": "running"})
 
 _EVERYBODY = """
     (select user_id from jobs where status = 'queued' order by user_id limit 1)
@@ -52,8 +52,10 @@ with recursive there as materialized (
         select from asking where not is_draining and not is_owed_more
     )
 ), candidates as (
-    select c.id, u.running + row_number() over (partition by u.user_id order by c.priority desc,
-        c.id) as turn
+    select c.id, u.user_id, c.priority,
+        u.running + row_number() over (
+            partition by u.user_id order by c.priority desc, c.id
+        ) as turn
     from open_to u cross join lateral (
         select j.id, j.priority from jobs j
         where j.user_id = u.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
@@ -62,7 +64,9 @@ with recursive there as materialized (
     ) c
 ), picked as materialized (
     select j.id, j.attempt, j.last_seq, j.traceparent
-    from candidates c join jobs j on j.id = c.id
+    -- All of the queue's index: by the id alone the planner would walk through the whole queue.
+    from candidates c
+    join jobs j on j.user_id = c.user_id and j.priority = c.priority and j.id = c.id
     where j.status = 'queued'
     order by c.turn, c.id limit $5 for update of j skip locked
 ), granted as materialized (
@@ -76,11 +80,11 @@ with recursive there as materialized (
     select g.id, g.last_seq + 1, g.now, false,
         {
     text_sql(
-        kind=f"'{_RUNNING.type}'",
+        kind=f"'{RUNNING.type}'",
         job_id="g.id",
         seq="(g.last_seq + 1)",
         shared=shared_sql(attempt="g.attempt", time="g.now", traceparent="g.traceparent"),
-        tail=f"'{tail_of(_RUNNING)}'",
+        tail=f"'{tail_of(RUNNING)}'",
     )
 }
     from granted g
@@ -95,6 +99,14 @@ select a.is_draining, a.is_owed_more, r.* from asking a left join running r on t
 order by r.place"""
 _TAKE_FROM_ALL = _TAKE.replace("<owners>", _EVERYBODY)
 _TAKE_FROM_OWN = _TAKE.replace("<owners>", " select $10::text")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A lease: its token, and the row of its job with `expires_at`."""
+
+    token: str
+    row: asyncpg.Record | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ async def take(
 
 def _running(row: asyncpg.Record) -> Batch:
     events = log.place(
-        [_RUNNING],
+        [RUNNING],
         job_id=row["id"],
         after=row["last_seq"] - 1,
         attempt=row["attempt"],

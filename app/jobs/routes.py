@@ -7,13 +7,21 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.idempotency import OnceDep, once_of
+from app.core.idempotency import REPLAY_HEADER, OnceDep, once_for_many, once_of
 from app.core.pagination import EmptyAsAbsent, PageDep
 from app.jobs.dependencies import JobsDep
-from app.jobs.schemas import LARGE
+from app.jobs.schemas import LARGE, dumps
 from app.jobs.starting import StartingDep
 from processing_context.wire.base import Id
-from processing_context.wire.jobs import Job, JobList, JobStatus, RunJobRequest, RunOptions
+from processing_context.wire.jobs import (
+    Job,
+    JobBatch,
+    JobList,
+    JobsMade,
+    JobStatus,
+    RunJobRequest,
+    RunOptions,
+)
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["jobs"])
 
@@ -33,6 +41,19 @@ async def create_job(request: Request, starting: StartingDep, body: RunJobReques
     """Run a workflow or a graph. The job does not depend on this connection."""
     async with once_of(request) as once:
         return await starting.create(body, once)
+
+
+@router.post("/jobs/batch", status_code=202, response_model=JobsMade)
+async def create_jobs(
+    request: Request, jobs: JobsDep, principal: PrincipalDep, body: JobBatch
+) -> Response:
+    """Run many workflows or graphs: all of them are queued, in their order, or none is."""
+    async with once_for_many(request) as once:
+        made, is_replay = await jobs.create_all(principal, body.jobs, once)
+    headers = {REPLAY_HEADER: "true"} if is_replay else None
+    return Response(
+        dumps({"jobs": made}), status_code=202, media_type="application/json", headers=headers
+    )
 
 
 @router.post("/workflows/{workflow_id}/run", status_code=202, responses=STARTED, response_model=Job)

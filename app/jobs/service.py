@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 
 from app.core.auth import Principal
 from app.core.context import traceparent
 from app.core.db import Connection, Database, dumps
-from app.core.idempotency import Once, fingerprint_of
+from app.core.errors import ProblemError
+from app.core.idempotency import Once, OnceForMany, fingerprint_of
 from app.core.ids import is_id, new_id
 from app.core.pagination import Page, encode_cursor
 from app.events import queries as event_queries
 from app.events.hub import Hub
-from app.jobs import creating, queries
-from app.jobs.creating import Made, NewJob, Origin, needs, row_of
+from app.jobs import queries
+from app.jobs.creating import Made, NewJob, Origin, row_of
 from app.jobs.errors import JobEnded, JobNotEnded, JobNotFound, JobNotRetryable, TooDeep
 from app.jobs.ledger import Ledgers
+from app.jobs.makings import Makings
+from app.jobs.schemas import Row, job_json, job_out, summary_out
 from app.jobs.schemas import dumps as json_of
-from app.jobs.schemas import job_json, job_out, summary_out
 from app.jobs.waiting import waiting_reason
 from app.settings import Settings
 from app.webhooks.service import Webhooks
@@ -40,6 +44,7 @@ class Jobs:
         db: Database,
         hub: Hub,
         ledgers: Ledgers,
+        makings: Makings,
         workers: Workers,
         webhooks: Webhooks,
         settings: Settings,
@@ -47,6 +52,7 @@ class Jobs:
         self._db = db
         self._hub = hub
         self._ledgers = ledgers
+        self._makings = makings
         self._workers = workers
         self._webhooks = webhooks
         self._user_limit = settings.max_running_jobs_per_user
@@ -66,6 +72,39 @@ class Jobs:
             return Made(made, is_replay=True)
         new = await self._resolve(principal.user_id, request)
         return await self._insert(principal, new, once)
+
+    async def create_all(
+        self, principal: Principal, requests: Sequence[RunJobRequest], once: OnceForMany
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Put many jobs into the queue, all of them or none.
+
+        Returns:
+            Each as it travels, and whether an earlier request with the same key made them.
+
+        Raises:
+            ProblemError: What `create` would raise for one of them; its text says which.
+        """
+        if once.has_key:
+            made = await once.begin(fingerprint_of(*requests), len(requests))
+            if made is not None:
+                found = [await self._find(principal.user_id, job_id) for job_id in made]
+                return [job_json(*each) for each in found], True
+        new = await self._resolve_all(principal.user_id, requests)
+        jobs = [(_origin(principal), each) for each in new]
+        if principal.job_id is None and not once.has_key:
+            rows = await self._makings.make_all(jobs)
+        else:
+            rows = await self._make_within(principal, jobs, once.done)
+        made_rows = [
+            row_of(origin, each, row["now"]) for (origin, each), row in zip(jobs, rows, strict=True)
+        ]
+        waiting = [
+            row
+            for row, is_waited_for in zip(made_rows, map(_is_waited_for, rows), strict=True)
+            if not is_waited_for
+        ]
+        reasons = await self._waiting_reasons(principal.user_id, waiting)
+        return [job_json(row, reasons.get(row["id"])) for row in made_rows], False
 
     async def retry(self, principal: Principal, job_id: str, once: Once) -> Made:
         """Run a failed or cancelled job again, as a new job.
@@ -167,6 +206,16 @@ class Jobs:
             await queries.delete(ledger.connection, job_id)
             await event_queries.delete(ledger.connection, job_id)
 
+    async def _resolve_all(self, user_id: str, requests: Sequence[RunJobRequest]) -> list[NewJob]:
+        new = []
+        for number, request in enumerate(requests):
+            try:
+                new.append(await self._resolve(user_id, request))
+            except ProblemError as problem:
+                problem.detail = f"jobs.{number}: {problem.detail}"
+                raise
+        return new
+
     async def _resolve(self, user_id: str, request: RunJobRequest) -> NewJob:
         version = None
         if request.graph is not None:
@@ -196,39 +245,43 @@ class Jobs:
         )
 
     async def _insert(self, principal: Principal, new: NewJob, once: Once) -> Made:
-        origin = Origin(new_id(), principal.user_id, principal.job_id, 0, traceparent.get())
+        origin = _origin(principal)
         if principal.job_id is None and not once.has_key:
-            row = await self._store(self._db.pool, origin, new)
+            row = await self._makings.make(origin, new)
         else:
-            async with self._db.transaction() as on:
-                origin = replace(origin, depth=await _depth(on, principal.job_id))
-                row = await self._store(on, origin, new)
-                await once.done(on, origin.job_id)
-        now = row["now"]
-        self._ledgers.spread([creating.queued(origin, now)], queued=needs(origin, new, now))
-        is_waited_for = row["can_run"] and row["has_room"]
+
+            async def done(on: Connection, job_ids: Sequence[str]) -> None:
+                await once.done(on, job_ids[0])
+
+            (row,) = await self._make_within(principal, [(origin, new)], done)
         return Made(
             origin.job_id,
             is_replay=False,
-            row=row_of(origin, new, now) if is_waited_for else None,
+            row=row_of(origin, new, row["now"]) if _is_waited_for(row) else None,
         )
 
-    async def _store(self, on: queries.On, origin: Origin, new: NewJob) -> asyncpg.Record:
-        return await creating.insert(
-            on,
-            origin,
-            new,
-            lost_after_s=self._workers.lost_after_s,
-            user_limit=self._user_limit,
-        )
+    async def _make_within(
+        self,
+        principal: Principal,
+        jobs: Sequence[tuple[Origin, NewJob]],
+        done: Callable[[Connection, Sequence[str]], Awaitable[None]],
+    ) -> Sequence[asyncpg.Record]:
+        """Make jobs below their parent, and in the same transaction write down that it is done."""
+        with ExitStack() as held:
+            async with self._db.transaction() as on:
+                depth = await _depth(on, principal.job_id)
+                placed = [(replace(origin, depth=depth), new) for origin, new in jobs]
+                making = held.enter_context(self._makings.making(placed))
+                rows = await self._makings.store(on, making)
+                await done(on, [origin.job_id for origin, _ in jobs])
+            self._makings.tell(making)
+        return rows
 
     async def _summaries(self, user_id: str, rows: Sequence[asyncpg.Record]) -> list[Job]:
         reasons = await self._waiting_reasons(user_id, rows)
         return [summary_out(row, waiting_reason=reasons.get(row["id"])) for row in rows]
 
-    async def _waiting_reasons(
-        self, user_id: str, rows: Sequence[asyncpg.Record]
-    ) -> dict[str, str | None]:
+    async def _waiting_reasons(self, user_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
         queued = [row for row in rows if row["status"] == "queued"]
         if not queued:
             return {}
@@ -244,6 +297,15 @@ class Jobs:
             or at_limit
             for row in queued
         }
+
+
+def _origin(principal: Principal) -> Origin:
+    return Origin(new_id(), principal.user_id, principal.job_id, 0, traceparent.get())
+
+
+def _is_waited_for(row: asyncpg.Record) -> bool:
+    """Whether a job that was made runs soon, so that nothing is to be said of why it waits."""
+    return bool(row["can_run"] and row["has_room"])
 
 
 async def _locked(on: Connection, user_id: str, job_id: str) -> asyncpg.Record:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import asyncpg
 import orjson
@@ -24,11 +25,13 @@ WORKERS = 4
 SLOTS = 8
 JOBS_A_ROUND = 1000
 CALLERS = 8
+BATCH = 100
 ROUNDS = 3
 STARTS = 60
 GRAPH = chain(1)
 NODES = ("--nodes", "scripts.benchmarks.noop")
 _JOB = orjson.dumps({"graph": GRAPH})
+_JOBS = orjson.dumps({"jobs": [{"graph": GRAPH}] * BATCH})
 _TELLING = orjson.dumps({"graph": clock()})
 UNENDED = "select count(*) from jobs where status in ('queued', 'running')"
 
@@ -39,19 +42,19 @@ async def rows(stack: Stack, _: int) -> list[Row]:
     pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=2)
     async with pool, neighbour.app(theirs).open_async() as app:
         return [
-            await _throughput(stack, pool, app, theirs),
+            *await _throughput(stack, pool, app, theirs),
             await _starts(stack, app, theirs),
         ]
 
 
 async def _throughput(
     stack: Stack, pool: asyncpg.Pool[asyncpg.Record], app: App, theirs: str
-) -> Row:
+) -> list[Row]:
     """Time from the first POST to the last end; theirs are in the queue before the clock starts."""
 
-    async def ours() -> float:
+    async def ours(create: Callable[[Stack, int], Awaitable[None]], callers: int) -> float:
         began = time.perf_counter()
-        await asyncio.gather(*(call(stack, JOBS_A_ROUND // CALLERS) for _ in range(CALLERS)))
+        await asyncio.gather(*(create(stack, JOBS_A_ROUND // callers) for _ in range(callers)))
         while await pool.fetchval(UNENDED):  # noqa: ASYNC110  # the database can only be asked
             await asyncio.sleep(0.01)
         return JOBS_A_ROUND / (time.perf_counter() - began)
@@ -69,14 +72,23 @@ async def _throughput(
             await asyncio.gather(*(worker.wait() for worker in workers))
             return JOBS_A_ROUND / (time.perf_counter() - began)
 
+    found = []
     async with _workers(stack, WORKERS):
-        mine, most, ratio = await in_turn(ours, limit, rounds=ROUNDS)
-    return Row(
-        f"no-op jobs, {WORKERS} workers of {SLOTS} slots, end to end / procrastinate draining",
-        f"{mine:.0f}/s",
-        f"{most:.0f}/s",
-        f"{ratio:.2f}",
-    )
+        for how, create, callers in (
+            (f"{BATCH} a request", call_in_batches, 1),
+            (f"one by one from {CALLERS} callers", call, CALLERS),
+        ):
+            mine, most, ratio = await in_turn(partial(ours, create, callers), limit, rounds=ROUNDS)
+            found.append(
+                Row(
+                    f"no-op jobs made {how}, {WORKERS} workers of {SLOTS} slots, end to end / "
+                    "procrastinate draining",
+                    f"{mine:.0f}/s",
+                    f"{most:.0f}/s",
+                    f"{ratio:.2f}",
+                )
+            )
+    return found
 
 
 async def call(stack: Stack, jobs: int) -> None:
@@ -84,6 +96,13 @@ async def call(stack: Stack, jobs: int) -> None:
     async with Connection(stack.url, stack.token) as api:
         for _ in range(jobs):
             await api.post("/v1/jobs", _JOB)
+
+
+async def call_in_batches(stack: Stack, jobs: int) -> None:
+    """Start no-op jobs, many with a request."""
+    async with Connection(stack.url, stack.token) as api:
+        for _ in range(jobs // BATCH):
+            await api.post("/v1/jobs/batch", _JOBS)
 
 
 async def _starts(stack: Stack, app: App, theirs: str) -> Row:

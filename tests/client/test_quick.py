@@ -53,7 +53,7 @@ async def test_without_an_answer_there_is_an_error() -> None:
     quick = calls()
     with Loopback(in_turn(DROP)) as server, pytest.raises(EOFError):
         await ask(quick, server.url)
-    with pytest.raises(OSError, match="refused|failed"):
+    with pytest.raises(OSError, match=r"refused|failed"):
         await ask(quick, f"http://127.0.0.1:{free_port()}")
 
 

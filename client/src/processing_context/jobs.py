@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -14,7 +14,14 @@ from processing_context.errors import ContextError, JobCancelledError, JobFailed
 from processing_context.values import with_refs
 from processing_context.wire.events import Event, JobUpdate
 from processing_context.wire.graph import Graph
-from processing_context.wire.jobs import ENDED, Job, JobList, RunJobRequest
+from processing_context.wire.jobs import (
+    ENDED,
+    MAX_JOBS_AT_ONCE,
+    Job,
+    JobList,
+    JobsMade,
+    RunJobRequest,
+)
 from processing_context.wire.sockets import Gap
 
 logger = logging.getLogger(__name__)
@@ -59,6 +66,17 @@ class Jobs:
         """Queue a job; refs with bytes in them are stored first."""
         body = await self._body(runnable, params)
         return await self._http.post("/v1/jobs", Job, body=body, creates=True)
+
+    async def create_all(self, runnables: Sequence[Runnable]) -> list[Job]:
+        """Queue many jobs, a hundred a request; refs with bytes in them are stored first."""
+        made: list[Job] = []
+        for start in range(0, len(runnables), MAX_JOBS_AT_ONCE):
+            some = runnables[start : start + MAX_JOBS_AT_ONCE]
+            body = {"jobs": [await self._body(runnable, {}) for runnable in some]}
+            made += (
+                await self._http.post("/v1/jobs/batch", JobsMade, body=body, creates=True)
+            ).jobs
+        return made
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for the end of a job; in any state, any number of times."""

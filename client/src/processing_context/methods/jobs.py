@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -50,6 +50,21 @@ class JobMethods:
         return await self.run_worker(
             RunJobRequest(workflow_id=given(workflow_id, "workflow_id")), params
         )
+
+    async def start_jobs(self, jobs: Sequence[Runnable]) -> list[Job]:
+        """Put many jobs into the queue, a hundred with one request, and return them in their order.
+
+        Of those hundred all are queued, or none is. What becomes of them is read with `job_events`
+        or `get_job`.
+
+        Args:
+            jobs: Each a `RunJobRequest`, a dict of that form, or a graph. Bytes in refs are stored
+                first.
+
+        Raises:
+            ValidationError: One of them cannot be run; the text says which.
+        """
+        return await self._jobs.create_all(jobs)
 
     async def get_job(self, job_id: str) -> Job:
         """Return a job."""

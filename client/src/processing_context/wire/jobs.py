@@ -92,6 +92,15 @@ class RunJobRequest(RunOptions):
         return self
 
 
+MAX_JOBS_AT_ONCE = 100
+
+
+class JobBatch(Request):
+    """Many jobs in one request."""
+
+    jobs: Annotated[list[RunJobRequest], Field(min_length=1, max_length=MAX_JOBS_AT_ONCE)]
+
+
 class Job(Reply):
     """A job. Lists leave out `graph`, `params` and `result`. `progress` is 0..1."""
 
@@ -131,6 +140,12 @@ class JobList(Reply):
     """A page of jobs."""
 
     next: str | None
+    jobs: list[Job]
+
+
+class JobsMade(Reply):
+    """The jobs of a batch, in its order."""
+
     jobs: list[Job]
 
 

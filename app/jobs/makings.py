@@ -1,0 +1,120 @@
+"""New jobs on their way: into the queue, or straight to a claim that waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import asyncpg
+
+from app.core.auth import JOB_PREFIX, hash_token, new_token
+from app.core.db import Database
+from app.core.gathering import Gathering
+from app.jobs import creating
+from app.jobs.bell import Bell, Needs, Waiter
+from app.jobs.creating import NewJob, Offer, Origin
+from app.jobs.granting import Granted
+from app.jobs.ledger import Ledgers
+from app.jobs.queries import On
+from app.settings import Settings
+
+
+class Makings:
+    """Makes jobs, several at once where they come together."""
+
+    def __init__(
+        self, db: Database, ledgers: Ledgers, bell: Bell, settings: Settings, *, lost_after_s: float
+    ) -> None:
+        self._db = db
+        self._ledgers = ledgers
+        self._bell = bell
+        self._lost_after_s = lost_after_s
+        self._user_limit = settings.max_running_jobs_per_user
+        self._ttl_s = settings.lease_ttl_s
+        self._gathering = Gathering(self.make_all)
+
+    async def make(self, origin: Origin, new: NewJob) -> asyncpg.Record:
+        """Store a job and tell of it; returns what `creating.insert` does."""
+        return await self._gathering.ask((origin, new))
+
+    async def make_all(self, jobs: Sequence[tuple[Origin, NewJob]]) -> Sequence[asyncpg.Record]:
+        """Store many jobs, all of them or none, and tell of them."""
+        with self.making(jobs) as making:
+            await self.store(self._db.pool, making)
+            self.tell(making)
+        return making.rows
+
+    @contextmanager
+    def making(self, jobs: Sequence[tuple[Origin, NewJob]]) -> Iterator[Making]:
+        """Hold claims that wait for these jobs, until the block ends."""
+        making = Making(self._bell, jobs)
+        try:
+            yield making
+        finally:
+            making.let_go()
+
+    async def store(self, on: On, making: Making) -> Sequence[asyncpg.Record]:
+        """Store the jobs; `tell` once that is committed."""
+        making.rows = await creating.insert(
+            on,
+            making.offers,
+            lost_after_s=self._lost_after_s,
+            user_limit=self._user_limit,
+            ttl_s=self._ttl_s,
+        )
+        return making.rows
+
+    def tell(self, making: Making) -> None:
+        """Tell readers and workers of the jobs, and give them to those that were held for them."""
+        batches = [
+            creating.first_events(offer.origin, row)
+            for offer, row in zip(making.offers, making.rows, strict=True)
+        ]
+        self._ledgers.spread(batches, queued=making.settle())
+
+
+class Making:
+    """Jobs that are being made, and the claims that are held for them.
+
+    Each job is for another claim, as long as there are any, so that idle workers share them.
+    """
+
+    def __init__(self, bell: Bell, jobs: Sequence[tuple[Origin, NewJob]]) -> None:
+        self.rows: Sequence[asyncpg.Record] = ()
+        self._held: dict[Waiter, int] = {}
+        self._places = [self._place(bell, origin, new) for origin, new in jobs]
+        self._tokens = [new_token(JOB_PREFIX) if waiter else None for waiter in self._places]
+        self.offers = [
+            Offer(origin, new)
+            if waiter is None or token is None
+            else Offer(origin, new, waiter.claimant.id, hash_token(token))
+            for (origin, new), waiter, token in zip(jobs, self._places, self._tokens, strict=True)
+        ]
+
+    def settle(self) -> list[Needs]:
+        """Give the jobs to the claims; returns what those need that go to the queue, for now."""
+        queued = []
+        for offer, row, waiter, token in zip(
+            self.offers, self.rows, self._places, self._tokens, strict=True
+        ):
+            if row["is_granted"] and waiter is not None and token is not None:
+                waiter.leases.append(Granted(token, creating.granted_row(offer, row)))
+            elif offer.new.run_at is None or offer.new.run_at <= row["now"]:
+                queued.append(creating.needs(offer.origin, offer.new))
+        return queued
+
+    def let_go(self) -> None:
+        """Ring the claims: those with a job are answered, the others look for themselves."""
+        for waiter in self._held:
+            waiter.ring()
+
+    def _place(self, bell: Bell, origin: Origin, new: NewJob) -> Waiter | None:
+        if new.run_at is not None:
+            return None
+        needs = creating.needs(origin, new)
+        waiter = bell.hold(needs) or next(
+            (w for w, count in self._held.items() if count < w.max_jobs and w.fits(needs)), None
+        )
+        if waiter is not None:
+            self._held[waiter] = self._held.get(waiter, 0) + 1
+        return waiter
