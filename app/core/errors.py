@@ -178,7 +178,8 @@ def is_database_away(exc: BaseException) -> bool:
     if isinstance(exc, DBAPIError):
         causes = (exc.orig, getattr(exc.orig, "__cause__", None))
         return exc.connection_invalidated or any(isinstance(c, DATABASE_AWAY) for c in causes)
-    return isinstance(exc, DATABASE_AWAY)
+    # asyncpg's word for an argument that it cannot encode is an InterfaceError as well.
+    return isinstance(exc, DATABASE_AWAY) and not isinstance(exc, ValueError)
 
 
 def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:

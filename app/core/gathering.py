@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import asyncpg
+
 from app.core.errors import is_database_away
 
 T = TypeVar("T")
@@ -19,7 +21,8 @@ class Gathering(Generic[T, R]):
     """Does things at once while few are under way, and otherwise together with the next ones.
 
     Args:
-        do: Does some, all or nothing, and returns what came of each.
+        do: Does some, all or nothing, and returns what came of each. What PostgreSQL refuses is
+            tried once more one by one.
         most: How many it does together.
     """
 
@@ -56,7 +59,7 @@ class Gathering(Generic[T, R]):
         try:
             came = await self._do([thing for thing, _ in taken])
         except Exception as exc:
-            if len(taken) > 1 and not is_database_away(exc):
+            if len(taken) > 1 and _is_refusal(exc):
                 for one in taken:  # one of them is wrong, and the others are not to suffer for it
                     await self._settle([one])
                 return
@@ -67,3 +70,9 @@ class Gathering(Generic[T, R]):
             for (_, done), result in zip(taken, came, strict=True):
                 if not done.cancelled():
                     done.set_result(result)
+
+
+def _is_refusal(exc: Exception) -> bool:
+    """Whether it says that PostgreSQL did nothing, and would not another time."""
+    is_said = isinstance(exc, asyncpg.PostgresError | asyncpg.InterfaceError)
+    return is_said and not is_database_away(exc)

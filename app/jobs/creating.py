@@ -81,11 +81,12 @@ with clock as materialized (
         ) as running
     from users u where u.id in (select user_id from new)
 ), placed as materialized (
-    select n.*, o.running < {_USER_LIMIT} as has_room,
-        w.id is not null and o.is_served and o.running + count(w.id) over (
+    select n.*, coalesce(o.running, 0) < {_USER_LIMIT} as has_room,
+        w.id is not null and coalesce(o.is_served, false) and o.running + count(w.id) over (
             partition by n.user_id order by n.place
         ) <= {_USER_LIMIT} as is_granted
-    from new n join owners o on o.id = n.user_id left join waiting w on w.id = n.worker_id
+    from new n
+    left join owners o on o.id = n.user_id left join waiting w on w.id = n.worker_id
 ), job as (
     insert into jobs (id, user_id, workflow_id, workflow_version, job_type, status, params, graph,
         parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,

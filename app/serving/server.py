@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from app.serving.sockets import SocketProtocol
-from app.serving.writes import HttpProtocol
+from app.serving.transport import HttpProtocol
 from app.settings import Settings
 
 
@@ -21,7 +20,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=HttpProtocol,
-                ws=SocketProtocol,
+                ws="websockets-sansio",
                 ws_per_message_deflate=False,  # it would compress each event once per socket
                 ws_max_size=settings.max_json_bytes,
                 lifespan="on",

@@ -1,4 +1,4 @@
-"""Writes to a socket: gathered in one turn of the loop, in order, and none of them lost."""
+"""Writes to a connection: gathered in one turn of the loop, in order, and none of them lost."""
 
 import asyncio
 import socket
@@ -7,19 +7,22 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.serving.sockets import WRITE_AT_ONCE_BYTES, GatheringTransport
+from app.serving.transport import WRITE_AT_ONCE_BYTES, GatheringTransport
 
 
 @asynccontextmanager
-async def _pair() -> AsyncIterator[tuple[GatheringTransport, socket.socket]]:
+async def _pair(
+    at_most: int | None = None,
+) -> AsyncIterator[tuple[GatheringTransport, socket.socket]]:
     """Give a transport and the other end, which reads what is there and does not wait."""
     near, far = socket.socketpair()
     far.setblocking(False)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
     with far:
-        yield GatheringTransport(transport, loop), far
-        transport.abort()
+        yield GatheringTransport(transport, loop, at_most=at_most), far
+        if not transport.is_closing():
+            transport.abort()
 
 
 async def _until_closed(far: socket.socket) -> bytes:
@@ -52,6 +55,37 @@ async def test_much_is_not_held_back_so_that_a_slow_reader_is_noticed() -> None:
             far.recv(100)
         transport.write(b"b")
         assert far.recv(1) == b"a"
+
+
+async def test_what_is_complete_leaves_at_once() -> None:
+    """The head and the body of a response."""
+    async with _pair(at_most=2) as (transport, far):
+        transport.write(b"head ")
+        with pytest.raises(BlockingIOError):
+            far.recv(100)
+        transport.write(b"body")
+        assert far.recv(100) == b"head body"
+        transport.write(b"chunk")
+        await asyncio.sleep(0)
+        assert far.recv(100) == b"chunk"
+
+
+async def test_large_writes_keep_their_order() -> None:
+    large = b"x" * (2 * WRITE_AT_ONCE_BYTES)
+    async with _pair() as (transport, far):
+        transport.write(large)
+        transport.write(b"small")
+        transport.write(large)
+        transport.close()
+        assert await _until_closed(far) == large + b"small" + large
+
+
+async def test_nothing_is_written_to_a_connection_that_is_lost() -> None:
+    async with _pair() as (transport, far):
+        transport.close()
+        transport.write(b"too late")
+        await asyncio.sleep(0)
+        assert await _until_closed(far) == b""
 
 
 async def test_closing_writes_what_waits_and_aborting_does_not() -> None:
