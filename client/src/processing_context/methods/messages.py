@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from processing_context._encoded import Encoded
 from processing_context._messages import LocalQueue, MessageQueue
 from processing_context._outbox import EventOutbox
@@ -26,14 +28,22 @@ class MessageMethods:
             self.outbox.post(parsed)
         self._messages.post(parsed)
 
-    def _post_encoded(self, event: Encoded) -> None:
-        """As `post_message`, for an event that is right and encoded."""
-        if self.outbox is not None:
-            self.outbox.post(event)
-        if isinstance(self._messages, LocalQueue):
-            self._messages.post(event)
+    def _encoded_post(self) -> Callable[[Encoded], None]:
+        """Return what does as `post_message` does, with events that are right and encoded."""
+        outbox, queue = self.outbox, self._messages
+        keep: Callable[[Encoded], None]
+        if isinstance(queue, LocalQueue):
+            keep = queue.post
         else:
-            self._messages.post(event.message())
+            keep = lambda event: queue.post(event.message())  # noqa: E731  # one of two
+        if outbox is None:
+            return keep
+
+        def post(event: Encoded) -> None:
+            outbox.post(event)
+            keep(event)
+
+        return post
 
     def has_messages(self) -> bool:
         """Whether the queue holds a message."""

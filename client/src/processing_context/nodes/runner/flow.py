@@ -21,7 +21,8 @@ from processing_context.nodes.runner.publish import (
     AssetPublisher,
     TempPublisher,
     fit_result,
-    publish_slots,
+    inline,
+    publish_rest,
 )
 from processing_context.nodes.runner.slots import StreamedSlots, to_slots
 from processing_context.nodes.runner.telling import Teller
@@ -71,6 +72,7 @@ class GraphRunner:
         self._node_memory_bytes = node_memory_bytes
         self._teller = Teller(context)
         self._context_of = context._copies()
+        self._results = context.results
         self._waiting: dict[str, int] = {}
         self._unread: dict[str, int] = {}
         self._outputs: dict[str, Any] = {}
@@ -178,7 +180,7 @@ class GraphRunner:
     def _inputs(self, planned: PlannedNode) -> dict[str, Any]:
         inputs = {}
         for edge in planned.incoming:
-            slots = self._context.results[edge.source]
+            slots = self._results[edge.source]
             if edge.sourceHandle not in slots:
                 source = self._plan.nodes[edge.source]
                 raise ValueError(f"{source.label} gave no value for {edge.sourceHandle!r}")
@@ -198,8 +200,10 @@ class GraphRunner:
         """Return the JSON of what a node gave, as its event shows it."""
         name = planned.output_name
         if name is None:
-            is_sent = self._context.outbox is not None
-            return await publish_slots(slots, TempPublisher(self._context) if is_sent else None)
+            shown = inline(slots)
+            if len(shown) == len(slots) or self._context.outbox is None:
+                return shown  # what is large is no file where nobody is to fetch it
+            return await publish_rest(slots, shown, TempPublisher(self._context))
         context = self._context_of(planned.id)
         publisher = self._publishers[name] = AssetPublisher(context, name)
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
@@ -212,7 +216,7 @@ class GraphRunner:
             return None
         self._done += 1
         if planned.outgoing:
-            self._context.set_result(planned.id, slots)
+            self._results[planned.id] = slots
         for edge in planned.incoming:
             self._forget_when_read(edge.source)
         ready = []
@@ -231,7 +235,7 @@ class GraphRunner:
         """Let go of a value once all that it leads to are done: images in memory add up."""
         self._unread[node_id] -= 1
         if not self._unread[node_id]:
-            del self._context.results[node_id]
+            del self._results[node_id]
 
     def _tell_progress(self) -> None:
         now = time.monotonic()

@@ -146,12 +146,7 @@ class Plan:
         return [node for node in self.nodes.values() if not node.incoming]
 
     def _connect(self, edge: Edge) -> None:
-        ends = {}
-        for end in (edge.source, edge.target):
-            if end not in self.nodes:
-                raise GraphError(f"an edge names node {end!r}, which is not in the graph")
-            ends[end] = self.nodes[end]
-        source, target = ends[edge.source], ends[edge.target]
+        source, target = self._end(edge.source), self._end(edge.target)
         slots, fields = source.kind.slots, target.kind.fields
         if edge.sourceHandle not in slots:
             raise GraphError(
@@ -165,6 +160,12 @@ class Plan:
             )
         source.outgoing.append(edge)
         target.incoming.append(edge)
+
+    def _end(self, node_id: str) -> PlannedNode:
+        try:
+            return self.nodes[node_id]
+        except KeyError:
+            raise GraphError(f"an edge names node {node_id!r}, which is not in the graph") from None
 
     def _check_order(self) -> None:
         waiting = {node.id: len(node.incoming) for node in self.nodes.values()}
@@ -219,7 +220,7 @@ def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
     except UnknownNodeTypeError as error:
         raise GraphError(f"{node.id}: {error}", node.id) from error
     kind = kind_of(node_class)
-    values, unknown = dict(node.data), [name for name in node.data if name not in kind.fields]
+    values, unknown = dict(node.data), sorted(node.data.keys() - kind.fields)
     for name in unknown:
         del values[name]
     return PlannedNode(

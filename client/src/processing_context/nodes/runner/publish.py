@@ -29,27 +29,24 @@ RESULT_BYTES = 56 * 1024
 """All results of a job together travel in one event."""
 
 
-async def publish_slots(
-    slots: Mapping[str, Any], publisher: TempPublisher | None
+async def publish_rest(
+    slots: Mapping[str, Any], shown: Mapping[str, bytes], publisher: TempPublisher
 ) -> dict[str, bytes]:
-    """Return the JSON of what a node gave, as its event shows it: bytes and the large as files.
-
-    Without a publisher, where no event leaves the process, those are left out.
+    """Return `shown` with the JSON of the other slots: refs to files with their values.
 
     Raises:
         UnsendableError: A value has no form in JSON.
     """
-    shown = _inline(slots)
-    if publisher is None:
-        return shown
-    if len(shown) < len(slots):
-        for name in slots.keys() - shown.keys():
-            shown[name] = json_bytes(await publisher.publish(slots[name]))
-    return shown
+    rest = [name for name in slots if name not in shown]
+    return {**shown} | {name: json_bytes(await publisher.publish(slots[name])) for name in rest}
 
 
-def _inline(slots: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return those of the slots that travel in an event as they are: small, without bytes."""
+def inline(slots: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the JSON of those slots that travel in an event as they are: small, without bytes.
+
+    Raises:
+        UnsendableError: A value has no form in JSON.
+    """
     shown: dict[str, bytes] = {}
     left = INLINE_BYTES
     for name, value in slots.items():

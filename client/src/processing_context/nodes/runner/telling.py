@@ -31,6 +31,7 @@ class Teller:
 
     def __init__(self, context: ProcessingContext) -> None:
         self._context = context
+        self._post_encoded = context._encoded_post()
         self._is_muted = False
         self._heads: dict[str, bytes] = {}
 
@@ -100,7 +101,7 @@ class Teller:
 
     def _say(self, node_id: str, event: bytes) -> None:
         if not self._is_muted:
-            self._context._post_encoded(Encoded(node_id, event))
+            self._post_encoded(Encoded(node_id, event))
 
 
 @functools.cache  # of the slots that node classes have
