@@ -13,8 +13,8 @@ from app.core.errors import is_database_away
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_ONCE = 2
-"""How many statements may be under way before others are gathered."""
+AT_ONCE = 8
+"""How many statements may be under way before others are gathered: few cost less one by one."""
 
 
 class Gathering(Generic[T, R]):

@@ -41,44 +41,90 @@ _FIELDS = (
     ("token_hash", "bytea"),
 )
 _NAMES = ", ".join(name for name, _ in _FIELDS)
-# Each in a query of its own, so that the planner does not see how many there are: it would find a
-# plan for just that number better than its general one, and plan anew each time.
-_COLUMNS = ", ".join(f"(select ${number}::{kind}[])" for number, (_, kind) in enumerate(_FIELDS, 1))
 _LOST_AFTER_S, _USER_LIMIT, _TTL_S = (f"${len(_FIELDS) + number}" for number in (1, 2, 3))
 
+_ONE = ", ".join(f"${number}::{kind} as {name}" for number, (name, kind) in enumerate(_FIELDS, 1))
+_ONE = f"(select {_ONE}, 1 as place) n"
+# Each in a query of its own, so that the planner does not see how many there are: it would find a
+# plan for just that number better than its general one, and plan anew each time.
+_MANY = ", ".join(f"(select ${number}::{kind}[])" for number, (_, kind) in enumerate(_FIELDS, 1))
+_MANY = f"unnest({_MANY}) with ordinality as n({_NAMES}, place)"
 
-def _event(draft: Draft, seq: int) -> str:
-    """Return the SQL of the row of a new job's event."""
-    shared = shared_sql(attempt="1", time="now", traceparent="traceparent")
-    kind, tail = f"'{draft.type}'", f"'{tail_of(draft)}'"
-    text = text_sql(kind=kind, job_id="id", seq=str(seq), shared=shared, tail=tail)
-    return f"select id, {seq}, now, false, {text} from placed"
 
-
-# A job that is offered to a worker that waits is given to it at once, as a claim would have done,
-# unless jobs of the same user wait before it or he has too many running.
-_CREATE = f"""
+def _with_new(source: str) -> str:
+    """Return the SQL of the new jobs, from parameters."""
+    return f"""
 with clock as materialized (
     select clock_timestamp() as now
 ), new as materialized (
     select n.*, c.now,
         array(select json_array_elements_text(n.needed::json)) as required_capabilities,
         array(select json_array_elements_text(n.types::json)) as node_types
-    from clock c, unnest({_COLUMNS}) with ordinality as n({_NAMES}, place)
-), waiting as materialized (
+    from clock c, {source}
+)"""
+
+
+def _event(draft: Draft, seq: int, source: str) -> str:
+    """Return the SQL of the row of a new job's event."""
+    shared = shared_sql(attempt="1", time="now", traceparent="traceparent")
+    kind, tail = f"'{draft.type}'", f"'{tail_of(draft)}'"
+    text = text_sql(kind=kind, job_id="id", seq=str(seq), shared=shared, tail=tail)
+    return f"select id, {seq}, now, false, {text} from {source}"
+
+
+_COLUMNS = """id, user_id, workflow_id, workflow_version, job_type, params, graph, parent_job_id,
+    depth, priority, required_capabilities, node_types, timeout_s, max_attempts, webhook,
+    traceparent, run_at, created_at, available_at"""
+_VALUES = """id, user_id, workflow_id, workflow_version, job_type, params::json, graph::json,
+    parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,
+    webhook, traceparent, run_at, now, greatest(now, run_at)"""
+_INSERT_EVENT = "insert into job_events (job_id, seq, time, is_end, body)"
+_CAN_RUN = f"""
+exists (
+    select from workers w
+    where (w.is_fleet or w.user_id = n.user_id) and not w.is_draining
+        and w.last_seen_at >= now - {_LOST_AFTER_S} * interval '1 s'
+        and w.capabilities @> n.required_capabilities
+        and (w.node_types is null or w.node_types @> n.node_types)
+)"""
+
+
+def _running(user_id: str) -> str:
+    """Return the SQL of how many jobs of a user run, up to the limit."""
+    return f"""(
+    select count(*) from (
+        select from jobs r where r.user_id = {user_id} and r.status = 'running' limit {_USER_LIMIT}
+    ) running
+)"""
+
+
+def _queue(source: str) -> str:
+    """Return the statement that puts new jobs into the queue."""
+    return f"""{_with_new(source)}, job as (
+    insert into jobs ({_COLUMNS}, status, last_seq) select {_VALUES}, 'queued', 1 from new
+), event as (
+    {_INSERT_EVENT} {_event(_QUEUED, 1, "new")}
+)
+select now, false as is_granted, null::timestamptz as expires_at,
+    {_running("n.user_id")} < {_USER_LIMIT} as has_room, {_CAN_RUN} as can_run
+from new n order by place"""
+
+
+def _give(source: str) -> str:
+    """Return the statement that gives new jobs to the workers that they are offered to.
+
+    As a claim would do, unless jobs of the same user wait before it or he has too many running.
+    """
+    return f"""{_with_new(source)}, waiting as materialized (
     select id from workers
     where id in (select worker_id from new) and not is_draining for key share
 ), owners as materialized (
     select u.id,
-        u.deleted_at is null and not exists (
-            select from jobs q where q.user_id = u.id and q.status = 'queued'
-        ) as is_served,
-        (
-            select count(*) from (
-                select from jobs r where r.user_id = u.id and r.status = 'running'
-                limit {_USER_LIMIT}
-            ) running
-        ) as running
+        -- With a limit, since `exists` may be answered from a list of all users with a queue.
+        u.deleted_at is null and (
+            select true from jobs q where q.user_id = u.id and q.status = 'queued' limit 1
+        ) is null as is_served,
+        {_running("u.id")} as running
     from users u where u.id in (select user_id from new)
 ), placed as materialized (
     select n.*, coalesce(o.running, 0) < {_USER_LIMIT} as has_room,
@@ -88,34 +134,26 @@ with clock as materialized (
     from new n
     left join owners o on o.id = n.user_id left join waiting w on w.id = n.worker_id
 ), job as (
-    insert into jobs (id, user_id, workflow_id, workflow_version, job_type, status, params, graph,
-        parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,
-        webhook, traceparent, run_at, created_at, available_at, last_seq, worker_id, started_at,
-        attempt_started_at)
-    select id, user_id, workflow_id, workflow_version, job_type,
-        case when is_granted then 'running' else 'queued' end, params::json, graph::json,
-        parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,
-        webhook, traceparent, run_at, now, greatest(now, run_at),
+    insert into jobs ({_COLUMNS}, status, last_seq, worker_id, started_at, attempt_started_at)
+    select {_VALUES}, case when is_granted then 'running' else 'queued' end,
         case when is_granted then 2 else 1 end, case when is_granted then worker_id end,
         case when is_granted then now end, case when is_granted then now end
     from placed
 ), event as (
-    insert into job_events (job_id, seq, time, is_end, body)
-    {_event(_QUEUED, 1)} union all {_event(granting.RUNNING, 2)} where is_granted
+    {_INSERT_EVENT} {_event(_QUEUED, 1, "placed")}
+    union all {_event(granting.RUNNING, 2, "placed")} where is_granted
 ), lease as (
     insert into job_leases (token_hash, job_id, attempt, worker_id, granted_at, expires_at)
     select token_hash, id, 1, worker_id, now, now + {_TTL_S} * interval '1 s'
     from placed where is_granted
 )
 select now, is_granted, now + {_TTL_S} * interval '1 s' as expires_at, has_room,
-    is_granted or exists (
-        select from workers w
-        where (w.is_fleet or w.user_id = p.user_id) and not w.is_draining
-            and w.last_seen_at >= now - {_LOST_AFTER_S} * interval '1 s'
-            and w.capabilities @> p.required_capabilities
-            and (w.node_types is null or w.node_types @> p.node_types)
-    ) as can_run
-from placed p order by place"""
+    is_granted or {_CAN_RUN} as can_run
+from placed n order by place"""
+
+
+_QUEUE_ONE, _QUEUE_MANY = _queue(_ONE), _queue(_MANY)
+_GIVE_ONE, _GIVE_MANY = _give(_ONE), _give(_MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,34 +223,43 @@ async def insert(
         For each the moment, whether it `is_granted` and until when, whether some worker can run it
         and whether its user has room for it.
     """
-    new = [offer.new for offer in offers]
-    origins = [offer.origin for offer in offers]
-    rows: list[asyncpg.Record] = await on.fetch(
-        _CREATE,
-        [origin.job_id for origin in origins],
-        [origin.user_id for origin in origins],
-        [each.workflow_id for each in new],
-        [each.workflow_version for each in new],
-        [each.job_type for each in new],
-        [each.params for each in new],
-        [each.graph for each in new],
-        [origin.parent_id for origin in origins],
-        [origin.depth for origin in origins],
-        [each.priority for each in new],
-        [dumps(each.required_capabilities) for each in new],  # arrays of arrays have one length
-        [dumps(each.node_types) for each in new],
-        [each.timeout_s for each in new],
-        [each.max_attempts for each in new],
-        [each.webhook for each in new],
-        [origin.traceparent for origin in origins],
-        [each.run_at for each in new],
-        [offer.worker_id for offer in offers],
-        [offer.token_hash for offer in offers],
-        lost_after_s,
-        user_limit,
-        ttl_s,
+    rows = [_values(offer) for offer in offers]
+    limits: tuple[float, ...]
+    one, many, limits = _QUEUE_ONE, _QUEUE_MANY, (lost_after_s, user_limit)
+    if any(offer.worker_id is not None for offer in offers):
+        one, many, limits = _GIVE_ONE, _GIVE_MANY, (lost_after_s, user_limit, ttl_s)
+    stored: list[asyncpg.Record]
+    if len(rows) == 1:  # most often, and at half the cost
+        stored = await on.fetch(one, *rows[0], *limits)
+    else:
+        stored = await on.fetch(many, *zip(*rows, strict=True), *limits)
+    return stored
+
+
+def _values(offer: Offer) -> tuple[Any, ...]:
+    """Return the fields of a new job, in the order of `_FIELDS`."""
+    origin, new = offer.origin, offer.new
+    return (
+        origin.job_id,
+        origin.user_id,
+        new.workflow_id,
+        new.workflow_version,
+        new.job_type,
+        new.params,
+        new.graph,
+        origin.parent_id,
+        origin.depth,
+        new.priority,
+        dumps(new.required_capabilities),  # as arrays, those of many would need one length
+        dumps(new.node_types),
+        new.timeout_s,
+        new.max_attempts,
+        new.webhook,
+        origin.traceparent,
+        new.run_at,
+        offer.worker_id,
+        offer.token_hash,
     )
-    return rows
 
 
 def first_events(origin: Origin, row: asyncpg.Record) -> Batch:
