@@ -168,6 +168,7 @@ def _assemble(state: Any, settings: Settings, db: Database) -> None:
     )
     state.finders = finders(state)
     state.wakeups.on(users.TOKEN_TOPIC, partial(users.forget_token, state))
+    state.wakeups.on(users.USER_TOPIC, partial(users.forget_user, state))
 
 
 def _assemble_webhooks(state: Any, settings: Settings, db: Database) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias
 import asyncpg
 import httpx
 
+from app.jobs.bell import Bell
 from app.jobs.reaper import Reaper
 from processing_context.wire.jobs import ENDED
 from tests.jobs import graph
@@ -37,9 +38,12 @@ from tests.lease_model import (
     RemoveWorker,
     Said,
 )
-from tests.services import Service, User
+from tests.services import Service, User, eventually
 
 TIMEOUT_S = 3600.0
+WAIT_S = 60.0
+NOTHING: Answer = (200,)
+"""What a claim is answered that finds nothing."""
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 State: TypeAlias = "dict[str, tuple[str, int, bool, list[Said]]]"
@@ -93,6 +97,20 @@ class World:
             fields["timeout_s"] = TIMEOUT_S
         reply = await self._http.post("/v1/jobs", json={"graph": graph(), **fields})
         self._made(reply.status_code, reply.json(), has_timeout=has_timeout)
+
+    async def start_for(self, worker_id: str, **fields: Any) -> None:
+        """Start a job while a claim waits for one; without effect where it would not wait."""
+        claim = Claim(worker_id, max_jobs=1)
+        if any(claim.apply(copy.deepcopy(model)) != NOTHING for model in self._models):
+            return
+        claiming = asyncio.create_task(self._claim(claim, wait_s=WAIT_S))
+        await eventually(self._has_waiter)
+        await self.start(**fields)
+        self._explain([[(claim, await claiming)]])
+
+    async def _has_waiter(self) -> bool:
+        bell: Bell = self._service.app.state.bell
+        return any(waiter.has_looked for waiter in list(bell._waiters))
 
     async def retry(self, job_id: str) -> None:
         """Run a job again."""
@@ -194,8 +212,8 @@ class World:
             return Told(_short(reply))
         return Told(())
 
-    async def _claim(self, op: Claim) -> Told:
-        body = {"max_jobs": op.max_jobs}
+    async def _claim(self, op: Claim, wait_s: float = 0) -> Told:
+        body = {"max_jobs": op.max_jobs, "wait_s": wait_s}
         reply = await self._http.post(f"/v1/workers/{op.worker_id}/claim", json=body)
         if not reply.is_success:
             return Told(_short(reply))

@@ -109,9 +109,10 @@ class Finder(Protocol):
 
 
 class Authenticator:
-    """Resolves bearer tokens, with a short memory for those of users.
+    """Resolves bearer tokens, with a short memory.
 
-    A lease's token is looked up each time: it dies with the lease.
+    A lease's token dies with the lease, so it is looked up each time, but for the routes of the
+    lease itself: whose job it is never changes, and whether it lives they ask in their statement.
     """
 
     def __init__(self, users: TokenLookup, jobs: TokenLookup) -> None:
@@ -119,16 +120,20 @@ class Authenticator:
         self._jobs = jobs
         self._cache: dict[bytes, tuple[float, Principal]] = {}
 
-    async def resolve(self, token: str) -> Principal | None:
-        """Return whom the token speaks for; None for a bad one."""
+    async def resolve(self, token: str, *, even_dead: bool = False) -> Principal | None:
+        """Return whom the token speaks for; None for a bad one.
+
+        `even_dead`: whether it does not matter if a lease behind it lives.
+        """
         token_hash = hash_token(token)
-        if token.startswith(JOB_PREFIX):
+        is_lease = token.startswith(JOB_PREFIX)
+        if is_lease and not even_dead:
             return await self._jobs(token_hash)
         now = time.monotonic()
         known = self._cache.get(token_hash)
         if known is not None and now < known[0]:
             return known[1]
-        principal = await self._users(token_hash)
+        principal = await (self._jobs if is_lease else self._users)(token_hash)
         self._cache.pop(token_hash, None)
         if principal is not None:
             if len(self._cache) >= 10_000:
@@ -139,7 +144,14 @@ class Authenticator:
 
     def forget(self, token_id: str) -> None:
         """Drop what is remembered of a token that was revoked."""
-        for key in [k for k, (_, p) in self._cache.items() if p.token_id == token_id]:
+        self._forget(lambda principal: principal.token_id == token_id)
+
+    def forget_user(self, user_id: str) -> None:
+        """Drop what is remembered of the tokens of a user, and of his jobs' leases."""
+        self._forget(lambda principal: principal.user_id == user_id)
+
+    def _forget(self, is_meant: Callable[[Principal], bool]) -> None:
+        for key in [k for k, (_, principal) in self._cache.items() if is_meant(principal)]:
             del self._cache[key]
 
 
@@ -189,7 +201,7 @@ class SecuredRoute(APIRoute):
         async def secured(request: Request) -> Response:
             rule: Access = request.app.state.access[request.method, self.path_format]
             if not rule.public:
-                principal = await authenticate(request)
+                principal = await authenticate(request, even_dead=rule.dead_job)
                 check_access(rule, principal)
                 request.state.principal = principal
             if "\x00" in request.scope["path"]:
@@ -243,8 +255,10 @@ def check_table(access: Mapping[tuple[str, str], Access], routes: Iterable[APIRo
                 raise LookupError(f"{method} {route.path_format} is not in app.access.ROUTES")
 
 
-async def authenticate(connection: HTTPConnection) -> Principal:
+async def authenticate(connection: HTTPConnection, *, even_dead: bool = False) -> Principal:
     """Return whom the connection's Authorization header speaks for.
+
+    `even_dead`: whether it does not matter if a lease behind it lives.
 
     Raises:
         Unauthorized: It has none, or a bad one.
@@ -253,7 +267,7 @@ async def authenticate(connection: HTTPConnection) -> Principal:
     if token is None:
         raise Unauthorized("Send `Authorization: Bearer <token>`.")
     authenticator: Authenticator = connection.app.state.authenticator
-    principal = await authenticator.resolve(token)
+    principal = await authenticator.resolve(token, even_dead=even_dead)
     if principal is None:
         raise Unauthorized("This token is unknown, revoked or expired.")
     return principal

@@ -101,8 +101,7 @@ class Hub:
         for batch in batches:
             for listener in self._listeners(batch.job_id, batch.user_id):
                 listener.offer(batch.job_id, batch.events)
-            last = batch.events[-1].seq
-            self._wakeups.tell(TOPIC, f"{batch.job_id} {batch.user_id} {last}")
+            self._wakeups.tell(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
 
     async def poll(self) -> None:
         """Look for what no wake-up told of, after a pause or at once when listening had a gap."""

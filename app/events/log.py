@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -45,20 +46,42 @@ class Stored(NamedTuple):
         return self.text.startswith(_PROGRESS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
-    """Events of one job that follow each other without a gap."""
+    """Events of one job that follow each other without a gap: the drafts and their places."""
 
     job_id: str
     user_id: str
-    events: Sequence[Stored]
+    drafts: Sequence[Draft]
+    after: int
+    attempt: int
+    time: datetime
+    traceparent: str | None
+
+    @property
+    def last_seq(self) -> int:
+        """The `seq` of the last one."""
+        return self.after + len(self.drafts)
+
+    @cached_property
+    def events(self) -> list[Stored]:
+        """The events with their texts; put together when somebody reads them."""
+        return place(
+            self.drafts,
+            job_id=self.job_id,
+            after=self.after,
+            attempt=self.attempt,
+            time=self.time,
+            traceparent=self.traceparent,
+        )
 
 
 def draft(event: Mapping[str, Any]) -> Draft:
     """Encode an event; what the service itself adds to it is left out."""
-    rest = {key: value for key, value in event.items() if key != "type"}
-    is_end = event["type"] == "job_update" and event["status"] in ENDED
-    return Draft(event["type"], orjson.dumps(rest).decode()[1:], is_end)
+    rest = dict(event)
+    kind = rest.pop("type")
+    is_end = kind == "job_update" and rest["status"] in ENDED
+    return Draft(kind, orjson.dumps(rest).decode()[1:], is_end)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -10,7 +10,7 @@ import pydantic
 from app.core.errors import ProblemError, validation_problem
 from app.events.log import Draft, draft
 from app.jobs.errors import EventTooLarge
-from processing_context.wire.events import EVENT
+from processing_context.wire.events import EVENTS
 from processing_context.wire.jobs import ENDED
 
 PLACE = frozenset({"client_seq", "job_id", "seq", "attempt", "time", "traceparent", "from_seq"})
@@ -47,7 +47,19 @@ def read_batch(
         ValidationFailed: One is no event, is of another job, or its client_seq does not follow.
         EventTooLarge: One is over the limit.
     """
-    posted = [_read(index, raw, job_id, max_event_bytes) for index, raw in enumerate(events)]
+    bare = [_bare(index, raw, job_id) for index, raw in enumerate(events)]
+    try:
+        EVENTS.validate_python(bare, strict=True)
+    except pydantic.ValidationError as exc:
+        errors: list[dict[str, Any]] = [
+            {"loc": ("body", "events", *e["loc"]), "msg": e["msg"], "type": e["type"]}
+            for e in exc.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise validation_problem(errors) from None
+    posted = [
+        _encoded(index, raw["client_seq"], event, max_event_bytes)
+        for index, (raw, event) in enumerate(zip(events, bare, strict=True))
+    ]
     for index, item in enumerate(posted[1:], 1):
         before = posted[index - 1]
         if item.client_seq != before.client_seq + 1:
@@ -59,28 +71,28 @@ def read_batch(
     return posted
 
 
-def _read(index: int, raw: Mapping[str, Any], job_id: str, max_event_bytes: int) -> Posted:
+def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+    """Return an event without what the service gives it."""
     client_seq = raw.get("client_seq")
     if type(client_seq) is not int or not 1 <= client_seq <= MAX_CLIENT_SEQ:
         raise _wrong(index, "client_seq", "is needed: 1, 2, 3 … in each attempt")
     if raw.get("job_id") not in (None, job_id):
         raise _wrong(index, "job_id", "is not the job that the events are posted to")
-    event = {key: value for key, value in raw.items() if key not in PLACE}
-    try:
-        EVENT.validate_python(event, strict=True)
-    except pydantic.ValidationError as exc:
-        errors: list[dict[str, Any]] = [
-            {"loc": ("body", "events", index, *e["loc"]), "msg": e["msg"], "type": e["type"]}
-            for e in exc.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise validation_problem(errors) from None
+    event = dict(raw)
+    for key in PLACE & raw.keys():
+        del event[key]
+    return event
+
+
+def _encoded(index: int, client_seq: int, event: dict[str, Any], max_event_bytes: int) -> Posted:
     if event["type"] == "job_update":
         _complete(index, event)
     elif event["type"] == "node_progress":
         event.setdefault("chunk", "")
     encoded = draft(event)
-    size = len(encoded.tail.encode())
-    if size > max_event_bytes:
+    # A character has four bytes at most: of a short text nobody needs to count them.
+    size = len(encoded.tail)
+    if size * 4 > max_event_bytes and (size := len(encoded.tail.encode())) > max_event_bytes:
         raise EventTooLarge(
             f"Event {client_seq} ({event['type']}) has {size} bytes; the limit is "
             f"{max_event_bytes}. Put the value into a temporary file or an asset and send its ref."

@@ -264,16 +264,15 @@ def _values(offer: Offer) -> tuple[Any, ...]:
 
 def first_events(origin: Origin, row: asyncpg.Record) -> Batch:
     """Return a new job's first events."""
-    drafts = [_QUEUED, granting.RUNNING] if row["is_granted"] else [_QUEUED]
-    events = log.place(
-        drafts,
-        job_id=origin.job_id,
+    return Batch(
+        origin.job_id,
+        origin.user_id,
+        [_QUEUED, granting.RUNNING] if row["is_granted"] else [_QUEUED],
         after=0,
         attempt=1,
         time=row["now"],
         traceparent=origin.traceparent,
     )
-    return Batch(origin.job_id, origin.user_id, events)
 
 
 def needs(origin: Origin, new: NewJob) -> Needs:

@@ -169,12 +169,12 @@ async def take(
 
 
 def _running(row: asyncpg.Record) -> Batch:
-    events = log.place(
+    return Batch(
+        row["id"],
+        row["user_id"],
         [RUNNING],
-        job_id=row["id"],
         after=row["last_seq"] - 1,
         attempt=row["attempt"],
         time=row["now"],
         traceparent=row["traceparent"],
     )
-    return Batch(row["id"], row["user_id"], events)

@@ -111,18 +111,18 @@ class Ledger:
 
     async def _say(self, job: asyncpg.Record, event: Mapping[str, Any], *, attempt: int) -> int:
         """Store one event of the service's own; returns its `seq`."""
-        events = log.place(
+        batch = Batch(
+            job["id"],
+            job["user_id"],
             [log.draft(event)],
-            job_id=job["id"],
             after=job["last_seq"],
             attempt=attempt,
             time=job["now"],
             traceparent=job["traceparent"],
         )
-        batch = Batch(job["id"], job["user_id"], events)
         await log.append(self.connection, [batch], job["now"])
         self.batches.append(batch)
-        return events[-1].seq
+        return batch.last_seq
 
     async def _cancel_children(self, job_id: str) -> None:
         for child in await queries.lock_children(self.connection, job_id):
@@ -159,6 +159,6 @@ class Ledgers:
         self._hub.publish(batches)
         for needs in queued:
             self._bell.ring(needs)
-        metrics.EVENTS_STORED.inc(sum(len(batch.events) for batch in batches))
+        metrics.EVENTS_STORED.inc(sum(len(batch.drafts) for batch in batches))
         for status in ended:
             metrics.JOBS_ENDED.labels(status).inc()

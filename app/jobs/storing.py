@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from app.core.db import Connection, dumps
-from app.events.log import Batch, place
+from app.events.log import Batch
 from app.events.nodes import columns_sql, node_columns
 from app.events.queries import UPSERT_NODES
 from app.jobs.batches import Posted
@@ -112,7 +112,7 @@ class Kept:
     @property
     def last_seq(self) -> int:
         """The job's last `seq`."""
-        return self.batch.events[-1].seq
+        return self.batch.last_seq
 
 
 async def store(
@@ -150,15 +150,15 @@ async def store(
 
 
 def _batch(row: asyncpg.Record, posting: Posting) -> Batch:
-    events = place(
+    return Batch(
+        row["id"],
+        row["user_id"],
         [posted.draft for posted in posting.events],
-        job_id=row["id"],
         after=row["last_seq"],
         attempt=row["attempt"],
         time=row["now"],
         traceparent=row["traceparent"],
     )
-    return Batch(row["id"], row["user_id"], events)
 
 
 def _event_columns(postings: Sequence[Posting]) -> list[list[Any]]:

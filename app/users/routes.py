@@ -28,6 +28,9 @@ from processing_context.wire.users import (
 TOKEN_TOPIC = "token"  # noqa: S105
 """The wake-up that tells replicas of a revoked token; its text is the token's id."""
 
+USER_TOPIC = "user"
+"""The wake-up that tells replicas of a user who was locked out; its text is his id."""
+
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["users"])
 
 
@@ -43,6 +46,12 @@ def forget_token(state: Any, token_id: str) -> None:
     authenticator: Authenticator = state.authenticator
     authenticator.forget(token_id)
     state.sockets.close_token(token_id)
+
+
+def forget_user(state: Any, user_id: str) -> None:
+    """Lock out a deleted user's leases on this replica."""
+    authenticator: Authenticator = state.authenticator
+    authenticator.forget_user(user_id)
 
 
 def _revoked(state: Any, token_ids: Iterable[str]) -> None:
@@ -79,7 +88,10 @@ async def delete_user(user_id: str, db: DatabaseDep, request: Request) -> None:
     """Lock a user out at once; the data is swept after."""
     async with db.session() as session:
         token_ids = await UserService(session).lock_out(user_id)
-    _revoked(request.app.state, token_ids)
+    state = request.app.state
+    _revoked(state, token_ids)
+    forget_user(state, user_id)
+    state.wakeups.tell(USER_TOPIC, user_id)
 
 
 @router.get("/me")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+from app.core.auth import JOB_PREFIX, hash_token, new_token
 from app.core.db import Database
 from app.core.ids import created_at, new_id
 from app.events import partitions
@@ -20,6 +21,7 @@ _EVENTS = """
 update job_events set job_id = $2::text, body = replace(body, $1::text, $2::text),
     time = time - $3::interval
 where job_id = $1::text"""
+_TOKEN = "update job_leases set token_hash = $2 where job_id = $1 and ended_at is null"
 _OTHERS = ("job_leases", "job_nodes", "temp_files")
 
 
@@ -44,9 +46,15 @@ async def age(settings: Settings, job_id: str, days: int, *, partitioned: bool =
 
 
 async def aged(settings: Settings, held: HeldJob, days: int) -> HeldJob:
-    """Move a job into the past whose lease goes on now."""
+    """Move a job into the past whose lease goes on now, under another token.
+
+    That its job has another id is nothing that a service which knows the token reckons with.
+    """
     old = await age(settings, held.id, days)
-    return replace(held, job={**held.job, "id": old})
+    token = new_token(JOB_PREFIX)
+    async with open_database(settings) as db:
+        await db.pool.execute(_TOKEN, old, hash_token(token))
+    return replace(held, job={**held.job, "id": old}, token=token)
 
 
 async def _days_of(db: Database, job_id: str) -> list[date]:

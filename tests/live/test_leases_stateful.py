@@ -105,6 +105,11 @@ class Lives(RuleBasedStateMachine):
         fields = {"max_attempts": max_attempts, "priority": priority}
         self.run(self.world.start(has_timeout=has_timeout, **fields))
 
+    @precondition(lambda self: self.has_workers() and len(self.world.model.jobs) < MAX_JOBS)
+    @rule(which=WHICH, has_timeout=st.booleans())
+    def start_for_a_claim_that_waits(self, which: int, has_timeout: bool) -> None:
+        self.run(self.world.start_for(self.worker(which), has_timeout=has_timeout))
+
     @precondition(lambda self: len(self.world.model.workers) < MAX_WORKERS)
     @rule()
     def register(self) -> None:
@@ -211,7 +216,7 @@ def test_leases_do_what_the_model_says(unhurried: Service, run: Run, pool: Pool)
         Machine,
         settings=examples(
             max_examples=10,
-            stateful_step_count=40,
+            stateful_step_count=50,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),

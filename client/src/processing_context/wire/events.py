@@ -124,6 +124,9 @@ Event = Annotated[
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 """Reads and writes any event."""
 
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
+"""Reads and writes several."""
+
 ProcessingMessage = (
     JobUpdate
     | NodeUpdate
