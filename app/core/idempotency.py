@@ -236,7 +236,7 @@ def check_key(key: str) -> None:
         raise BadIdempotencyKey
 
 
-class Once:
+class _Keyed:
     """The Idempotency-Key of one request; without a key every call does nothing.
 
     Raises:
@@ -248,13 +248,22 @@ class Once:
             check_key(key)
         self._key = key
         self._marks = Marks(db, user_id, route)
-        self._earlier: Earlier | None = None
         self._fingerprint: bytes | None = None
 
     @property
     def has_key(self) -> bool:
         """Whether the request came with a key."""
         return self._key is not None
+
+    async def close(self, *, has_failed: bool) -> None:
+        """End the renewal; after a failure the key is free again."""
+        await self._marks.close(has_failed=has_failed)
+
+
+class Once(_Keyed):
+    """The Idempotency-Key of a request that makes one thing."""
+
+    _earlier: Earlier | None = None
 
     async def begin(self, fingerprint: bytes | None = None) -> str | None:
         """Return the id of what an earlier request made, or None: go on and make it.
@@ -294,29 +303,9 @@ class Once:
             made = {self._key: (object_id, fingerprint or self._fingerprint)}
             await self._marks.done(on, made)
 
-    async def close(self, *, has_failed: bool) -> None:
-        """End the renewal; after a failure the key is free again."""
-        await self._marks.close(has_failed=has_failed)
 
-
-class OnceForMany:
-    """The Idempotency-Key of one request that makes many things, all of them or none.
-
-    Raises:
-        BadIdempotencyKey: It is no key.
-    """
-
-    def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
-        if key is not None:
-            check_key(key)
-        self._key = key
-        self._marks = Marks(db, user_id, route)
-        self._fingerprint = b""
-
-    @property
-    def has_key(self) -> bool:
-        """Whether the request came with a key."""
-        return self._key is not None
+class OnceForMany(_Keyed):
+    """The Idempotency-Key of a request that makes many things, all of them or none."""
 
     async def begin(self, fingerprint: bytes, count: int) -> list[str] | None:
         """Return the ids of what an earlier request made, or None: go on and make it.
@@ -354,10 +343,6 @@ class OnceForMany:
                 for key, object_id in zip(keys, object_ids, strict=True)
             }
             await self._marks.done(on, made)
-
-    async def close(self, *, has_failed: bool) -> None:
-        """End the renewal; after a failure the key is free again."""
-        await self._marks.close(has_failed=has_failed)
 
     def _keys(self, count: int) -> list[str]:
         return [f"{self._key} {number}" for number in range(count)]

@@ -59,6 +59,7 @@ async def _latencies(stack: Stack, reader_url: str) -> list[float]:
     ws_url = reader_url.replace("http", "ws", 1) + "/v1/ws"
     async with (
         Lease.of(stack) as lease,
+        Connection(stack.url, lease.token) as worker,
         connect(ws_url, additional_headers=stack.headers) as socket,
     ):
         await socket.send(orjson.dumps({"op": "subscribe", "job_id": lease.job_id}).decode())
@@ -74,7 +75,7 @@ async def _latencies(stack: Stack, reader_url: str) -> list[float]:
         for number in range(1, EVENTS + 1):
             await asyncio.sleep(max(0, begun + number / EVENTS_A_SECOND - time.perf_counter()))
             sent[str(number)] = time.perf_counter()
-            await lease.log(str(number))
+            await worker.post(lease.path, lease.body(lines(str(number))))
         await reading
     return taken
 

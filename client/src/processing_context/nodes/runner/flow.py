@@ -15,7 +15,7 @@ from processing_context.nodes.errors import (
     UnsendableError,
 )
 from processing_context.nodes.registry import NodeRegistry
-from processing_context.nodes.runner.invoke import given_once, pieces
+from processing_context.nodes.runner.invoke import as_error, given_once, pieces
 from processing_context.nodes.runner.plan import Plan, PlannedNode
 from processing_context.nodes.runner.publish import (
     AssetPublisher,
@@ -163,7 +163,13 @@ class GraphRunner:
         node = planned.build(self._inputs(planned))
         context = self._context_of(planned.id)
         if not (kind.is_streaming or node.cpu_bound):
-            return to_slots(kind, await given_once(node, context))
+            try:
+                returned = await given_once(node, context)
+            except (Exception, asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as error:
+                raise as_error(error) from error
+            return to_slots(kind, returned)
         streamed = StreamedSlots() if kind.is_streaming else None
         slots: dict[str, Any] = {}
         pieces_so_far = 0

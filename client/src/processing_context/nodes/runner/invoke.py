@@ -8,7 +8,7 @@ import contextvars
 import functools
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from processing_context.nodes.base import BaseNode
@@ -40,32 +40,32 @@ async def pieces(
 
 async def pieces_here(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[Any]:
     """Yield what the node gives, run in this process."""
-    if not node.is_streaming():
-        yield await given_once(node, context)
-        return
     try:
+        if not node.is_streaming():
+            yield await given_once(node, context)
+            return
         async with contextlib.aclosing(node.process(context)) as stream:
             async for piece in stream:
                 yield piece
     except (Exception, asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:
-        raise _as_error(error) from error
+        raise as_error(error) from error
 
 
-async def given_once(node: BaseNode, context: ProcessingContext) -> Any:
-    """Return what a node gives that gives one thing, run in this process."""
-    try:
-        if _is_async(type(node)):
-            return await node.process(context)
-        return await in_thread(node.process, context)
-    except (Exception, asyncio.CancelledError, GeneratorExit):
-        raise
-    except BaseException as error:
-        raise _as_error(error) from error
+def given_once(node: BaseNode, context: ProcessingContext) -> Awaitable[Any]:
+    """Return what gives what a node gives that gives one thing, run in this process.
+
+    Raises:
+        BaseException: What the node raises; see `as_error`.
+    """
+    if _is_async(type(node)):
+        given: Awaitable[Any] = node.process(context)
+        return given
+    return in_thread(node.process, context)
 
 
-def _as_error(error: BaseException) -> RuntimeError:
+def as_error(error: BaseException) -> RuntimeError:
     """Return what stands for what, left alone, would end the worker, and with it all jobs."""
     if isinstance(error, SystemExit):
         return RuntimeError(f"the node called sys.exit({error.code!r})")

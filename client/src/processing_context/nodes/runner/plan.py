@@ -220,7 +220,8 @@ def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
     except UnknownNodeTypeError as error:
         raise GraphError(f"{node.id}: {error}", node.id) from error
     kind = kind_of(node_class)
-    values, unknown = dict(node.data), sorted(node.data.keys() - kind.fields)
+    values = dict(node.data)
+    unknown = sorted(values.keys() - kind.fields) if values else []
     for name in unknown:
         del values[name]
     return PlannedNode(
