@@ -128,10 +128,13 @@ class GraphRunner:
                 # By the node itself, maybe: that is not for the next.
                 self._start(following)
                 return
-            if time.monotonic() - self._turned_at >= _TURN_S:
+            now = time.monotonic()
+            if now - self._turned_at >= _TURN_S:
+                self._tell_progress(now)
                 await asyncio.sleep(0)
                 self._turned_at = time.monotonic()
             following = await self._run_node(following)
+        self._tell_progress(time.monotonic())
 
     async def _run_node(self, planned: PlannedNode) -> PlannedNode | None:
         """Run a node; return the one that can run now, where there is just one."""
@@ -146,7 +149,13 @@ class GraphRunner:
             if planned.timeout_s is not None:
                 work = within(planned.timeout_s, work, planned.label)
             slots = await work
-            shown = await self._published(planned, slots)
+            if planned.kind.is_output:
+                shown = await self._given_out(planned, slots)
+            else:
+                shown = inline(slots)
+                # What is large is no file where nobody is to fetch it.
+                if len(shown) < len(slots) and self._context.outbox is not None:
+                    shown = await publish_rest(slots, shown, TempPublisher(self._context))
         except asyncio.CancelledError:
             if _is_cancelled_from_outside():
                 self._teller.cancelled(planned)
@@ -202,14 +211,9 @@ class GraphRunner:
             else:
                 self._teller.output(planned, name, await publisher.publish(value))
 
-    async def _published(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, bytes]:
-        """Return the JSON of what a node gave, as its event shows it."""
-        name = planned.output_name
-        if name is None:
-            shown = inline(slots)
-            if len(shown) == len(slots) or self._context.outbox is None:
-                return shown  # what is large is no file where nobody is to fetch it
-            return await publish_rest(slots, shown, TempPublisher(self._context))
+    async def _given_out(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, bytes]:
+        """Make what an output node gave a result of the job; return its JSON as it is sent."""
+        name = str(planned.output_name)
         context = self._context_of(planned.id)
         publisher = self._publishers[name] = AssetPublisher(context, name)
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
@@ -230,7 +234,6 @@ class GraphRunner:
             self._waiting[edge.target] -= 1
             if not self._waiting[edge.target]:
                 ready.append(self._plan.nodes[edge.target])
-        self._tell_progress()
         if len(ready) == 1:
             return ready[0]
         for node in ready:
@@ -243,8 +246,7 @@ class GraphRunner:
         if not self._unread[node_id]:
             del self._results[node_id]
 
-    def _tell_progress(self) -> None:
-        now = time.monotonic()
+    def _tell_progress(self, now: float) -> None:
         if now - self._progress_at >= _PROGRESS_EVERY_S:
             self._progress_at = now
             share = self._done / len(self._plan.nodes)

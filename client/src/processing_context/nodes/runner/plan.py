@@ -133,7 +133,8 @@ class Plan:
                 is a cycle.
         """
         self.nodes = {node.id: _planned(node, registry) for node in graph.nodes}
-        if twice := _twice(node.id for node in graph.nodes):
+        if len(self.nodes) < len(graph.nodes):
+            twice = _twice(node.id for node in graph.nodes)
             raise GraphError(f"node ids are used twice: {_listed(twice)}")
         for edge in graph.edges:
             self._connect(edge)
