@@ -26,10 +26,11 @@ On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 # The clock is read after the locks are held: before, it would be read before a wait for them.
 _STORE = f"""
 with locked as materialized (
-    select a.place, a.n, a.completed, a.result, a.progress as said, l.token_hash,
+    select a.place, a.n, a.ends, a.completed, a.result, a.progress as said, l.token_hash,
         l.worker_id as lease_worker_id, l.expires_at, {STATE}
-    from unnest($1::bytea[], $2::text[], $3::int[], $4::int[], $5::bool[], $6::text[], $7::float8[])
-        with ordinality as a(hash, job_id, first, n, completed, result, progress, place)
+    from unnest($1::bytea[], $2::text[], $3::int[], $4::int[], $5::bool[], $6::text[],
+        $7::float8[], $9::bool[])
+        with ordinality as a(hash, job_id, first, n, completed, result, progress, ends, place)
     join job_leases l on l.token_hash = a.hash and l.job_id = a.job_id
     join jobs j on j.id = l.job_id
     where l.ended_at is null and l.last_client_seq = a.first - 1 and j.status = 'running'
@@ -42,14 +43,13 @@ with locked as materialized (
     from timed where expires_at > now
 ), events as (
     insert into job_events (job_id, seq, time, is_end, body)
-    select h.id, h.last_seq + e.ord, h.now, e.is_end,
+    select h.id, h.last_seq + e.ord, h.now, h.ends and e.ord = h.n,
         {
     text_sql(
         kind="e.kind", job_id="h.id", seq="(h.last_seq + e.ord)", shared="h.shared", tail="e.tail"
     )
 }
-    from unnest($9::int[], $10::int[], $11::bool[], $12::text[], $13::text[])
-        as e(place, ord, is_end, kind, tail)
+    from unnest($10::int[], $11::int[], $12::text[], $13::text[]) as e(place, ord, kind, tail)
     join held h on h.place = e.place
 ), nodes as (
     {
@@ -140,6 +140,7 @@ async def store(
         results,
         [_progress(posting.events) for posting in postings],
         ttl_s,
+        [posting.events[-1].draft.is_end for posting in postings],
         *_event_columns(postings),
         *_node_columns(postings),
     )
@@ -170,7 +171,6 @@ def _event_columns(postings: Sequence[Posting]) -> list[list[Any]]:
     return [
         [at for at, _, _ in flat],
         [number for _, number, _ in flat],
-        [draft.is_end for _, _, draft in flat],
         [draft.type for _, _, draft in flat],
         [tail_of(draft) for _, _, draft in flat],
     ]
