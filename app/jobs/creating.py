@@ -117,7 +117,9 @@ def _give(source: str) -> str:
     """
     return f"""{_with_new(source)}, waiting as materialized (
     select id from workers
-    where id in (select worker_id from new) and not is_draining for key share
+    where id in (select worker_id from new) and not is_draining
+    -- One that is being removed just now is locked; its parent's lock may be what that waits for.
+    for key share skip locked
 ), owners as materialized (
     select u.id,
         -- With a limit, since `exists` may be answered from a list of all users with a queue.

@@ -49,6 +49,16 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure() -> No
     assert server.connections == 2
 
 
+async def test_the_last_answer_of_a_connection_counts() -> None:
+    """A service that is going says so with its last answers."""
+    quick = calls()
+    last = Answer(200, b"last", {"Connection": "close"})
+    with Loopback(in_turn(last, Answer(200, b"next"))) as server:
+        assert [(await ask(quick, server.url)).body for _ in range(2)] == [b"last", b"next"]
+        await quick.aclose()
+    assert len(server.asked) == server.connections == 2
+
+
 async def test_without_an_answer_there_is_an_error() -> None:
     quick = calls()
     with Loopback(in_turn(DROP)) as server, pytest.raises(EOFError):
@@ -81,6 +91,35 @@ async def test_a_line_break_in_a_header_is_refused(token: str) -> None:
         await quick.exchange("GET", "http://127.0.0.1:9/", {"A": token}, None, timeout_s=1)
 
 
+async def test_what_comes_unasked_is_no_answer() -> None:
+    """A balancer's 408 on a connection that was idle for too long."""
+    unasked = b"HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"
+    told = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await told.wait()
+        writer.write(unasked)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    quick = calls()
+    url = f"http://{host}:{port}"
+    assert (await ask(quick, url)).body == b"ok"
+    told.set()
+    [line] = next(iter(quick._idle.values()))
+    async with asyncio.timeout(WAIT_S):
+        while line.is_idle:  # noqa: ASYNC110  # it has come when it has come
+            await asyncio.sleep(0.01)
+    assert (await ask(quick, url)).body == b"ok"
+    await quick.aclose()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_what_is_not_plain_is_left_to_the_byte_path() -> None:
     chunked = {"Transfer-Encoding": "chunked"}
 
@@ -89,12 +128,13 @@ async def test_what_is_not_plain_is_left_to_the_byte_path() -> None:
 
     network = Network(timeout_s=WAIT_S, retries=0)
     with Loopback(answer) as server:
-        assert await ask(network.quick, server.url) is None
-        found = await network.ask_quickly(
-            "POST", server.url, headers={}, content=b"{}", timeout=WAIT_S
-        )
+        for _ in range(3):
+            found = await network.ask_quickly(
+                "POST", server.url, headers={}, content=b"{}", timeout=WAIT_S
+            )
+            assert (found.status, found.body) == (200, b"hello")
         await network.aclose()
-    assert (found.status, found.body) == (200, b"hello")
+    assert len(server.asked) == 4  # twice only where it was found out
 
 
 async def test_a_refusal_before_a_large_body_was_sent_is_heard() -> None:

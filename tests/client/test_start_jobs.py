@@ -19,6 +19,10 @@ GRAPH: dict[str, Any] = {
 }
 
 
+EDGE = {"source": "in", "sourceHandle": "output", "target": "in", "targetHandle": "value"}
+CIRCLE: dict[str, Any] = {**GRAPH, "edges": [EDGE]}
+
+
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_retry, "BASE_S", 0.05)
@@ -85,3 +89,14 @@ async def test_a_lost_reply_makes_no_second_batch(
     assert network.swallow is None
     assert len({job.id for job in made}) == 3
     assert await count(user) == 3
+
+
+async def test_large_jobs_travel_in_several_requests_and_an_error_tells_of_the_first(
+    ctx: ProcessingContext, user: User
+) -> None:
+    large = {"graph": GRAPH, "params": {"x": "x" * 1_500_000}}
+    made = await ctx.start_jobs([large] * 7)  # together over what one request may hold
+    assert len(made) == await count(user) == 7
+    with pytest.raises(pc.ValidationError) as caught:
+        await ctx.start_jobs([large, large, large, {"graph": GRAPH, "priority": -100}, CIRCLE])
+    assert len(caught.value.started) == await count(user) - 7 == 2

@@ -166,10 +166,6 @@ class Bytes:
             raise HTTPException("no answer")
         return answered
 
-    async def certificates(self) -> ssl.SSLContext:
-        """Return the certificates that are trusted."""
-        return await self.run(self._pool.certificates)
-
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run blocking file work in the threads of the byte path."""
         if self._threads is None:

@@ -188,7 +188,7 @@ class Http:
             "timeout": self._timeout_s if timeout_s is None else timeout_s,
         }
         ask: Callable[..., Awaitable[Answered]] = self._network.ask
-        if is_hot and self._network.owns_client:
+        if is_hot and not self._network.has_given_client:
             ask = self._network.ask_quickly
         elif params is not None:
             request["params"] = _given(params)
@@ -202,7 +202,7 @@ class Http:
     @property
     def may_hold_connections(self) -> bool:
         """Whether a request may last for hours: others' calls may have to share the connections."""
-        return self._network.owns_client and not self.is_job_token
+        return not (self._network.has_given_client or self.is_job_token)
 
     async def stream(self, path: str, body: Any, *, accept: str, silence_s: float) -> Stream:
         """Post JSON that makes something, and return the answer as soon as it begins.

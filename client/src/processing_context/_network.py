@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator
 from functools import cached_property
 from http.client import HTTPException
@@ -28,6 +30,9 @@ _FINAL_FAILURES = (
     httpx.DecodingError,
 )
 
+SHORT_BYTES = 64 * 1024
+"""What takes no time worth a word on any line; a longer body has its time from block to block."""
+
 
 def ssl_context() -> ssl.SSLContext:
     """Return httpx's certificates: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else certifi's."""
@@ -50,20 +55,39 @@ class Network:
     Args:
         timeout_s: To connect, and between two bytes.
         retries: How often the byte path takes a transfer up again.
-        client: Used for API calls instead of one of our own, and not closed by us.
+        client: Of the caller's: it alone serves the API calls, and is not closed by us.
+        lender: Whose httpx client and certificates are used, since each costs much to make; all
+            else is our own, so that nobody waits behind somebody else's transfers.
     """
 
     def __init__(
-        self, *, timeout_s: float, retries: int, client: httpx.AsyncClient | None = None
+        self,
+        *,
+        timeout_s: float,
+        retries: int,
+        client: httpx.AsyncClient | None = None,
+        lender: Network | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._retries = retries
-        self._client = client
-        self.owns_client = client is None
+        self._given = client
+        self._lender = lender
+        self._client: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._tls_lock = threading.Lock()
+
+    @property
+    def has_given_client(self) -> bool:
+        """Whether a client of the caller's serves the API calls."""
+        return self._given is not None
 
     @property
     def client(self) -> httpx.AsyncClient:
         """The connections of the API calls, by httpx."""
+        if self._given is not None:
+            return self._given
+        if self._lender is not None:
+            return self._lender.client
         if self._client is None:
             self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
         return self._client
@@ -85,7 +109,7 @@ class Network:
             await self.quick.aclose()
         if "byte_path" in made:
             self.byte_path.close()
-        if self._client is not None and self.owns_client:
+        if self._client is not None:
             await self._client.aclose()
             self._client = None
 
@@ -128,8 +152,12 @@ class Network:
         Raises:
             UnreachedError: There is no answer.
         """
+        answered = None
         try:
-            answered = await self.quick.exchange(method, url, headers, content, timeout_s=timeout)
+            if content is None or len(content) <= SHORT_BYTES:
+                answered = await self.quick.exchange(
+                    method, url, headers, content, timeout_s=timeout
+                )
             return answered or await self.byte_path.exchange(method, url, headers, content)
         except (OSError, EOFError, HTTPException) as exc:
             raise UnreachedError(exc) from exc
@@ -149,8 +177,21 @@ class Network:
             raise UnreachedError(exc) from exc
         return Stream(response)
 
+    def certificates(self) -> ssl.SSLContext:
+        """Return the certificates that are trusted; made at the first call, in any thread."""
+        if self._lender is not None:
+            return self._lender.certificates()
+        with self._tls_lock:
+            tls = self._tls or ssl_context()
+            self._tls = tls
+            return tls
+
     async def _certificates(self) -> ssl.SSLContext:
-        return await self.byte_path.certificates()
+        if self._lender is not None:
+            return await self._lender._certificates()
+        if self._tls is None:
+            return await asyncio.to_thread(self.certificates)
+        return self._tls
 
 
 class Stream:

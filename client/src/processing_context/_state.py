@@ -41,7 +41,9 @@ class RunState:
         """Return a state with the same graph and variables, and results of its own."""
         copy = type(self).__new__(type(self))
         copy._graph, copy.variables = self._graph, self.variables
-        copy.results = {node_id: dict(slots) for node_id, slots in self.results.items()}
+        # A list, since other nodes may end meanwhile, in another thread than this one.
+        results = list(self.results.items())
+        copy.results = {node_id: dict(slots) for node_id, slots in results}
         return copy
 
     def find_node(self, node_id: str) -> Node:

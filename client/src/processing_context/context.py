@@ -70,7 +70,7 @@ class ProcessingContext(
         timeout: Seconds to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
         allow_local_files: Whether `file:` URLs and absolute paths may be read.
-        _network: Of a worker, whose jobs share it.
+        _network: Instead of one of its own.
     """
 
     def __init__(
@@ -103,7 +103,6 @@ class ProcessingContext(
         self.allow_local_files = allow_local_files
         self._state = RunState(graph, variables, results)
         self._network = _network or Network(timeout_s=timeout, retries=retries, client=http_client)
-        self._owns_network = _network is None
         self._http = Http(
             base_url or os.environ.get("CONTEXT_URL"),
             token or os.environ.get("CONTEXT_TOKEN"),
@@ -164,8 +163,7 @@ class ProcessingContext(
             if self.outbox is not None:
                 await self.outbox.aclose()
         finally:
-            if self._owns_network:
-                await self._network.aclose()
+            await self._network.aclose()
 
     def copy(self, *, node_id: str | None = None) -> Self:
         """Return a context with the same connection, queue and variables, and results of its own.
@@ -196,8 +194,7 @@ class ProcessingContext(
             """Make the parts when they are used: each node has a copy, few use them."""
             if name not in _OWN:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            if name == "_state":
-                self._state = self._original._state.copy()
-            else:
-                self._make_resources()
+            if name == "_state":  # two threads of a node that ask at once get the same one
+                return self.__dict__.setdefault(name, self._original._state.copy())
+            self._make_resources()
             return self.__dict__[name]

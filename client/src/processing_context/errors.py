@@ -23,6 +23,7 @@ Wrong arguments are a plain `ValueError`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 
 class ContextError(Exception):
-    """The root of the tree."""
+    """The root of the tree.
+
+    Attributes:
+        started: What `start_jobs` had already put into the queue when it failed.
+    """
+
+    started: Sequence[Job] = ()
 
 
 class APIError(ContextError):

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from processing_context._http import Http, segment
+from processing_context._http import Http, dumps, segment
 from processing_context._streams import StartedJob
 from processing_context.errors import ContextError, JobCancelledError, JobFailedError
 from processing_context.values import with_refs
@@ -31,6 +39,8 @@ PATIENCE_S = 900.0
 
 _CANCEL_S = 10.0
 """How long a cancelled caller waits for the service to hear of it."""
+
+_MAX_BYTES_AT_ONCE = 4 * 1024 * 1024
 
 Runnable = Graph | RunJobRequest | Mapping[str, Any]
 
@@ -68,15 +78,26 @@ class Jobs:
         return await self._http.post("/v1/jobs", Job, body=body, creates=True)
 
     async def create_all(self, runnables: Sequence[Runnable]) -> list[Job]:
-        """Queue many jobs, a hundred a request; refs with bytes in them are stored first."""
+        """Queue many jobs with few requests; refs with bytes in them are stored first."""
+        bodies = [dumps(await self._body(runnable, {})) for runnable in runnables]
         made: list[Job] = []
-        for start in range(0, len(runnables), MAX_JOBS_AT_ONCE):
-            some = runnables[start : start + MAX_JOBS_AT_ONCE]
-            body = {"jobs": [await self._body(runnable, {}) for runnable in some]}
-            made += (
-                await self._http.post("/v1/jobs/batch", JobsMade, body=body, creates=True)
-            ).jobs
+        for some in _together(bodies):
+            try:
+                made += await self._create_some(some)
+            except ContextError as exc:
+                exc.started = made
+                raise
         return made
+
+    async def _create_some(self, bodies: Sequence[bytes]) -> list[Job]:
+        answered = await self._http.request(
+            "POST",
+            "/v1/jobs/batch",
+            content=b'{"jobs":[%b]}' % b",".join(bodies),
+            is_json=True,
+            creates=True,
+        )
+        return JobsMade.model_validate_json(answered.body).jobs
 
     async def cancel(self, job_id: str) -> Job:
         """Ask for the end of a job; in any state, any number of times."""
@@ -160,6 +181,19 @@ class Jobs:
                 await self.cancel(made.id)
         except (ContextError, TimeoutError, ValueError) as exc:
             logger.warning("the job of a cancelled call could not be cancelled: %s", exc)
+
+
+def _together(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yield those that travel in one request: no more than the service takes."""
+    some: list[bytes] = []
+    for body in bodies:
+        size = sum(map(len, some)) + len(body)
+        if some and (len(some) == MAX_JOBS_AT_ONCE or size > _MAX_BYTES_AT_ONCE):
+            yield some
+            some = []
+        some.append(body)
+    if some:
+        yield some
 
 
 def _path(job_id: str) -> str:

@@ -52,17 +52,18 @@ class JobMethods:
         )
 
     async def start_jobs(self, jobs: Sequence[Runnable]) -> list[Job]:
-        """Put many jobs into the queue, a hundred with one request, and return them in their order.
+        """Put many jobs into the queue, up to a hundred a request; return them in their order.
 
-        Of those hundred all are queued, or none is. What becomes of them is read with `job_events`
-        or `get_job`.
+        Of the jobs of one request all are queued, or none is. What becomes of them is read with
+        `job_events` or `get_job`.
 
         Args:
             jobs: Each a `RunJobRequest`, a dict of that form, or a graph. Bytes in refs are stored
                 first.
 
         Raises:
-            ValidationError: One of them cannot be run; the text says which.
+            ValidationError: One of them cannot be run; the text says which of its request.
+            ContextError: Any of these errors has, as `started`, the jobs of earlier requests.
         """
         return await self._jobs.create_all(jobs)
 

@@ -67,7 +67,6 @@ class BaseNode(BaseModel):
 
     # Not private attributes of pydantic's: to set those up costs more than to make a small node.
     _id: ClassVar[str] = ""
-    _dynamic_properties: ClassVar[dict[str, Any]] = {}
 
     @property
     def id(self) -> str:
@@ -77,7 +76,8 @@ class BaseNode(BaseModel):
     @property
     def dynamic_properties(self) -> dict[str, Any]:
         """The values of properties that the graph made up."""
-        return self._dynamic_properties
+        made: dict[str, Any] = self.__dict__.setdefault("_dynamic_properties", {})
+        return made
 
     def _place(self, node_id: str, dynamic_properties: dict[str, Any]) -> None:
         """Say where in a graph the node is, and what the graph made up for it."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from processing_context._network import Network
-from processing_context.context import ProcessingContext
+from processing_context.context import RETRIES, TIMEOUT_S, ProcessingContext
 from processing_context.errors import ContextError
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.nodes.runner import GraphRunner, RunFailedError
@@ -69,7 +69,7 @@ class LeaseRun:
             workflow_id=self._job.workflow_id or "",
             job_id=self._job.id,
             capabilities=capabilities,
-            _network=network,
+            _network=Network(timeout_s=TIMEOUT_S, retries=RETRIES, lender=network),
         )
         self._context._state.borrow(self._graph)
         self._context._http.traceparent = span_of(lease.traceparent)

@@ -12,6 +12,7 @@ from types import FrameType
 
 from processing_context.errors import ContextError
 from processing_context.nodes.registry import NodeRegistry
+from processing_context.worker.forks import end_forks
 from processing_context.worker.worker import Worker, WorkerOptions
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
 
     async def work() -> int:
         worker = Worker(options, registry)
-        _end_forks(asyncio.get_running_loop())
+        end_forks(asyncio.get_running_loop())
         _on_signals(asyncio.get_running_loop(), worker.drain)
         try:
             await worker.run()
@@ -49,16 +50,6 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
-
-
-def _end_forks(loop: asyncio.AbstractEventLoop) -> None:
-    """See to it that a node that forks does not make a second worker.
-
-    What the node does in its copy of the process is its own affair; when it comes back to the loop,
-    the copy ends.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: loop.call_soon(os._exit, 1))
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:

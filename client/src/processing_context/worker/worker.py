@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from processing_context._http import Http
 from processing_context._network import Network
 from processing_context._retry import Retry
+from processing_context.context import RETRIES, TIMEOUT_S
 from processing_context.errors import (
     APIError,
     AuthenticationError,
@@ -46,10 +47,6 @@ _CLAIM_WAIT_S = 30.0
 _ANSWER_S = 15.0
 """How long an answer may take beyond the time that the service was asked to wait."""
 
-_TIMEOUT_S = 60.0
-_RETRIES = 6
-"""How often a node's transfers are taken up again."""
-
 _FAREWELL_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
 """What trying again does not mend."""
@@ -77,7 +74,7 @@ class Worker:
         """Run with those of the nodes whose needs the capabilities meet."""
         self._options = options
         self._registry = registry.runnable_with(options.capabilities)
-        self._network = Network(timeout_s=_TIMEOUT_S, retries=_RETRIES)
+        self._network = Network(timeout_s=TIMEOUT_S, retries=RETRIES)
         self._http = Http(options.url, options.token, self._network, retries=0)
         self._tally = Tally()
         self._relay = Relay(self._http, self._tally.posts)
