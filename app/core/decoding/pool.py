@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from app.core.decoding.errors import ConversionTimeout, DecodersBusy
-from app.core.decoding.process import DecoderProcess
+from app.core.decoding.process import DecoderProcess, DiedIdleError
 from app.core.decoding.sources import Source
 
 TASKS_PER_PROCESS = 200
@@ -49,7 +49,10 @@ class Decoders:
         except TimeoutError:
             raise DecodersBusy from None
         try:
-            return await self._run(function, source, options)
+            try:
+                return await self._run(await self._take(), function, source, options)
+            except DiedIdleError:
+                return await self._run(await self._start(), function, source, options)
         finally:
             self._free.release()
 
@@ -59,8 +62,9 @@ class Decoders:
         self._all.clear()
         self._idle.clear()
 
-    async def _run(self, function: str, source: Source, options: dict[str, Any]) -> bytes:
-        process = await self._take()
+    async def _run(
+        self, process: DecoderProcess, function: str, source: Source, options: dict[str, Any]
+    ) -> bytes:
         before = process.tasks_done
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
@@ -85,6 +89,9 @@ class Decoders:
             if process.is_alive:
                 return process
             self._all.discard(process)
+        return await self._start()
+
+    async def _start(self) -> DecoderProcess:
         process = await DecoderProcess.start(memory_bytes=self._memory_bytes)
         self._all.add(process)
         return process

@@ -29,6 +29,10 @@ _REFUSALS: Mapping[str, type[ProblemError]] = {
 }
 
 
+class DiedIdleError(Exception):
+    """The process died before it said a word of a task, and had done others: not of its input."""
+
+
 class DecoderProcess:
     """A process that decodes one file at a time."""
 
@@ -72,12 +76,15 @@ class DecoderProcess:
         Raises:
             Undecodable: The bytes cannot be decoded, or the process died of them.
             SourceTooLarge: They would be too large.
+            DiedIdleError: Perhaps it was dead before.
         """
         task = {"function": function, "options": options, "size": source.size}
+        has_spoken = self.tasks_done == 0
         try:
             await self._send(Kind.TASK, orjson.dumps(task))
             while True:
                 kind, payload = await self._receive()
+                has_spoken = True
                 if kind != Kind.READ:
                     break
                 start, end = RANGE.unpack(payload)
@@ -85,6 +92,8 @@ class DecoderProcess:
                 await self._send(Kind.DATA, await source.read(start, max(start, end)))
         except (asyncio.IncompleteReadError, ConnectionError):
             await self.kill()
+            if not has_spoken:
+                raise DiedIdleError from None
             logger.warning("a decoder died of its input (%s): %s", self._process.returncode, task)
             raise Undecodable("The decoder crashed on this file.") from None
         self.tasks_done += 1

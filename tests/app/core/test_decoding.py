@@ -142,6 +142,15 @@ async def test_a_process_that_died_while_idle_costs_nothing(decoders: Decoders) 
     assert await pid_of(decoders) != before
 
 
+async def test_a_process_that_has_just_died_costs_nothing(decoders: Decoders) -> None:
+    """Nobody has noticed yet: its death is found out by the task that it was to do."""
+    before = await pid_of(decoders)
+    [process] = decoders._idle
+    os.kill(before, signal.SIGKILL)
+    assert process.is_alive
+    assert await pid_of(decoders) != before
+
+
 async def test_memory_is_limited(decoders: Decoders) -> None:
     with pytest.raises(SourceTooLarge, match="memory"):
         await decoders.run(f"{HERE}:swallow", source_of(b""), count=2 * 1024**3)
