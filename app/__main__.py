@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
-from app.core import logging as logs
 from app.embedded.errors import StackError
+from app.runtime import logging as logs
 from app.settings import Settings
 
 Handler = Callable[[Settings, argparse.Namespace], None]
@@ -64,13 +64,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, _args: argparse.Namespace) -> None:
-    from app.serving.serve import serve
+    from app.server.serve import serve
 
     serve(settings)
 
 
 def _migrate(settings: Settings, _args: argparse.Namespace) -> None:
-    from app.core.migrate import upgrade
+    from app.database.migrate import upgrade
     from app.embedded.stack import embedded_database
 
     with embedded_database(settings) as database_url:
@@ -78,15 +78,15 @@ def _migrate(settings: Settings, _args: argparse.Namespace) -> None:
 
 
 def _sweep(settings: Settings, args: argparse.Namespace) -> None:
+    from app.cleanup.cli import run
     from app.embedded.stack import reachable_stack
-    from app.sweeping.cli import run
 
     with reachable_stack(settings) as found:
         asyncio.run(run(found, dry=args.dry_run, force=args.force))
 
 
 def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
-    from app.main import create_app
+    from app.application import create_app
 
     # Nothing connects; and the document is the same whatever the environment says.
     placeholders = {
@@ -102,8 +102,8 @@ def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
 
 
 def _users(settings: Settings, args: argparse.Namespace) -> None:
-    from app.core.errors import ProblemError
     from app.embedded.stack import embedded_database
+    from app.http.problems import ProblemError
     from app.users.cli import run
 
     with embedded_database(settings) as database_url:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.auth import (
+from app.http.auth import (
     ADMIN,
     ANY_TOKEN,
     LEASE,

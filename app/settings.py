@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses_or_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         if entries:
-            from app.core.fetching import Allowed
+            from app.outbound import Allowed
 
             Allowed.parse(entries)
         return entries

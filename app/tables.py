@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.assets.models import AssetRow, BytesRow, ThumbnailRow
-from app.core.db import Base
-from app.core.idempotency import IdempotencyKeyRow
-from app.core.storage.journal import JournalRow
+from app.database.engine import Base
 from app.events.models import JobEventRow, NodeStateRow
+from app.http.idempotency import IdempotencyKeyRow
 from app.jobs.models import JobRow, LeaseRow
 from app.sockets.models import TicketRow
+from app.storage.journal import JournalRow
 from app.temp.models import TempRow
 from app.users.models import TokenRow, UserRow
 from app.webhooks.models import DeliveryRow

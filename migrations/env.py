@@ -1,10 +1,10 @@
-"""Alembic's environment: the connection comes from `app.core.migrate`."""
+"""Alembic's environment: the connection comes from `app.database.migrate`."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from app.core.migrate import is_described
+from app.database.migrate import is_described
 from app.tables import Base
 
 context.configure(

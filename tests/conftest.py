@@ -22,11 +22,11 @@ import pytest_asyncio
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import make_url
 
-from app.core import migrate
-from app.core.db import connect_args
+from app.database import migrate
+from app.database.engine import connect_args
 from app.embedded.stack import running_stack
 from app.settings import Settings
-from tests.services import Service, User, run_elsewhere, running
+from tests.support.services import Service, User, run_elsewhere, running
 
 _numbers = itertools.count(1)
 

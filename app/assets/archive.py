@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.assets.errors import AssetCorrupt, AssetNotFound, ContentMissing, UploadIncomplete
-from app.assets.links import key_of
+from app.assets.presigned_urls import key_of
 from app.assets.queries import Row
-from app.core.db import Database
-from app.core.errors import TooLarge
-from app.core.ids import is_id
-from app.core.storage import ObjectMissing, Storage
+from app.database.engine import Database
+from app.http.problems import TooLarge
+from app.runtime.ids import is_id
+from app.storage import ObjectMissing, Storage
 from processing_context.wire.assets import FOLDER
 
 MAX_MEMBERS = 50_000

@@ -11,12 +11,12 @@ from app.assets.batches import BatchService, Item, items_of
 from app.assets.errors import InvalidAsset
 from app.assets.routes import FORM_OVERHEAD_BYTES, Caller, made
 from app.assets.schemas import asset_fields, json_response
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.bodies import parse_part
-from app.core.content import body_of
-from app.core.errors import problem
-from app.core.idempotency import Marks, check_key
-from app.core.multipart import FormReader
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.file_response import body_of
+from app.http.form_parser import FormReader
+from app.http.idempotency import Marks, check_key
+from app.http.problems import problem
+from app.http.request_body import parse_part
 from processing_context.wire.assets import (
     MAX_BATCH_BYTES,
     AssetBatch,

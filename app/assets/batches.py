@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.assets import queries
+from app.assets.creation import Columns, Maker
 from app.assets.errors import AssetNotFound, InvalidAsset, InvalidParent
-from app.assets.making import Columns, Maker
 from app.assets.queries import Row
 from app.assets.quotas import Quota, QuotaExceeded
-from app.core import media
-from app.core.auth import Principal
-from app.core.db import Database
-from app.core.errors import ProblemError, Unavailable
-from app.core.idempotency import IdempotencyInFlight, Marks, fingerprint_of
-from app.core.ids import is_id, new_id
-from app.core.storage import Journal, Storage, StorageUnavailable
-from app.core.storage.errors import UploadInterrupted
+from app.database.engine import Database
+from app.http.auth import Principal
+from app.http.idempotency import IdempotencyInFlight, Marks, fingerprint_of
+from app.http.problems import ProblemError, Unavailable
+from app.media import media_types
+from app.runtime.ids import is_id, new_id
+from app.storage import Journal, Storage, StorageUnavailable
+from app.storage.errors import UploadInterrupted
 from processing_context.wire.assets import FOLDER, BatchItem
 
 _OF_ONE = (InvalidParent, QuotaExceeded, IdempotencyInFlight)
@@ -188,8 +188,8 @@ class BatchService:
             asset_id=item.asset_id,
             version=item.version,
             name=name,
-            content_type=media.content_type_of(
-                draft.content_type, item.data[: media.HEAD_BYTES], name
+            content_type=media_types.content_type_of(
+                draft.content_type, item.data[: media_types.HEAD_BYTES], name
             ),
             size=item.wanted.size,
             sha256=item.sha256,

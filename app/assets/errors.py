@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import Conflict, Invalid, NotFound
+from app.http.problems import Conflict, Invalid, NotFound
 
 
 class AssetNotFound(NotFound):

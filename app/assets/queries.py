@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from app.assets.models import AssetRow
-from app.core.db import Connection, Hot
+from app.database.engine import Connection, Hot
 from processing_context.wire.assets import FOLDER
 
 Row = asyncpg.Record

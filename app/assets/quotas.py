@@ -7,9 +7,9 @@ themselves, and a preview that failed would cost a job.
 from __future__ import annotations
 
 from app.assets import queries
-from app.core.auth import Principal
-from app.core.db import Connection, Database
-from app.core.errors import Forbidden
+from app.database.engine import Connection, Database
+from app.http.auth import Principal
+from app.http.problems import Forbidden
 
 
 class QuotaExceeded(Forbidden):

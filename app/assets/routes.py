@@ -7,23 +7,23 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.assets.direct_uploads import UploadService
 from app.assets.errors import ContentMissing
-from app.assets.links import Links, check_readable
+from app.assets.presigned_uploads import ReservationService
+from app.assets.presigned_urls import Links, check_readable
 from app.assets.queries import Row
-from app.assets.reservations import ReservationService
 from app.assets.schemas import asset_fields, asset_response, json_response
 from app.assets.service import AssetService
-from app.assets.uploads import UploadService
-from app.core.auth import Principal, SecuredRoute, current_principal
-from app.core.bodies import declared_bytes
-from app.core.content import body_of, content_response
-from app.core.db import Database
-from app.core.etags import IfMatch
-from app.core.idempotency import OnceDep, replayed
-from app.core.multipart import FormReader
-from app.core.pagination import EmptyAsAbsent, PageDep
-from app.core.storage import ObjectMissing, Storage, network_of
+from app.database.engine import Database
+from app.http.auth import Principal, SecuredRoute, current_principal
+from app.http.etags import IfMatch
+from app.http.file_response import body_of, content_response
+from app.http.form_parser import FormReader
+from app.http.idempotency import OnceDep, replayed
+from app.http.pagination import EmptyAsAbsent, PageDep
+from app.http.request_body import declared_bytes
 from app.settings import Settings
+from app.storage import ObjectMissing, Storage, network_of
 from app.temp.service import TempService
 from processing_context.wire.assets import (
     Asset,

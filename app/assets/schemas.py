@@ -12,7 +12,7 @@ import orjson
 from starlette.responses import Response
 
 from app.assets.queries import Row
-from app.core.etags import etag_of
+from app.http.etags import etag_of
 
 _SAME = (
     "id", "user_id", "workflow_id", "job_id", "node_id", "parent_id", "name", "content_type",

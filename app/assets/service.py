@@ -19,14 +19,14 @@ from app.assets.errors import (
     InvalidParent,
     MoveBelowItself,
 )
-from app.assets.links import key_of, uploads_of
+from app.assets.presigned_urls import key_of, uploads_of
 from app.assets.queries import Row
 from app.assets.schemas import asset_etag
-from app.core.db import Connection, Database, loads
-from app.core.etags import check_if_match
-from app.core.ids import is_id
-from app.core.pagination import Page, encode_cursor
-from app.core.storage import Journal, Storage
+from app.database.engine import Connection, Database, loads
+from app.http.etags import check_if_match
+from app.http.pagination import Page, encode_cursor
+from app.runtime.ids import is_id
+from app.storage import Journal, Storage
 from processing_context.wire.assets import FOLDER, AssetUpdate
 
 DELETED_AT_ONCE = 1000

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 from app.assets.errors import ContentMissing
 from app.assets.routes import Caller
 from app.assets.thumbnails import USUAL_SIZE, ThumbnailService
-from app.core.auth import SecuredRoute
-from app.core.content import content_response
-from app.core.pagination import EmptyAsAbsent
-from app.core.storage import ObjectMissing
+from app.http.auth import SecuredRoute
+from app.http.file_response import content_response
+from app.http.pagination import EmptyAsAbsent
+from app.storage import ObjectMissing
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from app.assets.errors import ContentMissing
-from app.assets.links import check_readable, key_of
+from app.assets.presigned_urls import check_readable, key_of
 from app.assets.queries import Row
 from app.assets.service import AssetService
-from app.core import media
-from app.core.content import Content
-from app.core.db import Connection, Database
-from app.core.decoding.pool import Decoders
-from app.core.decoding.sources import stored
-from app.core.errors import Invalid
-from app.core.ids import new_id
-from app.core.storage import Journal, ObjectMissing, Storage
+from app.database.engine import Connection, Database
+from app.http.file_response import Content
+from app.http.problems import Invalid
+from app.media import media_types
+from app.media.decoders.pool import Decoders
+from app.media.decoders.sources import stored
+from app.runtime.ids import new_id
+from app.storage import Journal, ObjectMissing, Storage
 from processing_context.wire.assets import FOLDER
 
 USUAL_SIZE = 256
 FUNCTIONS = {
-    "image": "app.core.decoding.images:thumbnail",
-    "video": "app.core.decoding.av_media:thumbnail",
+    "image": "app.assets.image_decoding:thumbnail",
+    "video": "app.assets.av_decoding:thumbnail",
 }
 _ATTEMPTS = 3
 _FIND = "select key, bytes from asset_thumbnails where asset_id = $1 and size = $2"
@@ -94,8 +94,10 @@ class ThumbnailService:
 
     async def _make(self, row: Row, size: int) -> None:
         source = stored(self._storage.assets, key_of(row), row["size"])
-        head = await source.read(0, min(media.HEAD_BYTES, source.size))
-        function = FUNCTIONS.get(media.kind_of(media.sniff(head) or row["content_type"]))
+        head = await source.read(0, min(media_types.HEAD_BYTES, source.size))
+        function = FUNCTIONS.get(
+            media_types.kind_of(media_types.sniff(head) or row["content_type"])
+        )
         if function is None:
             raise NoThumbnail
         image = await self._decoders.run(function, source, size=size, max_pixels=self._max_pixels)

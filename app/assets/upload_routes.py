@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from app.assets.parts import Cut
+from app.assets.part_plan import Cut
 from app.assets.queries import Row
 from app.assets.routes import Caller, expiry, made
 from app.assets.schemas import asset_fields, json_response
-from app.core.auth import SecuredRoute
-from app.core.idempotency import OnceDep
-from app.core.pagination import EmptyAsAbsent
+from app.http.auth import SecuredRoute
+from app.http.idempotency import OnceDep
+from app.http.pagination import EmptyAsAbsent
 from processing_context.wire.assets import (
     Asset,
     MultipartState,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.core.files import write_private
 from app.embedded.errors import StackError
+from app.runtime.private_files import write_private
 
 
 def _secret() -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from app.core.db import Connection, Database
+from app.database.engine import Connection, Database
 from app.events import queries
 from processing_context.wire.jobs import ENDED
 

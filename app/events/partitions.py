@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.core.db import Connection, Database
+from app.database.engine import Connection, Database
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.core.db import Connection
-from app.core.ids import created_at
+from app.database.engine import Connection
+from app.runtime.ids import created_at
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 

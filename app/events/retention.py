@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from app.core.db import Database
+from app.database.engine import Database
 from app.events.partitions import name_of
 
 BATCH = 5000

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.core.lifecycle import Shutdown
-from app.events.hub import Hub
-from app.jobs.claims import Claims
-from app.jobs.leases import Leases
+from app.events.broadcaster import Hub
 from app.jobs.service import Jobs
+from app.queue.claim import Claims
+from app.queue.leases import Leases
+from app.runtime.shutdown import Shutdown
 from app.workers.service import Workers
 
 

@@ -6,19 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.db import DatabaseDep
-from app.core.errors import BadRequest
-from app.core.lifecycle import Shutdown
-from app.core.pagination import EmptyAsAbsent, whole_number
+from app.database.engine import DatabaseDep
 from app.events import queries as event_queries
-from app.events.hub import Hub
+from app.events.broadcaster import Hub
+from app.events.event_stream import event_stream, wanted_stream
 from app.events.log import MAX_SEQ
-from app.events.nodes import node_out
-from app.events.views import event_stream, wanted_stream
-from app.events.waits import Watch
+from app.events.node_states import node_out
+from app.events.wait import Watch
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.pagination import EmptyAsAbsent, whole_number
+from app.http.problems import BadRequest
 from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
 from app.jobs.service import Jobs
+from app.runtime.shutdown import Shutdown
 from processing_context.wire.events import EventPage
 from processing_context.wire.jobs import NodeStateList
 

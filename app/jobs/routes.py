@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.idempotency import REPLAY_HEADER, OnceDep, once_for_many, once_of
-from app.core.pagination import EmptyAsAbsent, PageDep
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.idempotency import REPLAY_HEADER, OnceDep, once_for_many, once_of
+from app.http.pagination import EmptyAsAbsent, PageDep
 from app.jobs.dependencies import JobsDep
+from app.jobs.responses import StartingDep
 from app.jobs.schemas import LARGE, dumps
-from app.jobs.starting import StartingDep
 from processing_context.wire.base import Id
 from processing_context.wire.jobs import (
     Job,

@@ -9,23 +9,23 @@ from typing import Any
 
 import asyncpg
 
-from app.core.auth import Principal
-from app.core.context import traceparent
-from app.core.db import Connection, Database, dumps
-from app.core.errors import ProblemError
-from app.core.idempotency import Once, OnceForMany, fingerprint_of
-from app.core.ids import is_id, new_id
-from app.core.pagination import Page, encode_cursor
+from app.database.engine import Connection, Database, dumps
 from app.events import queries as event_queries
-from app.events.hub import Hub
+from app.events.broadcaster import Hub
+from app.http.auth import Principal
+from app.http.idempotency import Once, OnceForMany, fingerprint_of
+from app.http.pagination import Page, encode_cursor
+from app.http.problems import ProblemError
 from app.jobs import queries
-from app.jobs.creating import Made, NewJob, Origin, row_of
 from app.jobs.errors import JobEnded, JobNotEnded, JobNotFound, JobNotRetryable, TooDeep
-from app.jobs.ledger import Ledgers
-from app.jobs.makings import Makings
+from app.jobs.queue_reason import waiting_reason
 from app.jobs.schemas import Row, job_json, job_out, summary_out
 from app.jobs.schemas import dumps as json_of
-from app.jobs.waiting import waiting_reason
+from app.queue.enqueue import Makings
+from app.queue.enqueue_queries import Made, NewJob, Origin, row_of
+from app.queue.transitions import Ledgers
+from app.runtime.ids import is_id, new_id
+from app.runtime.request_context import traceparent
 from app.settings import Settings
 from app.webhooks.service import Webhooks
 from app.workers.service import Workers

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from app.core import migrate
-from app.core.auth import SecuredRoute
-from app.core.db import Database
-from app.core.errors import Unavailable
-from app.core.lifecycle import Shutdown
-from app.core.storage import Storage
+from app.database import migrate
+from app.database.engine import Database
+from app.http.auth import SecuredRoute
+from app.http.problems import Unavailable
+from app.runtime.shutdown import Shutdown
+from app.storage import Storage
 
 logger = logging.getLogger(__name__)
 

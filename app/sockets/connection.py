@@ -11,11 +11,11 @@ import orjson
 import pydantic
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.core.auth import Principal
-from app.core.bodies import check_depth
-from app.core.errors import NotFound, ProblemError, from_exception, problem, validation_problem
-from app.core.idempotency import Once
-from app.events.outbox import Outbox, OutboxClosed
+from app.events.send_queue import Outbox, OutboxClosed
+from app.http.auth import Principal
+from app.http.idempotency import Once
+from app.http.problems import NotFound, ProblemError, from_exception, problem, validation_problem
+from app.http.request_body import check_depth
 from app.jobs.service import Jobs
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe

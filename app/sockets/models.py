@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Base
+from app.database.engine import Base
 
 
 class TicketRow(Base):

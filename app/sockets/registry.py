@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 
-from app.core import metrics
-from app.core.auth import Principal
-from app.events.outbox import Outbox
+from app.events.send_queue import Outbox
+from app.http.auth import Principal
+from app.runtime import metrics
 
 UNAUTHORIZED = 4401
 RECHECK_S = 3.0

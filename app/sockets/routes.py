@@ -9,13 +9,14 @@ from fastapi import APIRouter
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.db import DatabaseDep
-from app.core.errors import is_database_away
-from app.events.outbox import RESTARTING, Outbox
+from app.database.engine import DatabaseDep
+from app.events.send_queue import RESTARTING, Outbox
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.problems import is_database_away
 from app.settings import Settings
 from app.sockets.connection import Connection
-from app.sockets.entry import (
+from app.sockets.fast_send import begun
+from app.sockets.handshake import (
     PROTOCOL,
     is_origin_allowed,
     make_ticket,
@@ -23,7 +24,6 @@ from app.sockets.entry import (
     principal_of,
 )
 from app.sockets.registry import UNAUTHORIZED, Sockets
-from app.sockets.sending import begun
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import Ticket
 

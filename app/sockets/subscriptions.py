@@ -7,14 +7,14 @@ from typing import Any
 
 import orjson
 
-from app.core.db import Database
-from app.core.errors import problem
+from app.database.engine import Database
 from app.events import queries as event_queries
-from app.events.hub import LOOK_BACK, Hub
+from app.events.broadcaster import LOOK_BACK, Hub
 from app.events.log import MAX_SEQ
-from app.events.nodes import node_out
-from app.events.outbox import Outbox
-from app.events.readers import JobReader, UserReader
+from app.events.node_states import node_out
+from app.events.send_queue import Outbox
+from app.events.subscribers import JobReader, UserReader
+from app.http.problems import problem
 from app.jobs.errors import JobNotFound
 from app.jobs.schemas import LARGE
 from app.jobs.service import Jobs

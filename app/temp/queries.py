@@ -7,7 +7,7 @@ from typing import TypeAlias
 import asyncpg
 from sqlalchemy import ARRAY, Interval, Text, bindparam, delete, func, insert, select, update
 
-from app.core.db import Connection, Hot
+from app.database.engine import Connection, Hot
 from app.temp.models import TempRow
 
 Row = asyncpg.Record

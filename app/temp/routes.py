@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
-from app.core.auth import SecuredRoute
-from app.core.content import body_of, content_response
-from app.core.idempotency import OnceDep, replayed
-from app.core.storage import ObjectMissing
+from app.http.auth import SecuredRoute
+from app.http.file_response import body_of, content_response
+from app.http.idempotency import OnceDep, replayed
 from app.settings import Settings
+from app.storage import ObjectMissing
 from app.temp.queries import Row
 from app.temp.service import TempNotStored, TempService
 from processing_context.wire.assets import TempAsset, TempUploadCreate

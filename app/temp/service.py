@@ -10,15 +10,15 @@ from typing import Self
 
 from starlette.requests import Request
 
-from app.core import media
-from app.core.auth import Principal, current_principal
-from app.core.content import Content
-from app.core.db import Database
-from app.core.errors import Conflict, Gone, Invalid, NotFound, TooLarge
-from app.core.idempotency import Once, fingerprint_of
-from app.core.ids import new_id
-from app.core.storage import MAX_PUT_BYTES, Journal, Network, ObjectMissing, Storage, network_of
+from app.database.engine import Database
+from app.http.auth import Principal, current_principal
+from app.http.file_response import Content
+from app.http.idempotency import Once, fingerprint_of
+from app.http.problems import Conflict, Gone, Invalid, NotFound, TooLarge
+from app.media import media_types
+from app.runtime.ids import new_id
 from app.settings import Settings
+from app.storage import MAX_PUT_BYTES, Journal, Network, ObjectMissing, Storage, network_of
 from app.temp import queries
 from app.temp.queries import Row
 from processing_context.wire.assets import FOLDER, TempUploadCreate
@@ -91,7 +91,7 @@ class TempService:
                 digest.update(chunk)
             once.check(fingerprint_of(ext, digest.digest()))
             return await self.get(made), True
-        content_type = media.content_type_of(claimed, head, f".{ext}")
+        content_type = media_types.content_type_of(claimed, head, f".{ext}")
         temp_id = _new_id(ext, content_type)
         digest = hashlib.sha256(head)
         size = len(head)
@@ -128,7 +128,7 @@ class TempService:
         if made is not None:
             return await self.get(made), True
         ext = draft.ext.removeprefix(".")
-        content_type = media.content_type_of(draft.content_type, b"", f".{ext}")
+        content_type = media_types.content_type_of(draft.content_type, b"", f".{ext}")
         async with self._db.transaction() as on:
             row = await self._insert(
                 on,
@@ -192,14 +192,14 @@ class TempService:
     def url_to_get(self, row: Row, expires_s: int) -> str:
         """Return a URL for the bytes."""
         content_type = row["content_type"]
-        is_inline = media.is_safe_inline(content_type)
+        is_inline = media_types.is_safe_inline(content_type)
         return self._storage.presign_get(
             self._storage.temp,
             row["id"],
             network=self._network,
             expires_s=expires_s,
-            content_type=media.header_of(content_type),
-            disposition=None if is_inline else media.disposition("attachment", row["id"]),
+            content_type=media_types.header_of(content_type),
+            disposition=None if is_inline else media_types.disposition("attachment", row["id"]),
         )
 
     def url_to_put(self, row: Row) -> str:
@@ -267,7 +267,7 @@ class TempService:
 
 
 def _new_id(ext: str, content_type: str) -> str:
-    return f"{new_id()}.{(ext or media.extension_of(content_type)).lower()}"
+    return f"{new_id()}.{(ext or media_types.extension_of(content_type)).lower()}"
 
 
 async def _head(body: AsyncIterator[bytes]) -> bytes:
@@ -275,6 +275,6 @@ async def _head(body: AsyncIterator[bytes]) -> bytes:
     head = b""
     async for chunk in body:
         head += chunk
-        if len(head) >= media.HEAD_BYTES:
+        if len(head) >= media_types.HEAD_BYTES:
             break
     return head

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from app.core.auth import hash_token
-from app.core.db import Database
-from app.core.files import write_private
+from app.database.engine import Database
+from app.http.auth import hash_token
+from app.runtime.private_files import write_private
 from app.settings import Settings
 from app.users import queries
 from app.users.service import UserService

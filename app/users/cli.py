@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from app.core.auth import Principal
-from app.core.pagination import MAX_PAGE_SIZE, Page
+from app.http.auth import Principal
+from app.http.pagination import MAX_PAGE_SIZE, Page
 from app.settings import Settings
 from app.users.bootstrap import ALL_SCOPES, open_database
 from app.users.service import UserService

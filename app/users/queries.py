@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import DateTime, Double, bindparam, cast, delete, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.db import Hot
+from app.database.engine import Hot
 from app.users.models import TokenRow, UserRow
 
 _VALID = or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > func.now())

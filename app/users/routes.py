@@ -7,11 +7,11 @@ from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.core.auth import Authenticator, PrincipalDep, SecuredRoute
-from app.core.db import DatabaseDep, SessionDep
-from app.core.idempotency import OnceDep, fingerprint_of, replayed
-from app.core.pagination import PageDep
-from app.core.wakeups import Wakeups
+from app.database.engine import DatabaseDep, SessionDep
+from app.database.notifications import Wakeups
+from app.http.auth import Authenticator, PrincipalDep, SecuredRoute
+from app.http.idempotency import OnceDep, fingerprint_of, replayed
+from app.http.pagination import PageDep
 from app.users.schemas import token_made, token_out, user_out
 from app.users.service import UserService
 from processing_context.wire.users import (

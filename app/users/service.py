@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import pagination
-from app.core.auth import USER_PREFIX, Principal, hash_token, new_token
-from app.core.db import Database
-from app.core.errors import Forbidden, Invalid, NotFound
-from app.core.ids import new_id
+from app.database.engine import Database
+from app.http import pagination
+from app.http.auth import USER_PREFIX, Principal, hash_token, new_token
+from app.http.problems import Forbidden, Invalid, NotFound
+from app.runtime.ids import new_id
 from app.users import queries
 from app.users.models import TokenRow, UserRow
 from processing_context.wire.users import TokenCreate

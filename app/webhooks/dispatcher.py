@@ -10,13 +10,13 @@ from datetime import timedelta
 
 import asyncpg
 
-from app.core import metrics
-from app.core.db import Database
-from app.core.errors import is_database_away
+from app.database.engine import Database
+from app.http.problems import is_database_away
+from app.runtime import metrics
 from app.settings import Settings
 from app.webhooks import queries
-from app.webhooks.schedule import pause_s
-from app.webhooks.sending import Attempt, Outcome, Sender
+from app.webhooks.delivery import Attempt, Outcome, Sender
+from app.webhooks.retry_schedule import pause_s
 from app.webhooks.slots import Slots
 
 logger = logging.getLogger(__name__)

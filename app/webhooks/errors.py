@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import NotFound
+from app.http.problems import NotFound
 
 
 class DeliveryNotFound(NotFound):

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from app.core.db import Connection
-from app.core.ids import new_id
+from app.database.engine import Connection
+from app.runtime.ids import new_id
 from app.webhooks import queries
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.core.db import Connection
+from app.database.engine import Connection
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 

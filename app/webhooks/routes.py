@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
 
-from app.core.auth import PrincipalDep, SecuredRoute
+from app.http.auth import PrincipalDep, SecuredRoute
 from app.jobs.dependencies import JobsDep
 from app.webhooks.service import Webhooks
 from processing_context.wire.webhooks import (

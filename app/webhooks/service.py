@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.core.db import Database
-from app.core.fetching import Poster
-from app.core.sealing import Seal
+from app.database.engine import Database
+from app.outbound import Poster
+from app.runtime.encryption import Seal
 from app.webhooks import queries
 from app.webhooks.dispatcher import Dispatcher
 from app.webhooks.errors import DeliveryNotFound

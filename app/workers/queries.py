@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from app.core.db import Connection
+from app.database.engine import Connection
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.idempotency import OnceDep, replayed
-from app.core.pagination import PageDep
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.idempotency import OnceDep, replayed
+from app.http.pagination import PageDep
 from app.settings import Settings
 from app.workers.schemas import worker_out
 from app.workers.service import Workers

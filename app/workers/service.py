@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from app.core.auth import Principal
-from app.core.db import Connection, Database
-from app.core.errors import Forbidden, NotFound
-from app.core.idempotency import Once, fingerprint_of
-from app.core.ids import new_id
-from app.core.pagination import Page, encode_cursor
+from app.database.engine import Connection, Database
+from app.http.auth import Principal
+from app.http.idempotency import Once, fingerprint_of
+from app.http.pagination import Page, encode_cursor
+from app.http.problems import Forbidden, NotFound
+from app.runtime.ids import new_id
 from app.workers import queries
 from processing_context.wire.workers import WorkerCreate
 

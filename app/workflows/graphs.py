@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from app.core.errors import Invalid
+from app.http.problems import Invalid
 from processing_context.wire.graph import Graph, GraphError, Node
 
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.core.auth import PrincipalDep, SecuredRoute
-from app.core.db import SessionDep
-from app.core.etags import IfMatch
-from app.core.idempotency import OnceDep, fingerprint_of, replayed
-from app.core.pagination import EmptyAsAbsent, PageDep, PageSize
+from app.database.engine import SessionDep
+from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.etags import IfMatch
+from app.http.idempotency import OnceDep, fingerprint_of, replayed
+from app.http.pagination import EmptyAsAbsent, PageDep, PageSize
 from app.workflows import service
 from app.workflows.models import WorkflowRow
 from app.workflows.schemas import version_out, workflow_out

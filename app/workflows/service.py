@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import etags, pagination
-from app.core.errors import NotFound
-from app.core.ids import new_id
-from app.core.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http import etags, pagination
+from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http.problems import NotFound
+from app.runtime.ids import new_id
 from app.workflows import queries
 from app.workflows.graphs import check_graph
 from app.workflows.models import WorkflowRow, WorkflowVersionRow

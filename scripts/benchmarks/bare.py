@@ -12,7 +12,7 @@ import asyncpg
 import uvicorn
 from fastapi import FastAPI, HTTPException
 
-from app.core.db import connect_args
+from app.database.engine import connect_args
 from processing_context.wire.assets import Asset
 
 SQL = "select * from assets where id = $1"

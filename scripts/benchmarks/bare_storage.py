@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from minio import Minio
 
-from app.core.ids import new_id
+from app.runtime.ids import new_id
 from app.settings import MIB, Settings
 
 _HOUR = timedelta(hours=1)

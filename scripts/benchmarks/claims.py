@@ -7,7 +7,7 @@ import time
 import asyncpg
 import orjson
 
-from app.core.db import connect_args
+from app.database.engine import connect_args
 from scripts.benchmarks.noop import chain
 from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack

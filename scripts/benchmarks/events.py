@@ -12,13 +12,13 @@ import asyncpg
 import orjson
 from websockets.asyncio.client import connect
 
-from app.core.db import connect_args
+from app.database.engine import connect_args
 from scripts.benchmarks.lease import Lease, lines
 from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn, quantile
-from tests.processes import running_service
-from tests.services import free_port
+from tests.support.processes import running_service
+from tests.support.services import free_port
 
 EVENTS = 1000
 EVENTS_A_SECOND = 200

@@ -9,8 +9,8 @@ from scripts.benchmarks.lease import Lease
 from scripts.benchmarks.readers import Readers
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
-from tests.processes import cpu_s, environment, started
-from tests.services import free_port
+from tests.support.processes import cpu_s, environment, started
+from tests.support.services import free_port
 
 SOCKETS = 1000
 BATCH = 10

@@ -13,13 +13,13 @@ import asyncpg
 import orjson
 from procrastinate import App
 
-from app.core.db import connect_args
+from app.database.engine import connect_args
 from scripts.benchmarks import neighbour
 from scripts.benchmarks.noop import chain, clock
 from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
-from tests.processes import running_worker
+from tests.support.processes import running_worker
 
 WORKERS = 4
 SLOTS = 8

@@ -6,7 +6,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
-from tests.processes import cpu_s
+from tests.support.processes import cpu_s
 
 CONNECTIONS = 8
 ROUND_S = 1.0

@@ -8,13 +8,13 @@ from typing import Any
 import asyncpg
 import httpx
 
-from app.core.db import connect_args
-from app.core.pagination import encode_cursor
+from app.database.engine import connect_args
+from app.http.pagination import encode_cursor
 from scripts.benchmarks.load import cpu_per_request
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
-from tests.processes import environment, started
-from tests.services import free_port
+from tests.support.processes import environment, started
+from tests.support.services import free_port
 
 MANY = 1_000_000
 PAGE = 100

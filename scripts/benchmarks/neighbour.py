@@ -17,7 +17,7 @@ import procrastinate
 import psycopg
 from sqlalchemy import make_url
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 DATABASE = "procrastinate"
 

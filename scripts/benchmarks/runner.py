@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx
 
-from processing_context._http import Http
-from processing_context._network import Network
+from processing_context._transport.api import Http
+from processing_context._transport.network import Network
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.wire.workers import Lease, LeaseList
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
+from processing_context.worker.metrics import Timed
 from processing_context.worker.relay import Relay
-from processing_context.worker.tally import Timed
 from scripts.benchmarks.noop import NoOp, chain
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core import migrate
+from app.database import migrate
 from app.embedded.stack import embedded_stack
 from app.settings import Settings
 from processing_context import ProcessingContext
-from tests.processes import TOKEN, running_service
-from tests.services import free_port
+from tests.support.processes import TOKEN, running_service
+from tests.support.services import free_port
 
 
 @dataclass(frozen=True)

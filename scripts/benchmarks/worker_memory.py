@@ -7,11 +7,11 @@ from pathlib import Path
 
 import asyncpg
 
-from app.core.db import connect_args
+from app.database.engine import connect_args
 from scripts.benchmarks.jobs import CALLERS, NODES, UNENDED, call
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row
-from tests.processes import running_worker
+from tests.support.processes import running_worker
 
 WARM, JOBS = 1000, 10_000
 

@@ -18,7 +18,7 @@ from skimage import data as photographs
 
 import processing_context as pc
 from processing_context import ImageRef, ProcessingContext
-from tests.services import Service, User
+from tests.support.services import Service, User
 
 MIB = 1024 * 1024
 SIZES = [0, 1, MIB, MIB + 1, 17 * MIB]

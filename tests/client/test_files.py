@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import processing_context as pc
-from processing_context import AssetRef, ImageRef, ProcessingContext, _retry
-from processing_context.temp import temp_id_of
-from tests.client.loopback import Answer, Asked, Loopback, in_turn, problem
+from processing_context import AssetRef, ImageRef, ProcessingContext
+from processing_context._transport import retry
+from processing_context.resources.temp import temp_id_of
+from tests.support.loopback import Answer, Asked, Loopback, in_turn, problem
 
 HEX = "0123456789abcdef" * 2
 
@@ -91,7 +92,7 @@ async def test_the_services_own_refusals_keep_their_class() -> None:
 async def test_another_server_is_retried_and_then_its_status_is_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_retry, "BASE_S", 0.01)
+    monkeypatch.setattr(retry, "BASE_S", 0.01)
     with Loopback(in_turn(Answer(503), Answer(200, b"x"))) as server:
         async with ProcessingContext() as ctx:
             assert (await ctx.download_file(server.url)).read() == b"x"

@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 
 import processing_context as pc
-from processing_context import AssetRef, ImageRef, JobUpdate, Log, ProcessingContext, _retry
-from tests.client.by_hand import HandWorker
-from tests.client.network import Network
-from tests.services import WAIT_S, Service, User
+from processing_context import AssetRef, ImageRef, JobUpdate, Log, ProcessingContext
+from processing_context._transport import retry
+from tests.support.manual_worker import HandWorker
+from tests.support.network import Network
+from tests.support.services import WAIT_S, Service, User
 
 GRAPH: dict[str, Any] = {
     "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
@@ -26,7 +27,7 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_retry, "BASE_S", 0.05)
+    monkeypatch.setattr(retry, "BASE_S", 0.05)
     monkeypatch.setattr("processing_context.jobs._CANCEL_S", WAIT_S)
 
 

@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 
 import processing_context as pc
-from processing_context import AssetRef, Graph, ProcessingContext, RunJobRequest, _retry
-from tests.client.network import Network
-from tests.services import Service, User
+from processing_context import AssetRef, Graph, ProcessingContext, RunJobRequest
+from processing_context._transport import retry
+from tests.support.network import Network
+from tests.support.services import Service, User
 
 GRAPH: dict[str, Any] = {
     "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
@@ -25,7 +26,7 @@ CIRCLE: dict[str, Any] = {**GRAPH, "edges": [EDGE]}
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_retry, "BASE_S", 0.05)
+    monkeypatch.setattr(retry, "BASE_S", 0.05)
 
 
 @pytest.fixture

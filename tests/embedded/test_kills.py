@@ -21,8 +21,8 @@ from app.embedded.process import Child, Command
 from app.embedded.stack import Stack, embedded_stack
 from app.embedded.supervision import keep_running
 from app.settings import Settings
-from tests.embedded.probes import ask, is_alive, processes_with, query, read, store, wait_until
-from tests.services import WAIT_S
+from tests.support.probes import ask, is_alive, processes_with, query, read, store, wait_until
+from tests.support.services import WAIT_S
 
 PARENT = """
 import json, sys, time

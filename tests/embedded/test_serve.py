@@ -18,10 +18,10 @@ from websockets.sync.client import connect
 
 from app.embedded.errors import StackError
 from app.embedded.stack import Stack
-from app.serving.listen import bind
+from app.server.listen import bind
 from app.settings import Settings
-from tests.embedded.probes import is_alive, wait_until
-from tests.services import WAIT_S, free_port
+from tests.support.probes import is_alive, wait_until
+from tests.support.services import WAIT_S, free_port
 
 Serve = Callable[..., subprocess.Popen[str]]
 

@@ -17,7 +17,7 @@ from app.embedded.process import Child
 from app.embedded.sockets import socket_dir
 from app.embedded.stack import Stack, embedded_database, embedded_stack, running_stack
 from app.settings import Settings
-from tests.embedded.probes import query, read, store
+from tests.support.probes import query, read, store
 
 
 def test_both_servers_work(running: Stack) -> None:

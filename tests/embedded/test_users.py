@@ -18,7 +18,7 @@ from app.embedded.identity import postgres_identity
 from app.embedded.stack import embedded_database, running_stack
 from app.settings import Settings
 from tests.embedded.conftest import needs_root
-from tests.embedded.probes import query
+from tests.support.probes import query
 
 DAC_READ_SEARCH = 1 << 2
 QUERY = """
@@ -26,7 +26,7 @@ import os, sys
 from pathlib import Path
 from app.embedded.stack import embedded_database
 from app.settings import Settings
-from tests.embedded.probes import query
+from tests.support.probes import query
 
 with embedded_database(Settings(data_dir=Path(sys.argv[1]))) as url:
     print(os.geteuid(), query(url, "select 'works'"))

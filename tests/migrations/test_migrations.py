@@ -11,11 +11,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.core import migrate
+from app.database import migrate
 from app.settings import Settings
 from app.tables import Base
 from tests.conftest import database_url, execute
-from tests.services import run_elsewhere
+from tests.support.services import run_elsewhere
 
 
 def on(url: str, work: Callable[[Connection], Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from processing_context._extras import require
-from processing_context._transfer import Progress
+from processing_context._transport.transfer import Progress
 
 
 @contextmanager

@@ -9,28 +9,28 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from processing_context._http import Http
-from processing_context._messages import MessageQueue, as_message_queue
-from processing_context._network import Network
-from processing_context._outbox import EventOutbox
+from processing_context._batched_assets import SmallFiles
+from processing_context._events.outbox import EventOutbox
+from processing_context._events.queue import MessageQueue, as_message_queue
+from processing_context._local_files import LocalFiles
+from processing_context._outgoing import Outgoing
 from processing_context._state import RunState
-from processing_context.assets import Assets
+from processing_context._transport.api import Http
+from processing_context._transport.network import Network
 from processing_context.convert.image import Images
-from processing_context.files import Files
-from processing_context.jobs import Jobs
-from processing_context.local import LocalFiles
 from processing_context.methods.assets import AssetMethods
 from processing_context.methods.files import FileMethods
 from processing_context.methods.images import ImageMethods
 from processing_context.methods.jobs import JobMethods
 from processing_context.methods.messages import MessageMethods
 from processing_context.methods.state import StateMethods
-from processing_context.small import SmallFiles
-from processing_context.temp import TempFiles
-from processing_context.values import Outgoing
+from processing_context.resources.assets import Assets
+from processing_context.resources.files import Files
+from processing_context.resources.jobs import Jobs
+from processing_context.resources.temp import TempFiles
+from processing_context.resources.workflows import Workflows
 from processing_context.wire.graph import Graph
 from processing_context.wire.users import Me
-from processing_context.workflows import Workflows
 
 if TYPE_CHECKING:
     import httpx

@@ -8,7 +8,7 @@ from processing_context.context import ProcessingContext
 from processing_context.nodes import BaseNode, NodeCatalogue, Property
 from processing_context.nodes.errors import NodeDefinitionError
 from processing_context.wire.refs import ImageRef
-from tests.client.nodes import samples
+from tests.support import samples
 
 
 def named(name: str) -> Property:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processing_context.nodes.runner import RunFailedError
-from tests.client.nodes.graphs import Run, graph
+from tests.support.graphs import Run, graph
 
 
 async def value_of(node: tuple[str, dict[str, Any]], *, run: Run | None = None) -> Any:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from processing_context.nodes.runner import GraphRunner, RunFailedError, timing
+from processing_context.nodes.runner import GraphRunner, RunFailedError
+from processing_context.nodes.runner.executors import time_limit
 from processing_context.wire.graph import Graph
 from processing_context.wire.jobs import JobError
-from tests.client.nodes import samples
-from tests.client.nodes.graphs import Run, graph, registry
-from tests.client.nodes.test_process import gone, started
-from tests.services import WAIT_S
+from tests.client.nodes.test_process_executor import gone, started
+from tests.support import samples
+from tests.support.graphs import Run, graph, registry
+from tests.support.services import WAIT_S
 
 MIB = 1024 * 1024
 
@@ -63,7 +64,7 @@ async def test_a_process_that_is_not_done_within_its_time_is_killed() -> None:
 async def test_a_node_that_does_not_stop_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(timing, "STOP_S", 0.05)
+    monkeypatch.setattr(time_limit, "STOP_S", 0.05)
     error = await failure(Run(), limited("sample.Deaf", 0.05))
     assert error.code == "timeout"
     assert "sample.Deaf (n) does not stop; it is left behind" in caplog.text

@@ -7,7 +7,7 @@ import pytest
 from processing_context.context import ProcessingContext
 from processing_context.nodes import BaseNode, NodeRegistry
 from processing_context.nodes.errors import NodeDefinitionError, UnknownNodeTypeError
-from tests.client.nodes import samples
+from tests.support import samples
 
 BUILT_IN = {
     "input": "AnyInput BooleanInput FloatInput ImageInput IntegerInput TextInput",

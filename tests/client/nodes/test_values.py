@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from processing_context.nodes.errors import UnsendableError
 from processing_context.nodes.runner.values import TooMuchError, json_bytes, to_wire
 from processing_context.wire.refs import AssetRef, AudioRef, ImageRef
-from tests.client.nodes.samples import Color
+from tests.support.samples import Color
 
 JSON = st.recursive(
     st.none()

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from tests.services import WAIT_S
+from tests.support.services import WAIT_S
 
 _SCRIPT = """
     import asyncio, os

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 
 from processing_context.worker.heartbeats import Heartbeats, Watch
-from tests.client.loopback import Answer, Asked, Loopback, reply
+from tests.support.loopback import Answer, Asked, Loopback, reply
 
 WITHIN_S = 60.0
 

@@ -1,1 +1,1 @@
-"""The commands for files; those for workers and workflows are in `worker`."""
+"""The command line `processing-context`."""

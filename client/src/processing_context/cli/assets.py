@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from processing_context._local_files import OnExisting
     from processing_context.context import ProcessingContext
-    from processing_context.local import OnExisting
     from processing_context.wire.assets import Asset
 
 _INTERRUPTED = 130
@@ -109,7 +109,7 @@ async def _run(command: Command, arguments: argparse.Namespace) -> None:
 
 
 async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
-    from processing_context.local import content_type_of
+    from processing_context._local_files import content_type_of
 
     progress = _has_bar(arguments)
     for path in arguments.path:
@@ -127,7 +127,7 @@ async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None
 
 
 async def _download(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
-    from processing_context.local import safe_name
+    from processing_context._local_files import safe_name
     from processing_context.wire.assets import FOLDER
 
     asset = await ctx.find_asset(arguments.id)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from processing_context._arguments import given
-from processing_context._content import Content
-from processing_context._http import Http
-from processing_context._network import Network
-from processing_context._transfer import Progress
-from processing_context.assets import Assets
-from processing_context.files import Files
-from processing_context.local import LocalFiles, OnExisting
+from processing_context._local_files import LocalFiles, OnExisting
+from processing_context._transport.api import Http
+from processing_context._transport.content import Content
+from processing_context._transport.network import Network
+from processing_context._transport.transfer import Progress
+from processing_context.resources.assets import Assets
+from processing_context.resources.files import Files
 from processing_context.wire.assets import Asset, AssetList, AssetUpdate
 
 

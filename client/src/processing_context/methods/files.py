@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import IO
 
 from processing_context._arguments import given
-from processing_context._content import Content
-from processing_context._http import Http
-from processing_context.files import Files
-from processing_context.temp import TempFiles
+from processing_context._transport.api import Http
+from processing_context._transport.content import Content
+from processing_context.resources.files import Files
+from processing_context.resources.temp import TempFiles
 
 
 class FileMethods:

@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from processing_context._arguments import given
-from processing_context._messages import MessageQueue
-from processing_context.jobs import Jobs, Runnable
+from processing_context._events.queue import MessageQueue
+from processing_context.resources.jobs import Jobs, Runnable
+from processing_context.resources.workflows import Workflows
 from processing_context.wire.events import Event
 from processing_context.wire.jobs import Job, JobList, RunJobRequest
 from processing_context.wire.sockets import Gap
 from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
-from processing_context.workflows import Workflows
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from processing_context._encoded import Encoded
-from processing_context._messages import LocalQueue, MessageQueue
-from processing_context._outbox import EventOutbox
-from processing_context._pending import parse
+from processing_context._events.buffer import parse
+from processing_context._events.encoded_event import Encoded
+from processing_context._events.outbox import EventOutbox
+from processing_context._events.queue import LocalQueue, MessageQueue
 from processing_context.wire.events import ProcessingMessage
 
 

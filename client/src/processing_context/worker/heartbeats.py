@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from processing_context._connections import ConnectionPool, Target
-from processing_context._http import dumps
-from processing_context._network import ssl_context
-from processing_context._outbox import is_lost
+from processing_context._events.outbox import is_lost
+from processing_context._transport.api import dumps
+from processing_context._transport.connections import ConnectionPool, Target
+from processing_context._transport.network import ssl_context
 from processing_context.errors import APIError, NotFoundError, from_body
 from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat
 

@@ -7,11 +7,11 @@ import json
 import logging
 from dataclasses import dataclass
 
-from processing_context._http import Http
+from processing_context._transport.api import Http
 from processing_context.errors import APIError, ContextError, from_problem
 from processing_context.wire.events import EventsAccepted
 from processing_context.wire.workers import JobEventsAnswer, WorkerEventsAccepted
-from processing_context.worker.tally import Timed
+from processing_context.worker.metrics import Timed
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from processing_context._http import Http
-from processing_context._network import Network
-from processing_context._retry import Retry
+from processing_context._transport.api import Http
+from processing_context._transport.network import Network
+from processing_context._transport.retry import Retry
 from processing_context.context import RETRIES, TIMEOUT_S
 from processing_context.errors import (
     APIError,
@@ -35,9 +35,9 @@ from processing_context.wire.workers import (
 )
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
+from processing_context.worker.loop_monitor import Stalls
+from processing_context.worker.metrics import Metrics, Tally, serve_metrics
 from processing_context.worker.relay import Relay
-from processing_context.worker.stalls import Stalls
-from processing_context.worker.tally import Metrics, Tally, serve_metrics
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
 """Runs a graph as a data flow."""
 
-from processing_context.nodes.runner.flow import GraphRunner, RunFailedError
+from processing_context.nodes.runner.runner import GraphRunner, RunFailedError
 
 __all__ = ["GraphRunner", "RunFailedError"]

@@ -16,7 +16,7 @@ from processing_context.nodes.runner.values import (
     json_bytes,
     to_wire,
 )
-from processing_context.temp import STABLE_PATH, temp_id_of
+from processing_context.resources.temp import STABLE_PATH, temp_id_of
 from processing_context.wire.refs import AssetRef
 
 if TYPE_CHECKING:

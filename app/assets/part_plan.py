@@ -1,0 +1,98 @@
+"""How a multipart upload is cut into parts, and whether they are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from app.assets.errors import InvalidAsset, UploadIncomplete
+from app.assets.queries import Row
+from app.storage import MAX_PARTS, Part
+from processing_context.wire.assets import CompletedPart
+
+MIB = 1024 * 1024
+ONE_PUT_BYTES = 64 * MIB
+"""Up to this an upload is one PUT."""
+PART_STEP_BYTES = 8 * MIB
+_NAMED_AT_MOST = 20
+
+
+def part_size_for(size: int) -> int:
+    """Return the size of all parts but the last."""
+    steps = -(-size // (MAX_PARTS * PART_STEP_BYTES))
+    return max(1, steps) * PART_STEP_BYTES
+
+
+class Cut:
+    """The parts of one upload, numbered from 1."""
+
+    def __init__(self, size: int, part_size: int) -> None:
+        self.part_size = part_size
+        self.count = -(-size // part_size)
+        self._size = size
+
+    @classmethod
+    def of(cls, row: Row) -> Cut:
+        """Return the parts of an asset's multipart upload."""
+        return cls(row["size"], row["part_size"])
+
+    def size_of(self, number: int) -> int:
+        """Return how many bytes a part has."""
+        return min(self.part_size, self._size - (number - 1) * self.part_size)
+
+    def numbers(self, first: int, limit: int) -> range:
+        """Return the numbers of at most `limit` parts from `first` on."""
+        return range(first, min(first + limit, self.count + 1))
+
+    def check(self, stored: Sequence[Part], named: Sequence[CompletedPart] | None) -> list[Part]:
+        """Return the parts that make the object.
+
+        Args:
+            stored: Those that storage has.
+            named: Those that the caller has put; None: he does not say.
+
+        Raises:
+            InvalidAsset: He names a part that cannot be, or one twice.
+            UploadIncomplete: One is missing, or is not what it should be.
+        """
+        has = {part.number: part for part in stored}
+        if named is not None:
+            self._check_named(has, named)
+        numbers = range(1, self.count + 1)
+        if missing := [number for number in numbers if number not in has]:
+            raise UploadIncomplete(f"Storage does not have {_name(missing)} of {self.count}.")
+        parts = [has[number] for number in numbers]
+        for part in parts:
+            if part.size != self.size_of(part.number):
+                raise UploadIncomplete(
+                    f"Part {part.number} has {part.size} bytes instead of "
+                    f"{self.size_of(part.number)}: put it again."
+                )
+        return parts
+
+    def _check_named(self, has: dict[int, Part], named: Sequence[CompletedPart]) -> None:
+        etags = {part.part_number: part.etag.strip('"') for part in named}
+        if len(etags) < len(named):
+            raise InvalidAsset("`parts` names a part twice.")
+        if max(etags, default=0) > self.count:
+            raise InvalidAsset(f"`parts` names part {max(etags)}; the upload has {self.count}.")
+        if missing := [n for n in range(1, self.count + 1) if n not in etags]:
+            raise UploadIncomplete(f"`parts` does not name {_name(missing)} of {self.count}.")
+        wrong = [n for n, etag in sorted(etags.items()) if n in has and has[n].etag != etag]
+        if wrong:
+            raise UploadIncomplete(
+                f"The ETag given for {_name(wrong)} is not that of what storage has."
+            )
+
+
+def _name(numbers: Iterable[int]) -> str:
+    """Return numbers for people: `parts 1, 3-7`."""
+    runs = [
+        [number for _, number in run]
+        for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+    ]
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    more = len(texts) - _NAMED_AT_MOST
+    listed = ", ".join(texts[:_NAMED_AT_MOST]) + (f" and {more} more runs" if more > 0 else "")
+    is_one = len(runs) == 1 and len(runs[0]) == 1
+    return f"part {listed}" if is_one else f"parts {listed}"

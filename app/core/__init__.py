@@ -1,1 +1,0 @@
-"""What every domain stands on; knows none of them."""

@@ -1,0 +1,116 @@
+"""What a worker posts: checked and encoded before any lock is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pydantic
+
+from app.events.log import Draft, draft
+from app.http.problems import ProblemError, validation_problem
+from app.jobs.errors import EventTooLarge
+from processing_context.wire.events import EVENTS
+from processing_context.wire.jobs import ENDED
+
+PLACE = frozenset({"client_seq", "job_id", "seq", "attempt", "time", "traceparent", "from_seq"})
+"""What the service gives an event, whatever the worker says."""
+
+MAX_CLIENT_SEQ = 2**31 - 1
+
+
+class Posted(NamedTuple):
+    """An event of a batch."""
+
+    client_seq: int
+    event: Mapping[str, Any]
+    draft: Draft
+
+    @property
+    def end_status(self) -> str | None:
+        """The status with which it ends the job, if it does."""
+        return str(self.event["status"]) if self.draft.is_end else None
+
+
+def _wrong(index: int, field: str, message: str) -> ProblemError:
+    return validation_problem(
+        [{"loc": ("body", "events", index, field), "msg": message, "type": "value_error"}]
+    )
+
+
+def read_batch(
+    events: Sequence[Mapping[str, Any]], *, job_id: str, max_event_bytes: int
+) -> list[Posted]:
+    """Check and encode the events of a batch.
+
+    Raises:
+        ValidationFailed: One is no event, is of another job, or its client_seq does not follow.
+        EventTooLarge: One is over the limit.
+    """
+    bare = [_bare(index, raw, job_id) for index, raw in enumerate(events)]
+    try:
+        EVENTS.validate_python(bare, strict=True)
+    except pydantic.ValidationError as exc:
+        errors: list[dict[str, Any]] = [
+            {"loc": ("body", "events", *e["loc"]), "msg": e["msg"], "type": e["type"]}
+            for e in exc.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise validation_problem(errors) from None
+    posted = [
+        _encoded(index, raw["client_seq"], event, max_event_bytes)
+        for index, (raw, event) in enumerate(zip(events, bare, strict=True))
+    ]
+    for index, item in enumerate(posted[1:], 1):
+        before = posted[index - 1]
+        if item.client_seq != before.client_seq + 1:
+            raise _wrong(
+                index, "client_seq", f"follows {before.client_seq}: it must be one more than that"
+            )
+        if before.draft.is_end:
+            raise _wrong(index, "type", "comes after the end of the job: the end must come last")
+    return posted
+
+
+def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
+    """Return an event without what the service gives it."""
+    client_seq = raw.get("client_seq")
+    if type(client_seq) is not int or not 1 <= client_seq <= MAX_CLIENT_SEQ:
+        raise _wrong(index, "client_seq", "is needed: 1, 2, 3 … in each attempt")
+    if raw.get("job_id") not in (None, job_id):
+        raise _wrong(index, "job_id", "is not the job that the events are posted to")
+    event = dict(raw)
+    for key in PLACE & raw.keys():
+        del event[key]
+    return event
+
+
+def _encoded(index: int, client_seq: int, event: dict[str, Any], max_event_bytes: int) -> Posted:
+    if event["type"] == "job_update":
+        _complete(index, event)
+    elif event["type"] == "node_progress":
+        event.setdefault("chunk", "")
+    encoded = draft(event)
+    # A character has four bytes at most: of a short text nobody needs to count them.
+    size = len(encoded.tail)
+    if size * 4 > max_event_bytes and (size := len(encoded.tail.encode())) > max_event_bytes:
+        raise EventTooLarge(
+            f"Event {client_seq} ({event['type']}) has {size} bytes; the limit is "
+            f"{max_event_bytes}. Put the value into a temporary file or an asset and send its ref."
+        )
+    return Posted(client_seq, event, encoded)
+
+
+def _complete(index: int, event: dict[str, Any]) -> None:
+    """Fill in what the end of a job always has."""
+    status = event["status"]
+    if status == "queued":
+        raise _wrong(index, "status", "a worker gives a job back with POST …/release")
+    if status not in ENDED:
+        return
+    if status == "completed":
+        if event.get("result") is None:
+            event["result"] = {}
+    elif event.get("error") is None:
+        code = "node_failed" if status == "failed" else "cancelled"
+        usual = "The job failed." if status == "failed" else "The job was cancelled."
+        event["error"] = {"code": code, "message": event.get("message") or usual}

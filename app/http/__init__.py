@@ -1,0 +1,1 @@
+"""HTTP: authentication, routing, problems, pagination, idempotency, request and response bodies."""

@@ -1,0 +1,67 @@
+"""The outermost layer: request id, a log line, a measurement, no exception unanswered."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.headers import header, sane_request_id, sane_traceparent
+from app.http.problems import from_exception, problem_response
+from app.runtime import metrics, request_context
+from app.runtime.ids import new_id
+
+logger = logging.getLogger("app.access")
+
+
+class RequestContext:
+    """Gives each request its id, measures it, and answers what nobody else has answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = sane_request_id(header(scope, b"x-request-id")) or new_id()
+        request_context.request_id.set(request_id)
+        traceparent = header(scope, b"traceparent")
+        request_context.traceparent.set(sane_traceparent(traceparent))
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as exc:
+            if status:
+                logger.exception("failed after the reply had begun")
+                raise
+            response = problem_response(from_exception(exc), instance=scope["path"])
+            await response(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path_format", "unmatched")
+            metrics.observe_request(scope["method"], route, status, seconds)
+            if logger.isEnabledFor(logging.INFO):
+                logger.info(
+                    "%s %s %s %.1f ms", scope["method"], scope["path"], status, seconds * 1000
+                )

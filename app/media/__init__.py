@@ -1,0 +1,1 @@
+"""Media types and the pool of decoder processes."""

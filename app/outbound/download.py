@@ -1,0 +1,140 @@
+"""The one way in which the service fetches a URL for a user."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+from app.http.problems import TooLarge
+from app.outbound.addresses import Allowed
+from app.outbound.connection import CheckedBackend, Resolver, resolve
+from app.outbound.content_encoding import decoded
+from app.outbound.errors import UrlUnreachable
+from app.outbound.requests import checked, mapped, public_certificates, request, text_of
+
+MAX_REDIRECTS = 5
+SILENCE_S = 30.0
+"""The longest wait for the first byte, through all redirects, and for any byte after it."""
+WHOLE_S = 6 * 3600.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WHOLE_FILE = frozenset({200, 203})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer whose body is still to be read, once.
+
+    `content_type` and `disposition` are the headers as they came; `url` is where the last redirect
+    led.
+    """
+
+    url: httpx.URL
+    content_type: str | None
+    disposition: str | None
+    body: AsyncIterator[bytes]
+
+
+class Fetcher:
+    """Fetches http(s) URLs of public addresses, without credentials, cookies or proxies.
+
+    Each fetch has connections of its own, so that nothing passes from one user to the next.
+    """
+
+    def __init__(
+        self,
+        allowed: Allowed,
+        *,
+        max_bytes: int,
+        resolver: Resolver = resolve,
+        tls: ssl.SSLContext | None = None,
+        silence_s: float = SILENCE_S,
+        whole_s: float = WHOLE_S,
+    ) -> None:
+        self._backend = CheckedBackend(allowed, resolver)
+        self._max_bytes = max_bytes
+        self._tls = tls or public_certificates()
+        self._silence_s = silence_s
+        self._whole_s = whole_s
+
+    @asynccontextmanager
+    async def get(self, url: str) -> AsyncIterator[Fetched]:
+        """Open what a URL leads to; its body raises the same errors while it is read.
+
+        Raises:
+            UrlNotAllowed: The URL, or one that it redirects to, is none that we fetch.
+            UrlUnreachable: The server does not answer, or not with a file.
+            TooLarge: The file is larger than the limit.
+        """
+        target = checked(url)
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=self._tls, max_connections=1, network_backend=self._backend
+        )
+        async with pool:
+            with mapped():
+                async with asyncio.timeout(self._silence_s):
+                    target, response = await self._follow(pool, target)
+            try:
+                headers = {name.lower(): text_of(value) for name, value in response.headers}
+                self._check_length(headers.get(b"content-length", ""))
+                body = decoded(_read(response), headers.get(b"content-encoding", ""))
+                yield Fetched(
+                    url=target,
+                    content_type=headers.get(b"content-type"),
+                    disposition=headers.get(b"content-disposition"),
+                    body=self._limited(body),
+                )
+            finally:
+                await response.aclose()
+
+    async def _follow(
+        self, pool: httpcore.AsyncConnectionPool, url: httpx.URL
+    ) -> tuple[httpx.URL, httpcore.Response]:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await pool.handle_async_request(
+                request("GET", url, {}, silence_s=self._silence_s)
+            )
+            if response.status in _WHOLE_FILE:
+                return url, response
+            await response.aclose()
+            if response.status not in _REDIRECTS:
+                raise UrlUnreachable(f"{url.host} answered with status {response.status}.")
+            url = _redirected(url, response)
+        raise UrlUnreachable(f"The URL redirects more than {MAX_REDIRECTS} times.")
+
+    def _check_length(self, declared: str) -> None:
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            raise TooLarge(f"The file has {declared} bytes; the limit is {self._max_bytes}.")
+
+    async def _limited(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._whole_s
+        size = 0
+        with mapped():
+            async for piece in body:
+                size += len(piece)
+                if size > self._max_bytes:
+                    raise TooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
+                if loop.time() > deadline:
+                    raise UrlUnreachable("The server sends too slowly: the service gave up.")
+                yield piece
+
+
+async def _read(response: httpcore.Response) -> AsyncIterator[bytes]:
+    async for piece in response.aiter_stream():
+        yield piece
+
+
+def _redirected(url: httpx.URL, response: httpcore.Response) -> httpx.URL:
+    for name, value in response.headers:
+        if name.lower() == b"location":
+            try:
+                return checked(str(url.join(text_of(value))))
+            except httpx.InvalidURL:
+                break
+    raise UrlUnreachable(f"{url.host} redirects to nowhere.")

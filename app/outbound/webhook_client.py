@@ -1,0 +1,107 @@
+"""The one way in which the service posts something to a URL of a user."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import httpcore
+
+from app.outbound.addresses import Allowed, parsed
+from app.outbound.connection import CheckedBackend, Resolver, resolve
+from app.outbound.errors import UrlUnreachable
+from app.outbound.requests import checked, mapped, public_certificates, request, text_of
+
+CHECK_S = 5.0
+"""The longest that a check waits for a name server."""
+ANSWER_BYTES = 4096
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said to a POST; of the body no more than the first `ANSWER_BYTES`."""
+
+    status_code: int
+    retry_after: str | None
+    body: bytes
+
+
+class Poster:
+    """Posts to http(s) URLs of public addresses, without credentials, cookies or proxies.
+
+    A redirect is an answer like any other: it is not followed.
+    """
+
+    def __init__(
+        self,
+        allowed: Allowed,
+        *,
+        timeout_s: float,
+        resolver: Resolver = resolve,
+        tls: ssl.SSLContext | None = None,
+        check_s: float = CHECK_S,
+    ) -> None:
+        self._allowed = allowed
+        self._backend = CheckedBackend(allowed, resolver)
+        self._timeout_s = timeout_s
+        self._check_s = check_s
+        self._tls = tls or public_certificates()
+
+    async def check(self, url: str) -> None:
+        """Hold that a URL may be posted to, as far as that is known now.
+
+        A name without an address, or whose server does not answer soon, may have one later.
+
+        Raises:
+            UrlNotAllowed: It may not.
+        """
+        target = checked(url)
+        host = target.raw_host.decode("ascii")
+        if literal := parsed(host):
+            self._allowed.check(host, [literal])
+            return
+        with suppress(UrlUnreachable, TimeoutError):
+            async with asyncio.timeout(self._check_s):
+                await self._backend.addresses(host, target.port or _PORTS[target.scheme])
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send a body and return what the server says to it, within the time limit.
+
+        Raises:
+            UrlNotAllowed: The URL is none that we post to.
+            UrlUnreachable: The server does not answer.
+        """
+        target = checked(url)
+        sent = request("POST", target, headers, silence_s=self._timeout_s, content=body)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_s
+        pool = httpcore.AsyncConnectionPool(
+            ssl_context=self._tls, max_connections=1, network_backend=self._backend
+        )
+        async with pool:
+            with mapped():
+                async with asyncio.timeout_at(deadline):
+                    response = await pool.handle_async_request(sent)
+            try:
+                return await _answer(response, deadline)
+            finally:
+                await response.aclose()
+
+
+async def _answer(response: httpcore.Response, deadline: float) -> Answer:
+    """Read an answer; once its status is known, what is wrong with its body does not count."""
+    body = b""
+    with suppress(
+        TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError
+    ):
+        async with asyncio.timeout_at(deadline):
+            async for piece in response.aiter_stream():
+                body += piece
+                if len(body) >= ANSWER_BYTES:
+                    break
+    headers = {name.lower(): text_of(value) for name, value in response.headers}
+    return Answer(response.status, headers.get(b"retry-after"), body[:ANSWER_BYTES])

@@ -1,0 +1,1 @@
+"""The job queue from the worker's side: enqueue, claim, leases, transitions."""

@@ -1,0 +1,71 @@
+"""Logs: one JSON object a line, or plain lines on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from app.runtime.request_context import request_id
+
+
+class _RequestId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class _WithoutQueries(logging.Filter):
+    """Cuts the query off the URLs of sockets: it may hold a ticket, or a token by mistake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                arg.partition("?")[0] if isinstance(arg, str) and arg.startswith("/") else arg
+                for arg in record.args
+            )
+        return True
+
+
+class JsonLines(JsonFormatter):
+    """By orjson, as there is a line for each request; what it refuses is left to the library."""
+
+    def serialize_log_record(self, log_data: dict[str, Any]) -> str:
+        """Return the line."""
+        try:
+            return orjson.dumps(log_data).decode()
+        except TypeError:
+            return super().serialize_log_record(log_data)
+
+
+def configure(level: str) -> None:
+    """Send every logger's records to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_RequestId())
+    if sys.stderr.isatty():
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    else:
+        handler.setFormatter(
+            JsonLines(
+                ["levelname", "name", "message", "request_id"],
+                rename_fields={"levelname": "level", "name": "logger"},
+                reserved_attrs=[*RESERVED_ATTRS, "color_message"],
+                timestamp="time",
+            )
+        )
+    # Nothing that we write down, and found out anew for each record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
+    # It says the same few lines at every start and every look at the schema.
+    logging.getLogger("alembic").setLevel(logging.WARNING)

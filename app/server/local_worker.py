@@ -1,0 +1,39 @@
+"""The worker that runs beside the API, so that a first workflow needs no second terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from app.embedded.process import Child, Command
+from app.settings import Settings
+
+GRACE_S = 1.5
+
+
+def local_worker(url: str, token: str, settings: Settings) -> Child:
+    """Return the worker, not yet started.
+
+    Its token goes by the environment: everybody on the machine can read a command line.
+    """
+    program = [sys.executable, "-m", "processing_context.cli.main", "worker"]
+    options = {
+        "url": url,
+        "name": "local",
+        "slots": settings.local_worker_slots,
+        "grace": GRACE_S,
+        "log-level": settings.log_level.lower(),
+    }
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("CONTEXT_")}
+    return Child(
+        Command(
+            name="the local worker",
+            argv=[*program, *(f"--{name}={value}" for name, value in options.items())],
+            environment=ours | {"CONTEXT_TOKEN": token},
+            stop_signal=signal.SIGTERM,
+            # With us the API is gone, to which it would give its leases back.
+            death_signal=signal.SIGKILL,
+            stop_s=GRACE_S + 1,
+        )
+    )

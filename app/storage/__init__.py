@@ -1,0 +1,25 @@
+"""Bytes in S3: two buckets, presigned URLs, and a journal that keeps rows and objects together."""
+
+from __future__ import annotations
+
+from app.storage.errors import ObjectMissing, Refused, StorageUnavailable
+from app.storage.journal import Journal, JournalRow
+from app.storage.multipart import MAX_PARTS, Part
+from app.storage.objects import Bucket
+from app.storage.storage import MAX_OBJECT_BYTES, MAX_PUT_BYTES, Network, Storage, network_of
+
+__all__ = [
+    "MAX_OBJECT_BYTES",
+    "MAX_PARTS",
+    "MAX_PUT_BYTES",
+    "Bucket",
+    "Journal",
+    "JournalRow",
+    "Network",
+    "ObjectMissing",
+    "Part",
+    "Refused",
+    "Storage",
+    "StorageUnavailable",
+    "network_of",
+]

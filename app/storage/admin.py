@@ -1,0 +1,164 @@
+"""Buckets, and what obstore does not offer: by the minio SDK, in threads with a limiter."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+import anyio
+import anyio.to_thread
+import urllib3
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.lifecycleconfig import (
+    AbortIncompleteMultipartUpload,
+    Expiration,
+    LifecycleConfig,
+    Rule,
+)
+
+from app.storage.errors import MISSING, ObjectMissing, StorageUnavailable, first_line
+
+logger = logging.getLogger(__name__)
+
+THREADS = 16
+ABORT_AFTER_DAYS = 2
+_AWAY = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, MinioException, OSError)
+_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object's size, and its SHA-256 (hex) where storage keeps it."""
+
+    size: int
+    sha256: str | None
+
+
+class Admin:
+    """Buckets and checksums."""
+
+    def __init__(self, endpoint: str, *, region: str, access_key: str, secret_key: str) -> None:
+        parts = urlsplit(endpoint)
+        self._client = Minio(
+            parts.netloc,
+            access_key,
+            secret_key,
+            secure=parts.scheme == "https",
+            region=region,
+            http_client=urllib3.PoolManager(
+                maxsize=THREADS, timeout=urllib3.Timeout(connect=5, read=30), retries=False
+            ),
+        )
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def _run(self, doing: str, call: Callable[[], T]) -> T:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        except S3Error as exc:
+            if exc.code in MISSING:
+                raise ObjectMissing(doing) from exc
+            logger.warning("storage failed to %s: %s", doing, exc.code)
+            raise StorageUnavailable from exc
+        except _AWAY as exc:
+            logger.warning("storage failed to %s: %s", doing, first_line(exc))
+            raise StorageUnavailable from exc
+
+    async def stat(self, bucket: str, key: str) -> Stat:
+        """Return what storage knows of an object."""
+        found = await self._run(
+            "look up an object",
+            lambda: self._client.stat_object(
+                bucket, key, extra_headers={"x-amz-checksum-mode": "ENABLED"}
+            ),
+        )
+        headers = {name.lower(): value for name, value in (found.metadata or {}).items()}
+        checksum = headers.get("x-amz-checksum-sha256", "")
+        # A multipart object's checksum ("…-3") is one of its parts' checksums.
+        is_whole = bool(checksum) and "-" not in checksum
+        sha256 = base64.b64decode(checksum).hex() if is_whole else None
+        return Stat(size=found.size or 0, sha256=sha256)
+
+    async def ensure_bucket(
+        self, bucket: str, *, origins: Sequence[str], expire_after_days: int | None
+    ) -> None:
+        """Make the bucket where it is missing, with CORS and lifecycle rules.
+
+        What the keys may not do, or the server cannot, is logged and left alone: an administrator
+        may have set it up already.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        steps: list[tuple[str, Callable[[], object]]] = [
+            ("make bucket", lambda: self._client.make_bucket(bucket)),
+            ("set CORS of", lambda: self._set_cors(bucket, origins)),
+            ("set lifecycle rules of", lambda: self._set_lifecycle(bucket, expire_after_days)),
+        ]
+        for doing, step in steps:
+            await self._run(doing, _tolerant(doing, bucket, step))
+
+    def _set_cors(self, bucket: str, origins: Sequence[str]) -> None:
+        body = _cors_xml(origins)
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self._client._execute(
+            "PUT", bucket, body=body, headers={"Content-MD5": digest}, query_params={"cors": ""}
+        )
+
+    def _set_lifecycle(self, bucket: str, expire_after_days: int | None) -> None:
+        rules = [
+            Rule(
+                ENABLED,
+                rule_filter=Filter(prefix=""),
+                rule_id="abandoned-uploads",
+                abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(ABORT_AFTER_DAYS),
+            )
+        ]
+        if expire_after_days is not None:
+            rules.append(
+                Rule(
+                    ENABLED,
+                    rule_filter=Filter(prefix=""),
+                    rule_id="expired",
+                    expiration=Expiration(days=expire_after_days),
+                )
+            )
+        self._client.set_bucket_lifecycle(bucket, LifecycleConfig(rules))
+
+
+def _tolerant(doing: str, bucket: str, step: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            step()
+        except S3Error as exc:
+            if exc.response.status >= 500 and exc.code != "NotImplemented":
+                raise
+            if exc.code not in _EXISTS:
+                logger.warning("could not %s %s: %s", doing, bucket, exc.code)
+
+    return run
+
+
+def _cors_xml(origins: Sequence[str]) -> bytes:
+    """Return the CORS rules: presigned URLs carry their own right, and no cookie is involved."""
+    allowed = "".join(f"<AllowedOrigin>{escape(o)}</AllowedOrigin>" for o in origins or ("*",))
+    methods = "".join(f"<AllowedMethod>{m}</AllowedMethod>" for m in ("GET", "HEAD", "PUT"))
+    exposed = "".join(
+        f"<ExposeHeader>{name}</ExposeHeader>"
+        for name in ("ETag", "Content-Range", "Accept-Ranges", "Content-Length")
+    )
+    return (
+        f"<CORSConfiguration><CORSRule>{allowed}{methods}<AllowedHeader>*</AllowedHeader>{exposed}"
+        "<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>"
+    ).encode()

@@ -1,0 +1,165 @@
+"""S3 multipart uploads whose parts the callers put themselves, by presigned URL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from app.storage.errors import ObjectMissing, StorageUnavailable
+from app.storage.s3_requests import Calls, text_of
+
+MAX_PARTS = 9_999
+"""One less than S3 takes: SeaweedFS sorts part 10,000 before part 1,000, and loses others."""
+PARTS_AT_ONCE = 1000
+COMPLETE_TIMEOUT_S = 600
+"""Some servers copy all parts before they answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that storage has."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An upload that was begun, neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+class MultipartUploads:
+    """The multipart uploads of one bucket."""
+
+    def __init__(self, bucket: str, calls: Calls) -> None:
+        self._bucket = bucket
+        self._calls = calls
+
+    async def begin(self, key: str) -> str:
+        """Return the id of a new upload; the object is there once it is completed.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        answer = await self._calls.send(
+            "begin an upload", "POST", self._bucket, key, query={"uploads": ""}
+        )
+        upload_id = text_of(answer, "UploadId")
+        if not upload_id:
+            raise StorageUnavailable
+        return upload_id
+
+    async def stored(self, key: str, upload_id: str) -> list[Part]:
+        """Return the parts that storage has, in order.
+
+        Raises:
+            ObjectMissing: The upload is over: completed, aborted, or given up by storage.
+            StorageUnavailable: Storage does not answer.
+        """
+        parts: list[Part] = []
+        marker = ""
+        while True:
+            query = {"uploadId": upload_id, "max-parts": str(PARTS_AT_ONCE)}
+            if marker:
+                query["part-number-marker"] = marker
+            answer = await self._calls.send("list parts", "GET", self._bucket, key, query=query)
+            parts += _parts(answer)
+            marker = text_of(answer, "NextPartNumberMarker")
+            if text_of(answer, "IsTruncated") != "true" or not marker:
+                return sorted(parts, key=lambda part: part.number)
+
+    async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make the object of its parts.
+
+        Raises:
+            ObjectMissing: The upload is over.
+            Refused: A part is missing or was replaced, or is too small.
+            StorageUnavailable: Storage does not answer; it may have done it.
+        """
+        root = Element("CompleteMultipartUpload")
+        for part in parts:
+            element = SubElement(root, "Part")
+            SubElement(element, "PartNumber").text = str(part.number)
+            SubElement(element, "ETag").text = f'"{part.etag}"'
+        await self._calls.send(
+            "complete an upload",
+            "POST",
+            self._bucket,
+            key,
+            query={"uploadId": upload_id},
+            body=tostring(root),
+            timeout_s=COMPLETE_TIMEOUT_S,
+        )
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        """Remove an upload and its parts; one that is over is no error.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        try:
+            await self._calls.send(
+                "abort an upload", "DELETE", self._bucket, key, query={"uploadId": upload_id}
+            )
+        except ObjectMissing:
+            return
+
+    async def unfinished(self, prefix: str = "") -> AsyncIterator[Unfinished]:
+        """Yield the uploads of all keys that begin with a prefix; MinIO wants the whole key.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        markers: dict[str, str] = {}
+        while True:
+            answer = await self._calls.send(
+                "list uploads",
+                "GET",
+                self._bucket,
+                query={"uploads": "", "prefix": prefix, **markers},
+            )
+            if answer is None:
+                return
+            for item in answer.findall("{*}Upload"):
+                yield Unfinished(
+                    key=text_of(item, "Key"),
+                    upload_id=text_of(item, "UploadId"),
+                    begun_at=datetime.fromisoformat(text_of(item, "Initiated")),
+                )
+            following = {
+                "key-marker": text_of(answer, "NextKeyMarker"),
+                "upload-id-marker": text_of(answer, "NextUploadIdMarker"),
+            }
+            markers = {name: value for name, value in following.items() if value}
+            if text_of(answer, "IsTruncated") != "true" or not markers:
+                return
+
+    async def abort_all(self, key: str) -> None:
+        """Remove every upload of one key.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        async for upload in self.unfinished(key):
+            if upload.key == key:
+                await self.abort(key, upload.upload_id)
+
+
+def _parts(answer: Element | None) -> list[Part]:
+    if answer is None:
+        return []
+    return [
+        Part(
+            number=int(text_of(item, "PartNumber")),
+            size=int(text_of(item, "Size")),
+            etag=text_of(item, "ETag").strip('"'),
+        )
+        for item in answer.findall("{*}Part")
+    ]

@@ -1,0 +1,155 @@
+"""One bucket: bytes in and out, asynchronously."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio.to_thread
+import obstore
+from obstore.store import S3Store
+
+from app.storage.admin import Admin, Stat
+from app.storage.errors import ObjectMissing, StorageUnavailable, mapped
+from app.storage.multipart import MultipartUploads
+from app.storage.streaming_upload import Upload
+
+READ_BYTES = 256 * 1024
+HASH_BYTES = 1024 * 1024
+DELETE_AT_ONCE = 1000
+LIST_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that is there."""
+
+    key: str
+    modified_at: datetime
+
+
+class Bucket:
+    """The objects of one bucket."""
+
+    def __init__(
+        self,
+        name: str,
+        store: S3Store,
+        admin: Admin,
+        uploads: MultipartUploads,
+        streams: asyncio.Semaphore,
+        *,
+        max_bytes: int,
+    ) -> None:
+        self.name = name
+        self.uploads = uploads
+        self._store = store
+        self._admin = admin
+        self._streams = streams
+        self._max_bytes = max_bytes
+
+    def upload(self, key: str) -> Upload:
+        """Return a writer of one object."""
+        return Upload(self._store, key, self._streams, max_bytes=self._max_bytes)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Write an object that is in memory.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        with mapped("write"):
+            await obstore.put_async(self._store, key, data, use_multipart=False)
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Return the bytes from `start` up to, not including, `end`; the object is open by then.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        if start >= end:
+            return _nothing()
+        with mapped("read", may_miss=True):
+            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
+        return _pieces(result)
+
+    async def stat(self, key: str) -> Stat:
+        """Return size and, where storage keeps it, the checksum.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        return await self._admin.stat(self.name, key)
+
+    async def sha256(self, key: str) -> str:
+        """Return the SHA-256 (hex) of an object, read piece by piece.
+
+        Raises:
+            ObjectMissing: There is none.
+            StorageUnavailable: Storage does not answer.
+        """
+        digest = hashlib.sha256()
+        left = 0
+        with mapped("read", may_miss=True):
+            result = await obstore.get_async(self._store, key)
+            left = result.meta["size"]
+            async for piece in result.stream(min_chunk_size=HASH_BYTES):
+                left -= len(piece)
+                # A thread: an hour of hashing must not be felt by the requests.
+                await anyio.to_thread.run_sync(digest.update, piece)
+        if left:
+            raise StorageUnavailable
+        return digest.hexdigest()
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there are no error.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        for first in range(0, len(keys), DELETE_AT_ONCE):
+            batch = list(keys[first : first + DELETE_AT_ONCE])
+            try:
+                with mapped("delete", may_miss=True):
+                    await obstore.delete_async(self._store, batch[0] if len(batch) == 1 else batch)
+            except ObjectMissing:
+                continue
+
+    async def pages(self) -> AsyncIterator[list[Stored]]:
+        """Yield all objects, in pages and by key.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        with mapped("list objects"):
+            async for page in obstore.list(self._store, chunk_size=LIST_AT_ONCE):
+                yield [Stored(item["path"], item["last_modified"]) for item in page]
+
+    async def check(self) -> None:
+        """Ask storage for an object that is not there.
+
+        Raises:
+            StorageUnavailable: It does not answer.
+        """
+        try:
+            with mapped("answer", may_miss=True):
+                await obstore.head_async(self._store, "readyz")
+        except ObjectMissing:
+            return
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece
+
+
+async def _pieces(result: obstore.GetResult) -> AsyncIterator[bytes]:
+    with mapped("go on reading", may_miss=True):
+        async for piece in result.stream(min_chunk_size=READ_BYTES):
+            yield bytes(piece)

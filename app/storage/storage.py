@@ -1,0 +1,165 @@
+"""The storage of one replica: both buckets, and the signers for both networks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from obstore.store import S3Store
+from starlette.requests import HTTPConnection
+
+from app.http.headers import header
+from app.settings import Settings
+from app.storage.admin import Admin
+from app.storage.multipart import MultipartUploads
+from app.storage.objects import Bucket
+from app.storage.presign import Signer
+from app.storage.s3_requests import Calls
+
+Network = Literal["public", "internal"]
+"""Whose address a presigned URL carries: everybody's, or that inside the service's own network."""
+MAX_PUT_BYTES = 5 * 1024**3
+"""S3's limit for one PUT."""
+MAX_OBJECT_BYTES = 5 * 1024**4
+"""What every S3 server takes for one object."""
+
+
+class Storage:
+    """The two buckets of S3."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
+            raise ValueError("no storage: start the embedded one, or set CONTEXT_S3_ENDPOINT")
+        endpoint = settings.s3_endpoint.rstrip("/")
+        public = (settings.s3_public_endpoint or endpoint).rstrip("/")
+        keys = {
+            "access_key": settings.s3_access_key.get_secret_value(),
+            "secret_key": settings.s3_secret_key.get_secret_value(),
+        }
+        self._settings = settings
+        self._admin = Admin(endpoint, region=settings.s3_region, **keys)
+        self._signers: dict[Network, Signer] = {
+            "internal": Signer(endpoint, region=settings.s3_region, **keys),
+            "public": Signer(public, region=settings.s3_region, **keys),
+        }
+        self._streams = asyncio.Semaphore(settings.max_streamed_uploads)
+        self._calls = Calls(self._signers["internal"])
+        self.assets = self._bucket(settings.s3_asset_bucket, endpoint, keys)
+        self.temp = self._bucket(settings.s3_temp_bucket, endpoint, keys)
+
+    def _bucket(self, name: str, endpoint: str, keys: Mapping[str, str]) -> Bucket:
+        store = S3Store(
+            name,
+            endpoint=endpoint,
+            region=self._settings.s3_region,
+            access_key_id=keys["access_key"],
+            secret_access_key=keys["secret_key"],
+            virtual_hosted_style_request=False,
+            # Not every server checks x-amz-content-sha256; all check this.
+            checksum_algorithm="sha256",
+            # `timeout` would cover a whole transfer, however slow the reader is.
+            client_options={
+                "allow_http": True,
+                "connect_timeout": "5s",
+                "read_timeout": "60s",
+                "timeout": "1day",
+            },
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=10)},
+        )
+        return Bucket(
+            name,
+            store,
+            self._admin,
+            MultipartUploads(name, self._calls),
+            self._streams,
+            max_bytes=self._settings.max_upload_bytes,
+        )
+
+    def by_name(self, bucket: str) -> Bucket:
+        """Return the bucket that the journal calls `assets` or `temp`."""
+        return {"assets": self.assets, "temp": self.temp}[bucket]
+
+    async def start(self) -> None:
+        """Make the buckets where they are missing.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        origins = self._settings.allowed_origins
+        await self._admin.ensure_bucket(self.assets.name, origins=origins, expire_after_days=None)
+        # A net under the sweeper, which knows the true expiry of each file.
+        longest_s = max(
+            self._settings.temp_ttl_s, (self._settings.event_retention_days + 1) * 86_400
+        )
+        await self._admin.ensure_bucket(
+            self.temp.name, origins=origins, expire_after_days=longest_s // 86_400 + 2
+        )
+
+    async def check(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            StorageUnavailable: There is none.
+        """
+        await self.assets.check()
+
+    def presign_get(
+        self,
+        bucket: Bucket,
+        key: str,
+        *,
+        network: Network,
+        expires_s: int,
+        content_type: str,
+        disposition: str | None = None,
+    ) -> str:
+        """Return a URL for the bytes, served as `content_type`, whatever they were stored as."""
+        query = {"response-content-type": content_type}
+        if disposition is not None:
+            query["response-content-disposition"] = disposition
+        return self._signers[network].presign(
+            "GET", bucket.name, key, expires_s=expires_s, query=query
+        )
+
+    def presign_put(
+        self,
+        bucket: Bucket,
+        key: str,
+        *,
+        network: Network,
+        expires_s: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return a URL to put the bytes to, with exactly these headers."""
+        return self._signers[network].presign(
+            "PUT", bucket.name, key, expires_s=expires_s, headers=headers
+        )
+
+    def presign_part(
+        self,
+        bucket: Bucket,
+        key: str,
+        upload_id: str,
+        number: int,
+        *,
+        network: Network,
+        expires_s: int,
+        size: int,
+    ) -> str:
+        """Return a URL to put one part of exactly `size` bytes to, until the upload is over."""
+        return self._signers[network].presign(
+            "PUT",
+            bucket.name,
+            key,
+            expires_s=expires_s,
+            query={"partNumber": str(number), "uploadId": upload_id},
+            headers={"Content-Length": str(size)},
+        )
+
+
+def network_of(connection: HTTPConnection) -> Network:
+    """Return the network that the caller is in, by its header `X-Storage-Network`."""
+    network = header(connection.scope, b"x-storage-network")
+    return "internal" if network.strip().lower() == "internal" else "public"

@@ -1,0 +1,149 @@
+"""An object written as it comes: whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import obstore
+from obstore.store import S3Store
+
+from app.storage.errors import StorageUnavailable, UploadsBusy, mapped
+from app.storage.multipart import MAX_PARTS
+
+logger = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+PART_BYTES = 8 * MIB
+PARTS_AT_ONCE = 2
+PIECE_BYTES = MIB
+WAIT_S = 60
+
+
+class _Abandoned(Exception):
+    """The writer gave up: obstore aborts the multipart upload when its source raises."""
+
+
+class Upload:
+    """Writes one object from pieces of any size; memory stays at a few parts.
+
+    As a context manager: the object is there when the block ends, and nothing is when it raises.
+    What fits one part is sent as one PUT at the end, more as S3 multipart from the first full part
+    on. `streams` bounds how many hold more than a piece: the others wait, and so do their callers.
+    """
+
+    def __init__(
+        self, store: S3Store, key: str, streams: asyncio.Semaphore, *, max_bytes: int
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._streams = streams
+        self._may_stream = False
+        self._part_bytes = max(PART_BYTES, max_bytes // MAX_PARTS + 1)
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._pieces: asyncio.Queue[bytes | _Abandoned | None] = asyncio.Queue(maxsize=1)
+        self._transfer: asyncio.Task[None] | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes; waits when storage is slower than their source.
+
+        Raises:
+            StorageUnavailable: The transfer has failed.
+            UploadsBusy: Too many others are being written, for too long.
+        """
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if not self._may_stream and self._waiting_bytes > PIECE_BYTES:
+            await self._wait_for_others()
+        limit = self._part_bytes if self._transfer is None else PIECE_BYTES
+        if self._waiting_bytes > limit:
+            if self._transfer is None:
+                self._transfer = asyncio.create_task(self._put_parts())
+            await self._hand_over(self._take())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if exc is not None:
+                await asyncio.shield(self._abandon())
+            elif self._transfer is None:
+                await self._put(self._take())
+            else:
+                await self._hand_over(self._take())
+                await self._hand_over(None)
+                # A cancelled put leaves its parts behind; a finished one is deleted by the journal.
+                await asyncio.shield(self._transfer)
+        finally:
+            if self._may_stream:
+                self._streams.release()
+
+    async def _wait_for_others(self) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise UploadsBusy(retry_after_s=WAIT_S) from None
+        self._may_stream = True
+
+    def _take(self) -> bytes:
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return data
+
+    async def _hand_over(self, piece: bytes | _Abandoned | None) -> None:
+        if self._transfer is None:
+            raise RuntimeError("no transfer has begun")
+        putting = asyncio.ensure_future(self._pieces.put(piece))
+        try:
+            await asyncio.wait({putting, self._transfer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not putting.done():
+                putting.cancel()
+        if self._transfer.done():
+            self._transfer.result()
+
+    async def _abandon(self) -> None:
+        self._waiting.clear()
+        if self._transfer is None:
+            return
+        try:
+            await self._hand_over(_Abandoned())
+            await self._transfer
+        except _Abandoned:
+            return
+        except StorageUnavailable:
+            logger.warning("the parts of an abandoned upload stay until the journal is worked off")
+
+    async def _source(self) -> AsyncIterator[bytes]:
+        while (piece := await self._pieces.get()) is not None:
+            if isinstance(piece, _Abandoned):
+                raise piece
+            if piece:
+                yield piece
+
+    async def _put_parts(self) -> None:
+        with mapped("write parts"):
+            await obstore.put_async(
+                self._store,
+                self._key,
+                self._source(),
+                use_multipart=True,
+                chunk_size=self._part_bytes,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+    async def _put(self, data: bytes) -> None:
+        with mapped("write"):
+            await obstore.put_async(self._store, self._key, data, use_multipart=False)

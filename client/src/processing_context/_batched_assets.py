@@ -1,0 +1,168 @@
+"""Small files: what is made or looked up at about the same time goes in one request."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from processing_context._transport.api import Http, dumps, segment
+from processing_context._transport.batching import Gathering
+from processing_context._transport.network import Network
+from processing_context.errors import APIError
+from processing_context.wire.assets import (
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    Asset,
+    AssetCreate,
+    AssetsFound,
+    BatchResults,
+)
+
+GATHERED_BYTES = 64 * 1024
+"""What is larger is not gathered: its bytes cost more than its request."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _New(NamedTuple):
+    draft: bytes
+    content_type: str
+    data: bytes
+    key: str
+
+
+def _weight(new: _New) -> int:
+    return len(new.draft) + len(new.data)
+
+
+class SmallFiles:
+    """Makes small assets and finds assets; one for a context and its copies.
+
+    A batch answers for each of its items. One that it did not make, or not find, is sent again
+    alone, under the same idempotency key: what a single request says of it is final.
+    """
+
+    def __init__(self, http: Http, network: Network) -> None:
+        self._http = http
+        self._network = network
+        self._creates: Gathering[_New, Asset | None] = Gathering(
+            self._create_all,
+            most=MAX_BATCH,
+            most_bytes=MAX_BATCH_BYTES,
+            weight=_weight,
+        )
+        self._finds: Gathering[str, Asset | None] = Gathering(self._find_all, most=MAX_BATCH)
+
+    async def create(self, asset: AssetCreate, data: bytes) -> Asset:
+        """Make an asset."""
+        kind = asset.content_type or "application/octet-stream"
+        new = _New(dumps(asset), kind, data, uuid.uuid4().hex)
+        made = None
+        if _weight(new) <= GATHERED_BYTES:
+            made = await self._creates.ask(new)
+        return made or await self._create_alone(new)
+
+    async def create_folder(self, folder: AssetCreate) -> Asset:
+        """Make a folder."""
+        return await self._post(uuid.uuid4().hex, [("json", "application/json", dumps(folder))])
+
+    async def find(self, asset_id: str) -> Asset:
+        """Return an asset as it is now."""
+        path_id = segment(asset_id, "asset_id")
+        found = await self._finds.ask(asset_id) if _ID.fullmatch(asset_id) else None
+        return found or await self._http.get(f"/v1/assets/{path_id}", Asset, is_hot=True)
+
+    async def read(self, asset: Asset) -> bytes | None:
+        """Return the bytes of a small asset that was just found; None: ask for them otherwise."""
+        if asset.get_url is None or asset.size > GATHERED_BYTES:
+            return None
+        data = await self._network.quick.get(asset.get_url, asset.size)
+        if data is None or asset.sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            return None
+        return data
+
+    async def _create_alone(self, new: _New) -> Asset:
+        parts = [("json", "application/json", new.draft), ("file", new.content_type, new.data)]
+        return await self._post(new.key, parts)
+
+    async def _post(self, key: str, parts: Sequence[tuple[str, str, bytes]]) -> Asset:
+        body, content_type = _form(parts)
+        answered = await self._http.request(
+            "POST",
+            "/v1/assets",
+            content=body,
+            headers={"Content-Type": content_type, "Idempotency-Key": key},
+            is_hot=True,
+        )
+        return Asset.model_validate_json(answered.body)
+
+    async def _create_all(self, batch: Sequence[_New]) -> Sequence[Asset | None]:
+        if len(batch) == 1:
+            return [await self._create_alone(batch[0])]
+        items = b",".join(
+            b'{"asset":%b,"size":%d,"idempotency_key":"%b"}'
+            % (new.draft, len(new.data), new.key.encode())
+            for new in batch
+        )
+        body, content_type = _form(
+            [
+                ("json", "application/json", b'{"assets":[%b]}' % items),
+                ("file", "application/octet-stream", b"".join(new.data for new in batch)),
+            ]
+        )
+        try:
+            answered = await self._http.request(
+                "POST",
+                "/v1/assets/batch",
+                content=body,
+                headers={"Content-Type": content_type},
+                is_hot=True,
+            )
+        except APIError as exc:
+            if not _is_about_one(exc):
+                raise
+            return [None] * len(batch)
+        answer = BatchResults.model_validate_json(answered.body)
+        return [result.asset for result in answer.results]
+
+    async def _find_all(self, asset_ids: Sequence[str]) -> Sequence[Asset | None]:
+        if len(asset_ids) == 1:
+            return [await self._http.get(f"/v1/assets/{asset_ids[0]}", Asset, is_hot=True)]
+        body = {"asset_ids": list(dict.fromkeys(asset_ids))}
+        try:
+            answer = await self._http.post("/v1/assets/find", AssetsFound, body=body, is_hot=True)
+        except APIError as exc:
+            if not _is_about_one(exc):
+                raise
+            return [None] * len(asset_ids)
+        found = {asset.id: asset for asset in answer.assets}
+        given: set[str] = set()
+
+        def own(asset_id: str) -> Asset | None:
+            """Return an object that nobody else has."""
+            asset = found.get(asset_id)
+            is_first = asset_id not in given
+            given.add(asset_id)
+            return asset if asset is None or is_first else asset.model_copy(deep=True)
+
+        return [own(asset_id) for asset_id in asset_ids]
+
+
+def _is_about_one(exc: APIError) -> bool:
+    """Whether a batch was refused for what one of its items may be alone to blame for."""
+    return exc.status < 500 and exc.status not in (401, 403, 429)
+
+
+def _form(parts: Sequence[tuple[str, str, bytes]]) -> tuple[bytes, str]:
+    """Return a multipart form of (name, content type, content) and its own content type."""
+    boundary = uuid.uuid4().hex
+    pieces = []
+    for name, kind, content in parts:
+        more = '; filename="file"' if name == "file" else ""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n'
+        pieces += [f"{head}Content-Type: {kind}\r\n\r\n".encode(), content, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return b"".join(pieces), f"multipart/form-data; boundary={boundary}"

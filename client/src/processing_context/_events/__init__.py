@@ -1,0 +1,1 @@
+"""Job events: reading them from the service and sending them to it."""

@@ -1,0 +1,79 @@
+"""A job from the request that makes it to its end, over that one request."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from processing_context._transport.api import Http
+from processing_context._transport.network import Stream, UnreachedError
+from processing_context.wire.events import EVENT, Event, JobUpdate
+from processing_context.wire.jobs import ENDED
+from processing_context.wire.sockets import Gap
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 45.0
+"""The service says something every 15 s; after this long without a word the line is dead."""
+
+
+class StartedJob:
+    """A job that was just made, and the stream of its events.
+
+    Args:
+        http: The API calls.
+        stream: The answer to the request that made it.
+    """
+
+    def __init__(self, http: Http, stream: Stream) -> None:
+        self.id = (stream.headers.get("Location") or "").rpartition("/")[2]
+        self._http = http
+        self._stream = stream
+        self._last = 0
+
+    @classmethod
+    async def of(cls, http: Http, body: dict[str, Any]) -> StartedJob:
+        """Make a job; a request that is repeated makes one."""
+        stream = await http.stream(
+            "/v1/jobs", body, accept="text/event-stream", silence_s=SILENCE_S
+        )
+        return cls(http, stream)
+
+    async def events(self) -> AsyncGenerator[Event | Gap]:
+        """Yield the job's events, to the one that ends it; what breaks the stream is survived."""
+        try:
+            async for event in self._read():
+                yield event
+                if isinstance(event, JobUpdate) and event.status in ENDED:
+                    return
+            logger.debug("job %s: the stream ended early", self.id)
+        except UnreachedError as exc:
+            logger.debug("job %s: the stream broke: %s", self.id, exc)
+        finally:
+            await self._stream.aclose()
+        # websockets costs a fifth of this package's import time, and most streams do not break.
+        from processing_context._events.stream import JobEvents
+
+        async for event_or_gap in JobEvents(self._http, self.id, self._last).read():
+            yield event_or_gap
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        await self._stream.aclose()
+
+    async def _read(self) -> AsyncIterator[Event]:
+        async for line in self._stream.lines():
+            if not line.startswith("data:"):
+                continue
+            frame: dict[str, Any] = json.loads(line[5:])
+            if int(frame.get("from_seq") or frame.get("seq") or 0) != self._last + 1:
+                return  # a gap, or something that this client does not know: take it up anew
+            self._last = int(frame["seq"])
+            try:
+                yield EVENT.validate_python(frame, extra="allow")
+            except ValidationError:
+                logger.warning("job %s: event %d is of a newer kind", self.id, self._last)

@@ -1,0 +1,229 @@
+"""From a job to its event log: posted from any thread, sent in order, in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from processing_context._events.buffer import Pending, numbered
+from processing_context._events.encoded_event import Encoded
+from processing_context._transport.api import Http
+from processing_context.errors import (
+    AuthenticationError,
+    ConflictError,
+    ContextError,
+    NotFoundError,
+)
+from processing_context.wire.events import EventsAccepted, ProcessingMessage
+
+MAX_PENDING_EVENTS = 10_000
+MAX_PENDING_BYTES = 16 * 1024 * 1024
+FEW_EVENTS = 100
+GATHER_S = 0.003
+"""How long a few events wait for more: a quick job then costs one request, not one a node."""
+
+_LOST_CODES = frozenset({"lease_lost", "job_ended"})
+
+
+class Relay(Protocol):
+    """Sends the events of several jobs together."""
+
+    async def send(self, job_id: str, token: str, events: bytes) -> EventsAccepted | None:
+        """Send a batch, `{"events": […]}`; None: the job is to send it by itself."""
+
+
+class EventOutbox:
+    """The events of one attempt of a job, on their way to the service.
+
+    The queue holds 10,000 events or 16 MiB. Past that a thread that posts waits. The loop's own
+    thread cannot wait, since the sender runs there: its posts are always taken, and a coroutine
+    that posts much awaits `drain()` between them, as with an `asyncio.StreamWriter`. Progress of
+    one node is merged while it waits, so that a chatty node costs one entry.
+
+    Args:
+        http: With the token of the lease.
+        job_id: The job.
+        patience_s: How long the service may be away; its own word on the lease counts before that.
+
+    Attributes:
+        on_cancel: Called once, in the loop's thread, when the service wants the job cancelled.
+        on_lost: Called once, in the loop's thread, with the error after which nothing more can be
+            sent: the lease is lost, the job has ended, or the service refuses.
+        error: That error; None while events can be sent.
+        relay: Takes the batches, where there is one.
+    """
+
+    def __init__(self, http: Http, job_id: str, *, patience_s: float = 900.0) -> None:
+        self.on_cancel: Callable[[], object] | None = None
+        self.on_lost: Callable[[ContextError], object] | None = None
+        self.error: ContextError | None = None
+        self.relay: Relay | None = None
+        self._http = http
+        self._job_id = job_id
+        self._path = f"/v1/jobs/{job_id}/events"
+        self._patience_s = patience_s
+        self._pending = Pending()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
+        self._next_seq = 1
+        self._was_cancel_told = False
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: int | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._is_due = asyncio.Event()
+        self._sent = asyncio.Condition()
+        self._in_flight = 0
+
+    def start(self) -> None:
+        """Begin to send, from the running loop. Again: no effect."""
+        if self._sender is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop_thread = threading.get_ident()
+            self._sender = asyncio.create_task(self._send_all(), name="event-outbox")
+            if self._pending:
+                self._wake.set()
+
+    def post(self, event: ProcessingMessage | Encoded) -> None:
+        """Queue an event; any thread.
+
+        Raises:
+            ValueError: It is larger than 64 KiB: nothing is cut.
+            ContextError: Nothing can be sent any more.
+        """
+        if threading.get_ident() == self._loop_thread:
+            with self._lock:
+                self._check()
+                self._pending.add(event)
+            self._wake.set()
+            return
+        with self._room:
+            if self._sender is not None:
+                self._room.wait_for(lambda: self._has_room() or self._cannot_send())
+            self._check()
+            self._pending.add(event)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def drain(self) -> None:
+        """Wait until the queue is below its bound.
+
+        Raises:
+            ContextError: Nothing can be sent any more.
+        """
+        self.start()
+        async with self._sent:
+            await self._sent.wait_for(lambda: self._has_room() or self._cannot_send())
+        self._check()
+
+    async def first_stored(self) -> None:
+        """Wait until the service has heard of this attempt, or nothing can be sent any more."""
+        async with self._sent:
+            await self._sent.wait_for(lambda: self._next_seq > 1 or self._cannot_send())
+
+    async def flush(self) -> None:
+        """Wait until the service has stored every event posted so far.
+
+        Raises:
+            ContextError: Nothing can be sent any more.
+        """
+        self.start()
+        async with self._sent:
+            last = self._next_seq + self._in_flight + len(self._pending)
+            self._is_due.set()
+            await self._sent.wait_for(lambda: self._next_seq >= last or self._cannot_send())
+        if self._next_seq < last:
+            self._check()
+
+    async def aclose(self, *, flush: bool = True) -> None:
+        """Send what is left (unless told not to), and stop."""
+        try:
+            if flush and not self._cannot_send():
+                await self.flush()
+        finally:
+            self._end(None)
+            if self._sender is not None:
+                self._sender.cancel()
+                await asyncio.gather(self._sender, return_exceptions=True)
+            async with self._sent:
+                self._sent.notify_all()
+
+    def _has_room(self) -> bool:
+        few = len(self._pending) < MAX_PENDING_EVENTS
+        return few and self._pending.size < MAX_PENDING_BYTES
+
+    def _cannot_send(self) -> bool:
+        return self._is_closed or self.error is not None
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self._is_closed:
+            raise ContextError("the outbox is closed")
+
+    async def _send_all(self) -> None:
+        while not self._cannot_send():
+            await self._wake.wait()
+            if len(self._pending) < FEW_EVENTS:
+                await self._gather()
+            self._wake.clear()
+            with self._room:
+                batch = self._pending.take_batch()
+                self._in_flight = len(batch)
+                if self._pending:
+                    self._wake.set()
+                self._room.notify_all()
+            if not batch:
+                continue
+            try:
+                reply = await self._send(batch)
+            except ContextError as exc:
+                self._end(exc)
+            else:
+                self._next_seq += len(batch)
+                self._in_flight = 0
+                self._tell_cancel(reply)
+            async with self._sent:
+                self._sent.notify_all()
+
+    async def _gather(self) -> None:
+        """Wait a little for more, unless somebody waits for what is there."""
+        due = asyncio.get_running_loop().call_later(GATHER_S, self._is_due.set)
+        await self._is_due.wait()
+        due.cancel()
+        self._is_due.clear()
+
+    async def _send(self, batch: list[bytes]) -> EventsAccepted:
+        body = numbered(batch, self._next_seq)
+        if self.relay is not None:
+            reply = await self.relay.send(self._job_id, self._http.token or "", body)
+            if reply is not None:
+                return reply
+        answered = await self._http.request(
+            "POST", self._path, content=body, is_json=True, patience_s=self._patience_s
+        )
+        return EventsAccepted.model_validate_json(answered.body)
+
+    def _tell_cancel(self, reply: EventsAccepted) -> None:
+        if reply.cancel_requested and not self._was_cancel_told:
+            self._was_cancel_told = True
+            if self.on_cancel is not None:
+                self.on_cancel()
+
+    def _end(self, error: ContextError | None) -> None:
+        with self._room:
+            self._is_closed = self._is_closed or error is None
+            self.error = self.error or error
+            self._room.notify_all()
+        if error is not None and self.on_lost is not None:
+            self.on_lost(error)
+
+
+def is_lost(error: ContextError) -> bool:
+    """Whether the service says that this attempt is not this worker's any more."""
+    if isinstance(error, ConflictError):
+        return error.code in _LOST_CODES
+    return isinstance(error, AuthenticationError | NotFoundError)

@@ -1,0 +1,1 @@
+"""HTTP transport: API calls, and bodies to and from storage."""

@@ -1,0 +1,153 @@
+"""The parts of one large upload: those that storage has are looked at, the others sent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+from processing_context._transport.api import Http
+from processing_context._transport.bulk import RUN_OUT, Bytes
+from processing_context._transport.connections import Target
+from processing_context._transport.content import OpenContent
+from processing_context._transport.hashing import FollowingHash
+from processing_context._transport.parallel import PARTS_AT_ONCE, in_parallel
+from processing_context._transport.transfer import Progress
+from processing_context.errors import ContextError, HTTPStatusError
+from processing_context.wire.assets import (
+    CompletedPart,
+    MultipartState,
+    MultipartUpload,
+    StoredPart,
+    UploadComplete,
+    UploadPart,
+)
+
+_URLS_AT_ONCE = 100
+
+T = TypeVar("T")
+
+
+class AnotherContent(ContextError):
+    """What storage has of an upload is not of this file."""
+
+
+class Parts:
+    """Moves the parts of one content.
+
+    Args:
+        http: The API calls.
+        transport: The bytes.
+        path: The route of the upload.
+        upload: How it is cut.
+        source: The content.
+        progress: Called as bytes go.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        transport: Bytes,
+        path: str,
+        upload: MultipartUpload,
+        source: OpenContent,
+        progress: Progress | None,
+    ) -> None:
+        self._http = http
+        self._bytes = transport
+        self._path = path
+        self._part_size = upload.part_size
+        self._part_count = upload.part_count
+        self._source = source
+        self._progress = progress
+        self._hash = FollowingHash(source.read_at, self._stored_from)
+        self._etags: dict[int, str] = {}
+        self._sent: dict[int, int] = {}
+
+    async def put(self) -> UploadComplete:
+        """Put what is missing; return what completes the upload.
+
+        Raises:
+            AnotherContent: The parts that storage has are of another file; nothing was sent.
+        """
+        state = await self._state(1, _URLS_AT_ONCE)
+        await in_parallel(_each(state.stored), self._take_up, at_once=PARTS_AT_ONCE)
+        self._tell()
+        await in_parallel(self._missing(state), self._put, at_once=PARTS_AT_ONCE)
+        await self._bytes.work(self._hash.go_on)
+        return UploadComplete(
+            parts=[
+                CompletedPart(part_number=number, etag=etag)
+                for number, etag in sorted(self._etags.items())
+            ],
+            sha256=self._hash.hexdigest(),
+        )
+
+    async def _missing(self, state: MultipartState) -> AsyncIterator[UploadPart]:
+        for first in range(1, self._part_count + 1, _URLS_AT_ONCE):
+            if first > 1:
+                state = await self._state(first, _URLS_AT_ONCE)
+            for part in state.parts:
+                yield part
+
+    async def _state(self, first: int, count: int) -> MultipartState:
+        return await self._http.get(
+            self._path, MultipartState, params={"from": first, "limit": count}
+        )
+
+    async def _take_up(self, stored: StoredPart) -> None:
+        number = stored.part_number
+        size = self._size(number)
+        if stored.size != size or stored.etag.strip('"') != (await self._md5(number)).hex():
+            raise AnotherContent(f"storage has another part {number}")
+        self._sent[number] = size
+        self._etags[number] = stored.etag
+        self._tell()
+
+    async def _put(self, part: UploadPart) -> None:
+        number, size = part.part_number, self._size(part.part_number)
+        piece = self._source.slice(self._start(number), size)
+        headers: dict[str, str] = {}
+        if not Target(part.url).is_guarded:
+            headers["Content-MD5"] = base64.b64encode(await self._md5(number)).decode()
+
+        def tell(done: int, _total: int) -> None:
+            self._sent[number] = done
+            self._tell()
+
+        async def put(url: str) -> str:
+            return await self._bytes.put(url, piece, size, headers=headers, progress=tell)
+
+        try:
+            etag = await put(part.url)
+        except HTTPStatusError as exc:
+            if exc.status not in RUN_OUT:
+                raise
+            fresh = (await self._state(number, 1)).parts
+            if not fresh:
+                raise
+            etag = await put(fresh[0].url)
+        self._etags[number] = etag
+        await self._bytes.work(self._hash.go_on)
+
+    async def _md5(self, number: int) -> bytes:
+        return await self._bytes.work(self._source.md5, self._start(number), self._size(number))
+
+    def _start(self, number: int) -> int:
+        return (number - 1) * self._part_size
+
+    def _size(self, number: int) -> int:
+        return min(self._part_size, self._source.size - self._start(number))
+
+    def _stored_from(self, offset: int) -> int:
+        number = offset // self._part_size + 1
+        return self._start(number) + self._size(number) if number in self._etags else offset
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(sum(self._sent.values()), self._source.size)
+
+
+async def _each(things: Iterable[T]) -> AsyncIterator[T]:
+    for thing in things:
+        yield thing

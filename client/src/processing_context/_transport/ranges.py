@@ -1,0 +1,218 @@
+"""Large downloads: several ranges at once into one file, hashed on the way."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http.client import HTTPException, HTTPResponse
+
+from processing_context._transport.bulk import RUN_OUT, Bytes
+from processing_context._transport.connections import BLOCK
+from processing_context._transport.hashing import FollowingHash
+from processing_context._transport.parallel import AT_ONCE, in_parallel
+from processing_context._transport.transfer import Progress, Refused, Transfer
+from processing_context.errors import ContextError
+
+SEGMENT_BYTES = 32 * 1024 * 1024
+"""The longest range; a server reads ahead, and throws away what lies behind the end of one."""
+_IS_POSITIONAL = hasattr(os, "pwrite") and hasattr(os, "pread")
+
+
+class Changed(ContextError):
+    """What is at the URL is not the file that the ranges were made for."""
+
+
+def on_disk() -> io.FileIO:
+    """Return an unnamed temporary file."""
+    return tempfile.TemporaryFile(buffering=0)
+
+
+class RangedFile:
+    """A file of known size in the making.
+
+    Args:
+        file: Empty; unbuffered, as several threads write to it.
+        size: In bytes.
+        sha256: What it should be, where that is known.
+    """
+
+    def __init__(self, file: io.FileIO, size: int, sha256: str | None) -> None:
+        self.size = size
+        self.etag = ""
+        self.counting = threading.Lock()
+        self._file = file
+        self._sha256 = sha256
+        self._lock = threading.Lock()
+        self._hash = FollowingHash(self._read, self._written_from)
+        self._segment_size = max(1, min(SEGMENT_BYTES, -(-size // AT_ONCE)))
+        self.segments = [
+            Segment(self, start, min(self._segment_size, size - start))
+            for start in range(0, size, self._segment_size)
+        ]
+
+    @property
+    def done(self) -> int:
+        """How many bytes are there, in all segments."""
+        return sum(segment.done for segment in self.segments)
+
+    def reserve(self) -> None:
+        """Take the room on the disk before the first byte comes: it is there, or it is not."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), 0, self.size)
+        else:
+            self._file.truncate(self.size)
+
+    def agree_on(self, etag: str) -> None:
+        """Hold that all ranges are of the same bytes.
+
+        Raises:
+            Changed: They are not, or nobody can tell.
+        """
+        with self._lock:
+            if not etag.startswith('"') or self.etag not in ("", etag):
+                raise Changed("the file was replaced while it was being downloaded")
+            self.etag = etag
+
+    def write(self, offset: int, block: memoryview) -> None:
+        """Put bytes into their place."""
+        while block:
+            if _IS_POSITIONAL:
+                written = os.pwrite(self._file.fileno(), block, offset)
+            else:
+                with self._lock:
+                    self._file.seek(offset)
+                    written = self._file.write(block)
+            block, offset = block[written:], offset + written
+
+    def hash_on(self, offset: int, fresh: memoryview) -> None:
+        """Hash what has come without a gap; `fresh` has just been written to `offset`."""
+        if self._sha256 is not None:
+            self._hash.go_on(offset, fresh)
+
+    def _read(self, offset: int, count: int) -> bytes:
+        if _IS_POSITIONAL:
+            block = os.pread(self._file.fileno(), count, offset)
+        else:
+            with self._lock:
+                self._file.seek(offset)
+                block = self._file.read(count) or b""
+        if len(block) != count:
+            raise OSError("the file is shorter than what was written to it")
+        return block
+
+    def check(self) -> None:
+        """Compare with the known hash.
+
+        Raises:
+            ContextError: They differ.
+        """
+        if self._sha256 is None:
+            return
+        self._hash.go_on()
+        found = self._hash.hexdigest()
+        if found != self._sha256:
+            raise ContextError(f"the downloaded bytes have the SHA-256 {found}, not {self._sha256}")
+
+    def _written_from(self, offset: int) -> int:
+        if offset == self.size:
+            return offset
+        number = offset // self._segment_size
+        return number * self._segment_size + self.segments[number].done
+
+
+class Segment:
+    """One range of a file."""
+
+    def __init__(self, whole: RangedFile, start: int, size: int) -> None:
+        self.done = 0
+        self._whole = whole
+        self._start = start
+        self._size = size
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for what is missing, if the file is still the same."""
+        first, last = self._start + self.done, self._start + self._size - 1
+        wanted = {"Range": f"bytes={first}-{last}"}
+        return wanted | {"If-Range": self._whole.etag} if self._whole.etag else wanted
+
+    def begin(self, response: HTTPResponse) -> None:
+        """Hold that an answer is what was asked for.
+
+        Raises:
+            Changed: It is of other bytes, or all of them.
+        """
+        said = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", said)
+        asked = (self._start + self.done, self._whole.size)
+        if response.status != 206 or not found or (int(found[1]), int(found[2])) != asked:
+            raise Changed("the answer is not the range that was asked for")
+        self._whole.agree_on(response.headers.get("ETag", ""))
+
+    def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
+        """Take in the body."""
+        block = memoryview(bytearray(BLOCK))
+        while left := self._size - self.done:
+            got = response.readinto(block[: min(BLOCK, left)])
+            if not got:
+                raise HTTPException(f"the connection ended {left} bytes early")
+            offset, fresh = self._start + self.done, block[:got]
+            self._whole.write(offset, fresh)
+            with self._whole.counting:  # else an older sum is told after a newer one
+                self.done += got
+                transfer.report(self._whole.done, self._whole.size)
+            self._whole.hash_on(offset, fresh)
+
+
+async def fetch(
+    transport: Bytes,
+    url: str,
+    file: io.FileIO,
+    size: int,
+    *,
+    sha256: str | None,
+    renew: Callable[[], Awaitable[str]],
+    progress: Progress | None,
+) -> None:
+    """Download into an empty, unbuffered file.
+
+    Args:
+        transport: The connections.
+        url: Presigned; ranges of it are asked for.
+        file: Where the bytes go.
+        size: The size of what is at the URL.
+        sha256: Compared at the end, where it is known.
+        renew: Gives a fresh URL for when it runs out on the way.
+        progress: Called as bytes arrive.
+
+    Raises:
+        Changed: There is something else at the URL than was asked for.
+        ContextError: The bytes have another hash.
+    """
+    whole = RangedFile(file, size, sha256)
+    await transport.run(whole.reserve)
+
+    async def segments() -> AsyncIterator[Segment]:
+        for segment in whole.segments:
+            yield segment
+
+    async def work(segment: Segment) -> None:
+        nonlocal url
+        used = url
+        try:
+            await transport.fill(segment, used, {}, progress)
+        except Refused as refused:
+            if refused.status not in RUN_OUT:
+                raise
+            if url == used:  # else another segment has renewed it
+                url = await renew()
+            await transport.fill(segment, url, {}, progress)
+
+    try:
+        await in_parallel(segments(), work, at_once=AT_ONCE)
+    except Refused as refused:
+        raise refused.public() from None
+    await transport.run(whole.check)

@@ -1,0 +1,127 @@
+"""One try at moving a body: how it ends from outside, how it reports, how it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from http.client import HTTPResponse
+from typing import NamedTuple, Protocol
+
+from processing_context._transport.connections import Connection, Target
+from processing_context.errors import ContextError, HTTPStatusError, from_body
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all; 0 while unknown)."""
+
+
+class Refused(ContextError):
+    """An answer of 400 or more; mapped before it leaves this package."""
+
+    def __init__(self, status: int, target: Target, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(status, target.shown)
+        self.status = status
+        self.target = target
+        self.headers = headers
+        self.body = body
+
+    def public(self) -> ContextError:
+        """Return the error that callers see."""
+        if self.headers.get("content-type", "").startswith("application/problem+json"):
+            request_id = self.headers.get("x-request-id")
+            return from_body(self.status, self.body, request_id=request_id)
+        code = re.search(rb"<Code>([A-Za-z]+)</Code>", self.body)  # S3's own errors are XML
+        return HTTPStatusError(self.status, self.target.shown, code[1].decode() if code else "")
+
+
+class Transfer:
+    """The handle of a try that runs in a thread; made in the loop's thread.
+
+    `progress` is called in the loop's thread; what it raises ends the transfer and is raised there.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.error: Exception | None = None
+        self._progress = progress
+        self._loop = asyncio.get_running_loop()
+        self._is_stopped = False
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+
+    def watch(self, connection: Connection | None) -> None:
+        """Name the connection that the thread may wait for."""
+        with self._lock:
+            self._connection = connection
+        self.check()
+
+    def check(self) -> None:
+        """Raise, in the thread, if it should end."""
+        if self._is_stopped:
+            raise ContextError("the transfer was stopped")
+
+    def report(self, done: int, total: int) -> None:
+        """Tell how far it is, from the thread."""
+        self.check()
+        if self._progress is not None:
+            self._loop.call_soon_threadsafe(self._tell, self._progress, done, total)
+
+    def stop(self) -> None:
+        """End it, also where it waits for the other side."""
+        with self._lock:
+            self._is_stopped = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def _tell(self, progress: Progress, done: int, total: int) -> None:
+        try:
+            progress(done, total)
+        except Exception as exc:  # the caller's own function: any error ends it
+            self.error = exc
+            self.stop()
+
+
+class Headers(Protocol):
+    """The header fields of an answer."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a field, whatever the case of its name."""
+
+
+class Answered(NamedTuple):
+    """An answer that has been read whole."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class ContentEnded(ValueError):
+    """A file became shorter while it was being uploaded."""
+
+
+class Readable(Protocol):
+    """What an upload needs of a file."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a position."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+
+
+class Incoming(Protocol):
+    """Where a download goes, and how much of it is there."""
+
+    @property
+    def done(self) -> int:
+        """How many bytes have come."""
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for what is missing."""
+
+    def begin(self, response: HTTPResponse) -> None:
+        """Learn from an answer's headers where its bytes belong."""
+
+    def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
+        """Take in the body."""

@@ -1,0 +1,194 @@
+"""The command line: `processing-context worker | run | nodes`, and the commands for files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from processing_context.cli.assets import add_commands
+
+if TYPE_CHECKING:
+    from processing_context.nodes.registry import NodeRegistry
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+    except (ValueError, LookupError, TypeError, OSError, ImportError) as error:
+        sys.stderr.write(f"processing-context: {error}\n")
+        return 2
+    return status
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from processing_context.cli.worker import serve
+    from processing_context.worker.logs import log_to_stderr
+    from processing_context.worker.token_scrubbing import blot_out
+    from processing_context.worker.worker import WorkerOptions
+
+    # Before any node module is imported: node code is not to find it.
+    token = os.environ.pop("CONTEXT_TOKEN", None)
+    token = arguments.token or token
+    url = arguments.url or os.environ.get("CONTEXT_URL")
+    if not url or not token:
+        raise ValueError("give --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN")
+    blot_out(token)
+    log_to_stderr(arguments.log_level)
+    named = {"name": arguments.name} if arguments.name else {}
+    options = WorkerOptions(
+        url=url,
+        token=token,
+        slots=arguments.slots,
+        capabilities=tuple(arguments.capability),
+        grace_s=arguments.grace,
+        node_memory_bytes=arguments.node_memory,
+        metrics_port=arguments.metrics_port,
+        metrics_host=arguments.metrics_host,
+        **named,
+    )
+    return serve(options, _registry(arguments.nodes))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from processing_context.cli.run import RunOptions, run_file
+
+    return run_file(
+        RunOptions(
+            workflow=arguments.workflow,
+            params=arguments.param,
+            url=arguments.url,
+            token=arguments.token,
+            out=arguments.out,
+        )
+    )
+
+
+def _nodes(arguments: argparse.Namespace) -> int:
+    from processing_context.nodes.metadata import NodeCatalogue
+
+    catalogue = NodeCatalogue.of(_registry(arguments.nodes))
+    sys.stdout.write(catalogue.model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def _registry(modules: Sequence[str]) -> NodeRegistry:
+    from processing_context.nodes.registry import NodeRegistry
+
+    if modules and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return NodeRegistry.installed(modules)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="processing-context", description="Files, workflows, and workers that run them."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add_worker(commands.add_parser("worker", help="claim jobs and run them until told to stop"))
+    _add_run(commands.add_parser("run", help="run a workflow file through the service"))
+    nodes = commands.add_parser("nodes", help="print the installed nodes as JSON")
+    _add_nodes(nodes)
+    nodes.set_defaults(command=_nodes)
+    add_commands(commands, _add_service)
+    return parser
+
+
+def _add_worker(parser: argparse.ArgumentParser) -> None:
+    _add_service(parser)
+    parser.add_argument("--name", help="what the service calls it; default: the host's name")
+    parser.add_argument("--slots", type=_slots, default=1, help="jobs at a time (1)")
+    parser.add_argument(
+        "--capability", action="append", default=[], help="what it has, such as cuda; repeatable"
+    )
+    _add_nodes(parser)
+    parser.add_argument(
+        "--grace", type=_seconds, default=30.0, help="seconds that running jobs get at the end (30)"
+    )
+    parser.add_argument(
+        "--node-memory",
+        type=_mib,
+        metavar="MIB",
+        help="what a node in a process of its own may allocate; default: no limit",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=_port,
+        metavar="PORT",
+        help="answer Prometheus there, at /metrics; default: not at all",
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="HOST", help="on this address (127.0.0.1)"
+    )
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), default="info"
+    )
+    parser.set_defaults(command=_worker)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", type=Path, help="a JSON file: a graph, or an exported workflow")
+    parser.add_argument(
+        *("-p", "--param"),
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a param; VALUE is JSON or text, or @file to upload; repeatable",
+    )
+    _add_service(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="save the outputs there")
+    parser.set_defaults(command=_run)
+
+
+def _add_service(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", help="the service; default: CONTEXT_URL")
+    parser.add_argument(
+        "--token", help="default: CONTEXT_TOKEN, which other users of the machine cannot see"
+    )
+
+
+def _add_nodes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        *("--nodes",),
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module with more nodes; repeatable",
+    )
+
+
+def _slots(text: str) -> int:
+    slots = int(text)
+    if not 1 <= slots <= 1000:
+        raise argparse.ArgumentTypeError("1 to 1000")
+    return slots
+
+
+def _mib(text: str) -> int:
+    size = int(text)
+    if size < 64:
+        raise argparse.ArgumentTypeError("64 or more: Python itself takes some of it")
+    return size * 1024 * 1024
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("1 to 65535")
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError("a number of seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`processing-context run`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processing_context.cli.display import Display, new_display
+from processing_context.cli.outputs import save_outputs
+from processing_context.cli.params import read_graph, read_params
+from processing_context.context import ProcessingContext
+from processing_context.errors import ContextError, JobCancelledError
+from processing_context.nodes.runner.values import to_wire
+
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is run, and where its outputs go."""
+
+    workflow: Path
+    params: Sequence[str] = ()
+    url: str | None = None
+    token: str | None = None
+    out: Path | None = None
+
+
+def run_file(options: RunOptions) -> int:
+    """Run a workflow file through the service; returns the exit status. Ctrl-C cancels the job."""
+    try:
+        outputs = asyncio.run(_run(options))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except JobCancelledError as error:
+        sys.stderr.write(f"{error}\n")
+        return _INTERRUPTED
+    except ContextError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps(outputs, ensure_ascii=False, indent=2) + "\n")
+    return 0
+
+
+async def _run(options: RunOptions) -> dict[str, Any]:
+    graph = read_graph(options.workflow)
+    async with ProcessingContext(base_url=options.url, token=options.token) as context:
+        params = await read_params(context, graph, options.params)
+        with new_display(sys.stderr) as display:
+            async with _shown(context, display):
+                outputs = to_wire(await context.run_worker(graph, params)).value
+        if options.out is not None:
+            return await save_outputs(context, outputs, options.out)
+        return dict(outputs)
+
+
+@contextlib.asynccontextmanager
+async def _shown(context: ProcessingContext, display: Display) -> AsyncIterator[None]:
+    """Show the messages that come while the body runs, to the last."""
+
+    async def show() -> None:
+        while True:
+            display.show(await context.pop_message_async())
+
+    showing = asyncio.create_task(show())
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.wait({showing})
+        while context.has_messages():
+            display.show(context.pop_message())

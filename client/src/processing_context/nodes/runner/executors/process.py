@@ -1,0 +1,160 @@
+"""Running a node in a process of its own, from the worker's side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from processing_context.nodes.base import BaseNode
+from processing_context.nodes.errors import NodeProcessError
+from processing_context.nodes.runner.executors import frames
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+_LAST_WORDS_S = 5.0
+"""How long to wait for what a process sent before it died."""
+
+
+async def pieces_from_process(
+    node: BaseNode, context: ProcessingContext, *, memory_bytes: int | None = None
+) -> AsyncGenerator[Any]:
+    """Yield what a node gives that runs in a new process; leaving early kills it.
+
+    Args:
+        node: What runs.
+        context: What it gets, made anew in the process.
+        memory_bytes: How much it may allocate; None: what the machine has.
+
+    Raises:
+        NodeProcessError: The node raised there, or the process died.
+    """
+    trace = context._http.traceparent
+    call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes))
+    async with _child() as child:
+        await child.send(json.dumps(sys.path).encode())
+        await child.send(call)
+        while True:
+            frame = await child.next()
+            if isinstance(frame, frames.Piece):
+                yield frame.value
+            elif isinstance(frame, frames.Posted):
+                context.post_message(frame.message)
+                if context.outbox is not None:
+                    await context.outbox.drain()
+            elif isinstance(frame, frames.Failed):
+                raise NodeProcessError(frame.message, frame.logs)
+            else:
+                return
+
+
+class _Child:
+    """The process of a node."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._dead = asyncio.ensure_future(process.wait())
+
+    async def send(self, content: bytes) -> None:
+        """Send a frame. It may be gone before it reads: what it died of comes with `next`."""
+        with contextlib.suppress(ConnectionError):
+            await frames.write(self._writer, content)
+
+    async def next(self) -> frames.Frame:
+        """Return what it sends next.
+
+        Raises:
+            NodeProcessError: It died.
+        """
+        try:
+            content = await self._read()
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            status = await asyncio.shield(self._dead)
+            raise NodeProcessError(f"the process of the node {_death(status)}", "") from error
+        frame: frames.Frame = await asyncio.to_thread(frames.unpack, content)
+        return frame
+
+    async def _read(self) -> bytes:
+        reading = asyncio.ensure_future(frames.read(self._reader))
+        try:
+            await asyncio.wait({reading, self._dead}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                # What it forked holds the socket open as well: without this its end never comes.
+                _kill(self._process)
+                await asyncio.wait({reading}, timeout=_LAST_WORDS_S)
+            if not reading.done():
+                raise asyncio.IncompleteReadError(b"", None)
+            return reading.result()
+        finally:
+            reading.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _child() -> AsyncIterator[_Child]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "processing_context.nodes.runner.executors.process_main"),
+                *(str(theirs.fileno()), str(os.getpid())),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    try:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            yield _Child(process, reader, writer)
+        finally:
+            writer.close()
+    finally:
+        _kill(process)
+        await asyncio.shield(process.wait())
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the whole session, so that what the node itself started goes too."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _arguments(context: ProcessingContext) -> dict[str, Any]:
+    http = context._http
+    return {
+        "base_url": http.base_url if http.is_configured else None,
+        "token": http.token,
+        "user_id": context.user_id,
+        "workflow_id": context.workflow_id,
+        "job_id": context.job_id,
+        "node_id": context.node_id,
+        "graph": context.graph,
+        "variables": context.variables,
+        "results": context.results,
+        "capabilities": context.capabilities,
+        "allow_local_files": context.allow_local_files,
+    }
+
+
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"ended by itself with status {status}"
+    hint = "; the system may be out of memory" if -status == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(-status).name}{hint}"

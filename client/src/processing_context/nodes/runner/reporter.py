@@ -1,0 +1,109 @@
+"""What a run tells of its nodes.
+
+Most of what a small node costs is to speak of it, so what is said of every node is put together as
+it is sent, and its model is made only where somebody looks at it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from processing_context._events.encoded_event import Encoded
+from processing_context.nodes.runner.plan import PlannedNode
+from processing_context.nodes.runner.values import json_bytes
+from processing_context.wire.events import Log, NodeProgress, NodeUpdate, OutputUpdate
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+    from processing_context.wire.events import ProcessingMessage
+
+_CHUNK = 8_000
+
+
+class Teller:
+    """Posts what happens to the nodes of one run.
+
+    Args:
+        context: Gets the messages.
+    """
+
+    def __init__(self, context: ProcessingContext) -> None:
+        self._context = context
+        self._post_encoded = context._encoded_post()
+        self._is_muted = False
+        self._heads: dict[str, bytes] = {}
+
+    def mute(self) -> None:
+        """Tell nothing more."""
+        self._is_muted = True
+
+    def post(self, message: ProcessingMessage) -> None:
+        """Tell anything."""
+        if not self._is_muted:
+            self._context.post_message(message)
+
+    def running(self, node: PlannedNode) -> None:
+        """A node begins."""
+        self._say(node.id, b'%srunning"}' % self._head(node))
+
+    def completed(self, node: PlannedNode, result: Mapping[str, bytes]) -> None:
+        """A node is done; `result` is the JSON of each of its slots."""
+        slots = b",".join([b"%s:%s" % (_key(name), value) for name, value in result.items()])
+        self._say(node.id, b'%scompleted","result":{%s}}' % (self._head(node), slots))
+
+    def cancelled(self, node: PlannedNode) -> None:
+        """A node was stopped, or does not begin any more."""
+        self._say(node.id, b'%scancelled"}' % self._head(node))
+
+    def failed(self, node: PlannedNode, *, error: str, logs: str) -> None:
+        """A node raised."""
+        self.post(
+            NodeUpdate(
+                node_id=node.id,
+                node_name=node.name,
+                node_type=node.type,
+                status="failed",
+                error=error,
+                logs=logs,
+            )
+        )
+
+    def not_used(self, node: PlannedNode, name: str) -> None:
+        """A value is for no property of a node."""
+        message = f"{node.label} has no property {name!r}; its value is not used"
+        self.post(Log(level="warning", message=message, node_id=node.id))
+
+    def text(self, node: PlannedNode, text: str, *, count: int) -> None:
+        """A piece of streamed text, the `count`th."""
+        for start in range(0, len(text), _CHUNK):
+            chunk = text[start : start + _CHUNK]
+            self.post(NodeProgress(node_id=node.id, progress=count, total=0, chunk=chunk))
+
+    def output(self, node: PlannedNode, name: str, value: Any) -> None:
+        """A value of an output, as it is sent."""
+        self.post(OutputUpdate(node_id=node.id, node_name=node.name, output_name=name, value=value))
+
+    def _head(self, node: PlannedNode) -> bytes:
+        """Return the beginning of each update of a node, up to its status."""
+        head = self._heads.get(node.id)
+        if head is None:
+            said = {
+                "type": "node_update",
+                "node_id": node.id,
+                "node_name": node.name,
+                "node_type": node.type,
+                "status": "",
+            }
+            head = self._heads[node.id] = json_bytes(said).removesuffix(b'"}')
+        return head
+
+    def _say(self, node_id: str, event: bytes) -> None:
+        if not self._is_muted:
+            self._post_encoded(Encoded(node_id, event))
+
+
+@functools.cache  # of the slots that node classes have
+def _key(name: str) -> bytes:
+    return json_bytes(name)

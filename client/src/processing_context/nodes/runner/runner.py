@@ -1,0 +1,305 @@
+"""The data flow: a node starts as soon as its inputs are there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from processing_context.nodes.base import OUTPUT
+from processing_context.nodes.errors import (
+    GraphError,
+    NodeProcessError,
+    NodeTimeoutError,
+    UnsendableError,
+)
+from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner.executors.executor import as_error, given_once, pieces
+from processing_context.nodes.runner.executors.time_limit import within
+from processing_context.nodes.runner.plan import Plan, PlannedNode
+from processing_context.nodes.runner.publish import (
+    AssetPublisher,
+    TempPublisher,
+    fit_result,
+    inline,
+    publish_rest,
+)
+from processing_context.nodes.runner.reporter import Teller
+from processing_context.nodes.runner.slots import StreamedSlots, to_slots
+from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
+from processing_context.nodes.runner.values import json_bytes
+from processing_context.wire.events import JobUpdate, NodeUpdate
+from processing_context.wire.graph import Graph
+from processing_context.wire.jobs import JobError
+
+if TYPE_CHECKING:
+    from processing_context.context import ProcessingContext
+
+_PROGRESS_EVERY_S = 1.0
+_TURN_S = 0.001
+"""How long nodes that wait for nothing may follow each other before others have their turn."""
+
+
+class RunFailedError(Exception):
+    """A graph did not come to its end; `error` is what the job says of it."""
+
+    def __init__(self, error: JobError) -> None:
+        """Keep the job's error."""
+        super().__init__(error.message)
+        self.error = error
+
+
+class GraphRunner:
+    """One run of a graph in a context, which gets its messages."""
+
+    def __init__(
+        self,
+        context: ProcessingContext,
+        registry: NodeRegistry,
+        *,
+        node_memory_bytes: int | None = None,
+    ) -> None:
+        """Run with these nodes in this context.
+
+        Args:
+            context: Gets the messages.
+            registry: The nodes that there are.
+            node_memory_bytes: How much a node in a process of its own may allocate.
+        """
+        self._context = context
+        self._registry = registry
+        self._node_memory_bytes = node_memory_bytes
+        self._teller = Teller(context)
+        self._context_of = context._copies()
+        self._results = context.results
+        self._waiting: dict[str, int] = {}
+        self._unread: dict[str, int] = {}
+        self._outputs: dict[str, Any] = {}
+        self._publishers: dict[str, AssetPublisher] = {}
+        self._failure: RunFailedError | None = None
+        self._is_stopped = False
+        self._done = 0
+        self._progress_at = time.monotonic()
+        self._turned_at = 0.0
+
+    async def run(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Run a graph and return `{output name: value}`, as it is sent.
+
+        The first node that fails ends the run: what is under way is cancelled, nothing more starts.
+
+        Raises:
+            RunFailedError: The graph cannot be run, or a node failed.
+        """
+        try:
+            self._plan = Plan(graph, self._registry, params)
+        except GraphError as error:
+            raise self._not_runnable(graph, error) from error
+        for node in self._plan.nodes.values():
+            self._waiting[node.id] = len(node.incoming)
+            self._unread[node.id] = len(node.outgoing)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for node in self._plan.roots():
+                    self._start(node)
+        except* RunFailedError:
+            self._is_stopped = True
+        if self._failure is not None:
+            raise self._failure
+        return await self._result()
+
+    def mute(self) -> None:
+        """Post nothing more: the lease is gone, or goes back."""
+        self._is_stopped = True
+        self._teller.mute()
+
+    def _start(self, node: PlannedNode) -> None:
+        self._group.create_task(self._run_chain(node), name=node.label)
+
+    async def _run_chain(self, node: PlannedNode) -> None:
+        """Run a node, and in the same task what follows as long as that is one node.
+
+        A task costs more than a small node does. Others have their turn now and then all the same.
+        """
+        task = asyncio.current_task()
+        following = await self._run_node(node)
+        while following is not None:
+            if task is not None and task.cancelling():
+                # By the node itself, maybe: that is not for the next.
+                self._start(following)
+                return
+            now = time.monotonic()
+            if now - self._turned_at >= _TURN_S:
+                self._tell_progress(now)
+                await asyncio.sleep(0)
+                self._turned_at = time.monotonic()
+            following = await self._run_node(following)
+        self._tell_progress(time.monotonic())
+
+    async def _run_node(self, planned: PlannedNode) -> PlannedNode | None:
+        """Run a node; return the one that can run now, where there is just one."""
+        if self._is_stopped:  # another node failed before this one's turn came
+            self._teller.cancelled(planned)
+            return None
+        self._teller.running(planned)
+        for name in planned.unknown:
+            self._teller.not_used(planned, name)
+        try:
+            work = self._process(planned)
+            if planned.timeout_s is not None:
+                work = within(planned.timeout_s, work, planned.label)
+            slots = await work
+            if planned.kind.is_output:
+                shown = await self._given_out(planned, slots)
+            else:
+                shown = inline(slots)
+                # What is large is no file where nobody is to fetch it.
+                if len(shown) < len(slots) and self._context.outbox is not None:
+                    shown = await publish_rest(slots, shown, TempPublisher(self._context))
+        except asyncio.CancelledError:
+            if _is_cancelled_from_outside():
+                self._teller.cancelled(planned)
+                raise
+            error: Exception = RuntimeError("the node was cancelled from within")
+            raise self._failed(planned, error) from None
+        except Exception as error:
+            raise self._failed(planned, error) from error
+        self._teller.completed(planned, shown)
+        return self._finish(planned, slots)
+
+    async def _process(self, planned: PlannedNode) -> dict[str, Any]:
+        kind = planned.kind
+        node = planned.build(self._inputs(planned))
+        context = self._context_of(planned.id)
+        if not (kind.is_streaming or node.cpu_bound):
+            try:
+                returned = await given_once(node, context)
+            except (Exception, asyncio.CancelledError, GeneratorExit):
+                raise
+            except BaseException as error:
+                raise as_error(error) from error
+            return to_slots(kind, returned)
+        streamed = StreamedSlots() if kind.is_streaming else None
+        slots: dict[str, Any] = {}
+        pieces_so_far = 0
+        async for piece in pieces(node, context, memory_bytes=self._node_memory_bytes):
+            slots = to_slots(kind, piece)
+            if streamed is not None:
+                pieces_so_far += 1
+                streamed.add(slots)
+                await self._tell(planned, slots, pieces_so_far)
+                if self._context.outbox is not None:
+                    await self._context.outbox.drain()
+        return slots if streamed is None else streamed.joined()
+
+    def _inputs(self, planned: PlannedNode) -> dict[str, Any]:
+        inputs = {}
+        for edge in planned.incoming:
+            slots = self._results[edge.source]
+            if edge.sourceHandle not in slots:
+                source = self._plan.nodes[edge.source]
+                raise ValueError(f"{source.label} gave no value for {edge.sourceHandle!r}")
+            inputs[edge.targetHandle] = slots[edge.sourceHandle]
+        return inputs
+
+    async def _tell(self, planned: PlannedNode, slots: dict[str, Any], count: int) -> None:
+        """Send a piece of a stream: texts as chunks, other values as they are."""
+        publisher = TempPublisher(self._context)
+        for name, value in slots.items():
+            if isinstance(value, str):
+                self._teller.text(planned, value, count=count)
+            else:
+                self._teller.output(planned, name, await publisher.publish(value))
+
+    async def _given_out(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, bytes]:
+        """Make what an output node gave a result of the job; return its JSON as it is sent."""
+        name = str(planned.output_name)
+        context = self._context_of(planned.id)
+        publisher = self._publishers[name] = AssetPublisher(context, name)
+        value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
+        sent = self._outputs[name] = await publisher.publish(value)
+        self._teller.output(planned, name, sent)
+        return {OUTPUT: json_bytes(sent)}
+
+    def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> PlannedNode | None:
+        if self._is_stopped:
+            return None
+        self._done += 1
+        if planned.outgoing:
+            self._results[planned.id] = slots
+        for edge in planned.incoming:
+            self._forget_when_read(edge.source)
+        ready = []
+        for edge in planned.outgoing:
+            self._waiting[edge.target] -= 1
+            if not self._waiting[edge.target]:
+                ready.append(self._plan.nodes[edge.target])
+        if len(ready) == 1:
+            return ready[0]
+        for node in ready:
+            self._start(node)
+        return None
+
+    def _forget_when_read(self, node_id: str) -> None:
+        """Let go of a value once all that it leads to are done: images in memory add up."""
+        self._unread[node_id] -= 1
+        if not self._unread[node_id]:
+            del self._results[node_id]
+
+    def _tell_progress(self, now: float) -> None:
+        if now - self._progress_at >= _PROGRESS_EVERY_S:
+            self._progress_at = now
+            share = self._done / len(self._plan.nodes)
+            self._teller.post(JobUpdate(status="running", progress=share))
+
+    async def _result(self) -> dict[str, Any]:
+        try:
+            return await fit_result(self._outputs, self._publishers)
+        except UnsendableError as error:
+            raise RunFailedError(JobError(code="invalid_result", message=str(error))) from error
+
+    def _failed(self, planned: PlannedNode, error: Exception) -> RunFailedError:
+        what = str(error) if isinstance(error, GraphError) else f"{planned.label}: {_said(error)}"
+        self._teller.failed(planned, error=_said(error), logs=_logs(error))
+        failure = RunFailedError(
+            JobError(code=_code(error), message=shortened(what), node_id=planned.id)
+        )
+        self._failure = self._failure or failure
+        self._is_stopped = True
+        return failure
+
+    def _not_runnable(self, graph: Graph, error: GraphError) -> RunFailedError:
+        for node in graph.nodes:
+            if node.id == error.node_id:
+                self._teller.post(
+                    NodeUpdate(
+                        node_id=node.id,
+                        node_name=node.type,
+                        node_type=node.type,
+                        status="failed",
+                        error=shortened(str(error)),
+                    )
+                )
+        message = shortened(str(error))
+        return RunFailedError(JobError(code="node_failed", message=message, node_id=error.node_id))
+
+
+def _is_cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _code(error: Exception) -> Literal["invalid_result", "timeout", "node_failed"]:
+    if isinstance(error, UnsendableError):
+        return "invalid_result"
+    return "timeout" if isinstance(error, NodeTimeoutError) else "node_failed"
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, NodeProcessError | NodeTimeoutError | GraphError | UnsendableError):
+        return shortened(str(error))
+    return summary(error)
+
+
+def _logs(error: Exception) -> str:
+    return error.logs if isinstance(error, NodeProcessError) else short_traceback(error)

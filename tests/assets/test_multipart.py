@@ -1,0 +1,373 @@
+"""Uploads in parts, straight to storage: reserve, put, resume, complete, abort."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.assets import fetch, journal, keys, make_asset, make_folder, put
+from tests.support.multipart import (
+    MIB,
+    PART,
+    SIZE,
+    checked,
+    complete,
+    content_of,
+    key_of,
+    put_parts,
+    reserve,
+    state,
+)
+from tests.support.services import Service, User
+
+CONTENT = b"".join(content_of(number) for number in range(1, 10))
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize("sha256", [SHA256, None])
+async def test_parts_go_straight_to_storage(
+    service: Service, user: User, sha256: str | None
+) -> None:
+    asset_id, upload = await reserve(user, sha256=sha256)
+    assert (upload.part_size, upload.part_count) == (PART, 9)
+    assert [part.part_number for part in upload.parts] == list(range(1, 10))
+    etags = await put_parts(upload)
+    assert f"{await key_of(service, asset_id)}" not in await keys(service)
+    pending = (await user.http.get(f"/v1/assets/{asset_id}/content")).json()
+    assert pending["code"] == "upload_incomplete"
+    done = await complete(user, asset_id, etags if sha256 else None)
+    assert (done.status_code, done.json()["status"]) == (200, "ready"), done.text
+    assert (await fetch(done.json()["get_url"])).content == CONTENT
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"], asset["size"]) == ("ready", SHA256, SIZE)
+    again = await complete(user, asset_id, etags)
+    assert (again.status_code, again.json()["status"]) == (200, "ready")
+    for method in ("GET", "DELETE"):
+        reply = await user.http.request(method, f"/v1/assets/{asset_id}/upload")
+        assert (reply.status_code, reply.json()["code"]) == (409, "upload_ended")
+
+
+async def test_up_to_64_mib_is_one_put(user: User) -> None:
+    body = {"name": "a", "content_type": "text/plain", "size": 64 * MIB}
+    for size, kind in ((64 * MIB, "put"), (64 * MIB + 1, "multipart")):
+        reply = await user.http.post("/v1/assets/uploads", json={**body, "size": size})
+        assert reply.json()["upload"]["kind"] == kind
+        asset_id = reply.json()["asset"]["id"]
+        standing = await user.http.get(f"/v1/assets/{asset_id}/upload")
+        assert standing.json()["kind"] == kind
+
+
+async def test_an_upload_resumes_with_the_parts_that_are_missing(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload, 2, 9)
+    resumed = await state(user, asset_id)
+    assert [(p.part_number, p.size, p.etag) for p in resumed.stored] == [
+        (2, PART, etags[2].strip('"')),
+        (9, 1, etags[9].strip('"')),
+    ]
+    assert [part.part_number for part in resumed.parts] == [1, 3, 4, 5, 6, 7, 8]
+    await put_parts(resumed)
+    assert (await state(user, asset_id)).parts == []
+    assert (await complete(user, asset_id)).status_code == 200
+
+
+async def test_urls_are_given_for_the_parts_asked_for(user: User) -> None:
+    asset_id, upload = await reserve(user, size=300 * PART)
+    assert [part.part_number for part in upload.parts] == list(range(1, 101))
+    for query, expected in (
+        ({}, range(1, 101)),
+        ({"from": 101}, range(101, 201)),
+        ({"from": 299}, range(299, 301)),
+        ({"from": 301}, range(0)),
+        ({"from": 7, "limit": 3}, range(7, 10)),
+        ({"limit": 1000}, range(1, 301)),
+    ):
+        asked = await state(user, asset_id, **query)
+        assert [part.part_number for part in asked.parts] == list(expected)
+    empty = await user.http.get(f"/v1/assets/{asset_id}/upload?from=&limit=")
+    assert len(empty.json()["parts"]) == 100
+
+
+@pytest.mark.parametrize(
+    "query", ["from=0", "from=x", "from=10001", "limit=0", "limit=1001", "limit=-1"]
+)
+async def test_a_range_that_cannot_be_is_refused(user: User, query: str) -> None:
+    asset_id, _ = await reserve(user)
+    reply = await user.http.get(f"/v1/assets/{asset_id}/upload?{query}")
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["loc"] == ["query", query.partition("=")[0]]
+
+
+async def test_a_part_that_is_missing_is_named(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload, 1, 9)
+    for named, says in (
+        (None, "parts 2-8 of 9"),
+        (etags, "parts 2-8 of 9"),
+        ({}, "parts 1-9 of 9"),
+        ({n: etags.get(n, "x") for n in range(1, 10) if n != 3}, "part 3 of 9"),
+        ({n: etags.get(n, "x") for n in range(1, 10)}, "parts 2-8 of 9"),
+    ):
+        reply = await complete(user, asset_id, named)
+        assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
+        assert says in reply.json()["detail"]
+    assert (await user.http.get(f"/v1/assets/{asset_id}")).json()["status"] == "pending"
+    assert len((await state(user, asset_id)).stored) == 2
+
+
+async def test_a_wrong_etag_is_named(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload)
+    reply = await complete(user, asset_id, {**etags, 4: '"' + "0" * 32 + '"'})
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
+    assert "part 4 " in reply.json()["detail"]
+    unquoted = {number: etag.strip('"') for number, etag in reversed(etags.items())}
+    assert (await complete(user, asset_id, unquoted)).status_code == 200
+
+
+@pytest.mark.parametrize("numbers", [[1, 1], [10], [0], [10_001]])
+async def test_parts_that_cannot_be_are_refused(user: User, numbers: list[int]) -> None:
+    asset_id, _ = await reserve(user)
+    parts = [{"part_number": number, "etag": "x"} for number in numbers]
+    reply = await user.http.post(f"/v1/assets/{asset_id}/complete", json={"parts": parts})
+    assert reply.status_code == 422
+
+
+async def test_storage_refuses_a_part_of_another_length(service: Service, user: User) -> None:
+    asset_id, upload = await reserve(user)
+    for content in (b"", b"xx"):
+        assert (await put(upload.parts[8].url, content)).status_code == 403
+    await put_parts(upload, *range(1, 9))
+    # Only storage's own keys can do this.
+    bucket = service.app.state.storage.assets
+    key = await key_of(service, asset_id)
+    url = service.app.state.storage.presign_part(
+        bucket,
+        key,
+        (await service.run(bucket.uploads.unfinished(key).__anext__())).upload_id,
+        9,
+        network="internal",
+        expires_s=60,
+        size=2,
+    )
+    assert (await put(url, b"xx")).status_code == 200
+    reply = await complete(user, asset_id)
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
+    assert reply.json()["detail"].startswith("Part 9 has 2 bytes instead of 1")
+
+
+async def test_completes_sent_at_once_agree(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload)
+    replies = await asyncio.gather(
+        *(complete(user, asset_id, etags if n % 2 else None) for n in range(8))
+    )
+    assert {(reply.status_code, reply.json().get("status")) for reply in replies} == {
+        (200, "ready")
+    }
+    assert (await checked(user, asset_id))["sha256"] == SHA256
+
+
+async def test_a_crash_between_storage_and_row_is_made_good(service: Service, user: User) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload)
+    assert (await complete(user, asset_id, etags)).status_code == 200
+    pool = service.app.state.db.pool
+    undo = "update assets set status = 'pending', upload_id = 'over', sha256_due = null"
+    await service.run(pool.execute(f"{undo} where id = $1", asset_id))
+    reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload_ended")
+    assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
+
+
+async def test_parts_that_storage_is_clearing_away_are_not_missing(
+    service: Service, user: User
+) -> None:
+    asset_id, upload = await reserve(user)
+    etags = await put_parts(upload)
+    assert (await complete(user, asset_id, etags)).status_code == 200
+    # As the second of two completes finds it: the object is there, the upload too, some parts not.
+    app = service.app.state
+    uploads = app.storage.assets.uploads
+    key = await key_of(service, asset_id)
+    upload_id = await service.run(uploads.begin(key))
+    undo = "update assets set status = 'pending', upload_id = $2, sha256_due = null where id = $1"
+    await service.run(app.db.pool.execute(undo, asset_id, upload_id))
+    assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
+    await service.run(uploads.abort(key, upload_id))
+
+
+@pytest.mark.parametrize("declared", [SHA256, None])
+async def test_a_sha256_may_be_told_at_the_end(user: User, declared: str | None) -> None:
+    asset_id, upload = await reserve(user, sha256=declared)
+    await put_parts(upload)
+    path = f"/v1/assets/{asset_id}/complete"
+    if declared:
+        wrong = await user.http.post(path, json={"sha256": "0" * 64})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "checksum_mismatch")
+    for _ in range(2):
+        done = await user.http.post(path, json={"sha256": SHA256})
+        assert (done.status_code, done.json()["status"]) == (200, "ready"), done.text
+    other = await user.http.post(path, json={"sha256": "0" * 64})
+    assert (other.status_code, other.json()["code"]) == (422, "checksum_mismatch")
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"]) == ("ready", SHA256)
+
+
+async def test_a_sha256_told_at_the_end_is_checked(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload)
+    body = {"sha256": hashlib.sha256(b"another").hexdigest()}
+    assert (await user.http.post(f"/v1/assets/{asset_id}/complete", json=body)).status_code == 200
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"], asset["get_url"]) == ("corrupt", SHA256, None)
+
+
+async def test_old_urls_cannot_change_what_is_complete(user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload)
+    done = await complete(user, asset_id)
+    for part in (upload.parts[0], upload.parts[8]):
+        evil = b"e" * len(content_of(part.part_number))
+        assert (await put(part.url, evil)).status_code == 404
+    assert (await fetch(done.json()["get_url"])).content == CONTENT
+
+
+async def test_an_aborted_upload_leaves_nothing(service: Service, user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload, 1, 9)
+    key = await key_of(service, asset_id)
+    assert f"unfinished {key}" in await keys(service)
+    assert (await user.http.delete(f"/v1/assets/{asset_id}/upload")).status_code == 204
+    assert not {key, f"unfinished {key}"} & await keys(service)
+    assert (await put(upload.parts[8].url, b"x")).status_code == 404
+    for method, path in (("GET", "upload"), ("POST", "complete"), ("DELETE", "upload")):
+        reply = await user.http.request(method, f"/v1/assets/{asset_id}/{path}")
+        assert reply.status_code == 404
+    assert (key, "abort") in await journal(service)
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+async def test_deleting_a_pending_asset_removes_its_parts(
+    service: Service, user: User, in_folder: bool
+) -> None:
+    folder = await make_folder(user)
+    asset_id, upload = await reserve(user, parent_id=folder.id)
+    await put_parts(upload, 9)
+    key = await key_of(service, asset_id)
+    path = f"/v1/assets/{folder.id}?recursive=true" if in_folder else f"/v1/assets/{asset_id}"
+    assert (await user.http.delete(path)).status_code == 204
+    assert f"unfinished {key}" not in await keys(service)
+    assert (key, "abort") in await journal(service)
+
+
+async def test_an_upload_that_storage_gave_up_says_so(service: Service, user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload, 9)
+    bucket = service.app.state.storage.assets
+    await service.run(bucket.uploads.abort_all(await key_of(service, asset_id)))
+    reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload_expired")
+    reply = await complete(user, asset_id)
+    assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
+    assert (await user.http.delete(f"/v1/assets/{asset_id}/upload")).status_code == 204
+
+
+async def test_a_lying_sha256_makes_the_asset_corrupt(user: User) -> None:
+    asset_id, upload = await reserve(user, sha256="0" * 64)
+    await put_parts(upload)
+    done = await complete(user, asset_id)
+    assert (done.json()["status"], done.json()["sha256"]) == ("ready", None)
+    asset = await checked(user, asset_id)
+    assert (asset["status"], asset["sha256"], asset["get_url"]) == ("corrupt", SHA256, None)
+    for path in ("content", "content?redirect=true", "url"):
+        reply = await user.http.get(f"/v1/assets/{asset_id}/{path}")
+        assert (reply.status_code, reply.json()["code"]) == (409, "asset_corrupt")
+    reply = await complete(user, asset_id)
+    assert (reply.status_code, reply.json()["code"]) == (409, "asset_corrupt")
+    urls = await user.http.post("/v1/urls", json={"asset_ids": [asset_id]})
+    assert urls.json()["urls"] == {}
+    replaced = await user.http.put(f"/v1/assets/{asset_id}/content", content=b"good")
+    assert (replaced.status_code, replaced.json()["status"]) == (200, "ready")
+    assert replaced.json()["sha256"] == hashlib.sha256(b"good").hexdigest()
+
+
+async def test_someone_elses_upload_is_not_found(user: User, other: User) -> None:
+    asset_id, _ = await reserve(user)
+    for method, path in (("GET", "upload"), ("POST", "complete"), ("DELETE", "upload")):
+        reply = await other.http.request(method, f"/v1/assets/{asset_id}/{path}")
+        assert (reply.status_code, reply.json()["code"]) == (404, "asset_not_found")
+
+
+async def test_a_refused_reservation_leaves_no_upload(service: Service, user: User) -> None:
+    before = await keys(service)
+    body = {"name": "a", "content_type": "video/mp4", "size": SIZE}
+    file = await make_asset(user)
+    for change, status in (
+        ({"parent_id": file.id}, 422),
+        ({"size": 10 * 1024 * MIB + 1}, 413),
+        ({"size": 10**18}, 413),
+        ({"size": 10**30}, 422),
+    ):
+        reply = await user.http.post("/v1/assets/uploads", json={**body, **change})
+        assert reply.status_code == status, reply.text
+    assert {key for key in await keys(service) - before if "unfinished" in key} == set()
+
+
+async def test_a_replay_reserves_once(service: Service, user: User) -> None:
+    headers = {"Idempotency-Key": "k"}
+    asset_id, first = await reserve(user, headers=headers)
+    replayed_id, again = await reserve(user, headers=headers)
+    assert asset_id == replayed_id
+    await put_parts(first, 1)
+    await put_parts(again, 2, 3, 4, 5, 6, 7, 8, 9)
+    unfinished = [key for key in await keys(service) if key.startswith(f"unfinished {asset_id}")]
+    assert len(unfinished) == 1
+    assert (await complete(user, asset_id)).status_code == 200
+    _, over = await reserve(user, headers=headers)
+    assert (over.part_count, over.parts) == (9, [])
+
+
+async def test_part_urls_are_for_the_callers_network(
+    start_service: Callable[..., Service],
+) -> None:
+    service = start_service(s3_public_endpoint="https://files.example")
+    async with await service.new_user() as user:
+        asset_id, public = await reserve(user)
+        assert {urlsplit(part.url).netloc for part in public.parts} == {"files.example"}
+        user.http.headers["X-Storage-Network"] = "internal"
+        assert service.settings.s3_endpoint
+        inside = urlsplit(service.settings.s3_endpoint).netloc
+        _, internal = await reserve(user)
+        standing = await state(user, asset_id)
+        for upload in (internal, standing):
+            assert {urlsplit(part.url).netloc for part in upload.parts} == {inside}
+        await put_parts(internal, 9)
+
+
+async def test_a_job_of_checks_passes_over_what_has_gone(service: Service, user: User) -> None:
+    asset_id, upload = await reserve(user)
+    await put_parts(upload)
+    assert (await complete(user, asset_id)).status_code == 200
+    await checked(user, asset_id)
+    pool = service.app.state.db.pool
+
+    async def lose() -> Any:
+        key = await pool.fetchval("select id || '/' || version from assets where id = $1", asset_id)
+        await service.app.state.storage.assets.delete([key])
+        await pool.execute("update assets set sha256_due = now() where id = $1", asset_id)
+
+    await service.run(lose())
+    second, upload = await reserve(user)
+    await put_parts(upload)
+    assert (await complete(user, second)).status_code == 200
+    assert (await checked(user, second))["sha256"] == SHA256
+    lost = (await user.http.get(f"/v1/assets/{asset_id}")).json()
+    assert (lost["status"], lost["sha256"]) == ("ready", None)
+    reply = await user.http.get(f"/v1/assets/{asset_id}/content")
+    assert (reply.status_code, reply.json()["code"]) == (409, "content_missing")

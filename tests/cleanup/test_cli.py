@@ -1,0 +1,67 @@
+"""`python -m app sweep` and `users quota`, as an operator types them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+from app.runtime.ids import new_id
+from app.storage import Storage
+from tests.support.assets import keys
+from tests.support.processes import ROOT, environment
+from tests.support.services import Service, User
+
+
+async def run(service: Service, *arguments: str, **changes: object) -> tuple[int, str, str]:
+    """Run a command beside the service; returns exit code, output and errors."""
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "app", *arguments],
+        env=environment(service.settings, **changes),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_a_sweep_by_hand_prints_what_it_did(service: Service) -> None:
+    key = f"{new_id()}/{new_id()}"
+    async with Storage(service.settings).assets.upload(key) as upload:
+        await upload.write(b"stray")
+    for arguments, head, left in (
+        (("--dry-run",), "would be removed or put right", {key}),
+        ((), "removed or put right", set[str]()),
+    ):
+        code, said, _ = await run(service, "sweep", *arguments, sweep_grace_s=0)
+        assert code == 0
+        lines = said.splitlines()
+        assert lines[0] == head
+        assert "1  objects of assets without a row" in lines
+        assert "0  deleted users" in lines
+        assert await keys(service) == left
+
+
+async def test_a_sweep_that_cannot_reach_storage_says_so(service: Service) -> None:
+    code, said, errors = await run(service, "sweep", s3_endpoint="http://127.0.0.1:9")
+    assert code == 1
+    assert "deleted users" in said
+    assert "storage does not answer" in errors
+
+
+async def test_a_quota_is_given_and_taken_back(service: Service, user: User) -> None:
+    draft = {"name": "a", "content_type": "a/b", "size": 11}
+    for quota, status in (("10", 403), ("none", 201)):
+        assert (await run(service, "users", "quota", user.id, quota))[0] == 0
+        async with service.client(await service.new_token(user.id)) as http:
+            reply = await http.post("/v1/assets/uploads", json=draft)
+            assert reply.status_code == status, reply.text
+
+
+async def test_a_quota_that_is_none_is_refused(service: Service, user: User) -> None:
+    code, _, errors = await run(service, "users", "quota", user.id, "many")
+    assert (code, "give a number of bytes, or none" in errors) == (2, True)
+    code, _, errors = await run(service, "users", "quota", new_id(), "1")
+    assert (code, "There is no such user." in errors) == (1, True)

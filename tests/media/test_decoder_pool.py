@@ -1,0 +1,243 @@
+"""The pool of decoders: what a hostile file can do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from app.media.decoders.errors import ConversionTimeout, DecodersBusy, SourceTooLarge, Undecodable
+from app.media.decoders.pool import Decoders
+from app.media.decoders.sources import Source
+from app.storage import StorageUnavailable
+from tests.support.services import WAIT_S, eventually
+
+HERE = "tests.support.hostile_decoders"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+
+
+def source_of(data: bytes) -> Source:
+    async def read(start: int, end: int) -> bytes:
+        return data[start:end]
+
+    return Source(len(data), read)
+
+
+def telling_source(begun: asyncio.Event) -> Source:
+    """Return a source that tells when it is read."""
+
+    async def read(start: int, end: int) -> bytes:
+        begun.set()
+        return bytes(end - start)
+
+    return Source(1, read)
+
+
+@asynccontextmanager
+async def hanging(decoders: Decoders) -> AsyncIterator[asyncio.Task[bytes]]:
+    """Let a decoder hang."""
+    begun = asyncio.Event()
+    task = asyncio.create_task(decoders.run(f"{HERE}:hang", telling_source(begun)))
+    await asyncio.wait_for(begun.wait(), WAIT_S)
+    yield task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def make(**options: float) -> Decoders:
+    given = {"processes": 1, "memory_bytes": 512 * 1024**2, "timeout_s": WAIT_S, **options}
+    return Decoders(**given)  # type: ignore[arg-type]
+
+
+@pytest_asyncio.fixture
+async def decoders() -> AsyncIterator[Decoders]:
+    pool = make()
+    yield pool
+    await pool.close()
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs: one that is dead and not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def exists(pid: int) -> bool:
+    """Whether a process is there, or not yet waited for."""
+    return Path(f"/proc/{pid}").exists()
+
+
+async def pid_of(decoders: Decoders) -> int:
+    return int(await decoders.run(f"{HERE}:pid", source_of(b"")))
+
+
+async def test_a_function_gets_the_source_and_its_options(decoders: Decoders) -> None:
+    data = os.urandom(3_000_000)
+    assert (
+        await decoders.run(f"{HERE}:cut", source_of(data), start=10, end=2_900_000)
+        == (data[10:2_900_000])
+    )
+
+
+async def test_only_what_is_needed_is_read(decoders: Decoders) -> None:
+    asked: list[tuple[int, int]] = []
+
+    async def read(start: int, end: int) -> bytes:
+        asked.append((start, end))
+        return bytes(end - start)
+
+    huge = Source(50 * 1024**3, read)
+    await decoders.run(f"{HERE}:cut", huge, start=40 * 1024**3, end=40 * 1024**3 + 10)
+    assert sum(end - start for start, end in asked) <= 1024**2
+
+
+async def test_a_process_is_used_again(decoders: Decoders) -> None:
+    assert await pid_of(decoders) == await pid_of(decoders)
+
+
+async def test_a_refusal_keeps_its_reason_and_the_process(decoders: Decoders) -> None:
+    before = await pid_of(decoders)
+    with pytest.raises(Undecodable, match="not like this"):
+        await decoders.run(f"{HERE}:refuse", source_of(b""))
+    assert await pid_of(decoders) == before
+
+
+async def test_an_unexpected_exception_tells_nothing_of_ours(decoders: Decoders) -> None:
+    with pytest.raises(Undecodable) as refused:
+        await decoders.run(f"{HERE}:fail", source_of(b""))
+    assert refused.value.detail == Undecodable.detail
+
+
+@pytest.mark.parametrize("how", ["segfault", "leave", "abort"])
+async def test_a_crash_costs_one_task(decoders: Decoders, how: str) -> None:
+    before = await pid_of(decoders)
+    with pytest.raises(Undecodable, match="crashed"):
+        await decoders.run(f"{HERE}:{how}", source_of(b""))
+    assert await pid_of(decoders) != before
+
+
+async def test_a_process_that_died_while_idle_costs_nothing(decoders: Decoders) -> None:
+    before = await pid_of(decoders)
+    os.kill(before, signal.SIGKILL)
+
+    async def is_gone() -> bool:
+        return not exists(before)
+
+    await eventually(is_gone)
+    assert await pid_of(decoders) != before
+
+
+async def test_a_process_that_has_just_died_costs_nothing(decoders: Decoders) -> None:
+    """Nobody has noticed yet: its death is found out by the task that it was to do."""
+    before = await pid_of(decoders)
+    [process] = decoders._idle
+    os.kill(before, signal.SIGKILL)
+    assert process.is_alive
+    assert await pid_of(decoders) != before
+
+
+async def test_memory_is_limited(decoders: Decoders) -> None:
+    with pytest.raises(SourceTooLarge, match="memory"):
+        await decoders.run(f"{HERE}:swallow", source_of(b""), count=2 * 1024**3)
+    assert await pid_of(decoders)
+
+
+async def test_time_is_limited_and_what_hangs_is_killed() -> None:
+    decoders = make()
+    before = await pid_of(decoders)
+    decoders._timeout_s = 0.5  # not before: the start of the process counts as well
+    with pytest.raises(ConversionTimeout):
+        await decoders.run(f"{HERE}:hang", source_of(b""))
+    decoders._timeout_s = WAIT_S
+    assert not is_running(before)
+    assert await pid_of(decoders) != before
+    await decoders.close()
+
+
+async def test_a_caller_that_gives_up_frees_its_place(decoders: Decoders) -> None:
+    before = await pid_of(decoders)
+    async with hanging(decoders) as task:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not is_running(before)
+    assert await pid_of(decoders) != before
+
+
+async def test_storage_that_fails_meanwhile_is_not_blamed_on_the_file(decoders: Decoders) -> None:
+    async def read(_start: int, _end: int) -> bytes:
+        raise StorageUnavailable
+
+    with pytest.raises(StorageUnavailable):
+        await decoders.run(f"{HERE}:cut", Source(10, read), start=0, end=1)
+    assert await pid_of(decoders)
+
+
+async def test_whoever_waits_too_long_is_told_to_come_back() -> None:
+    decoders = make(wait_s=0.2)
+    await pid_of(decoders)
+    async with hanging(decoders):
+        with pytest.raises(DecodersBusy) as busy:
+            await decoders.run(f"{HERE}:pid", source_of(b""))
+        assert busy.value.headers["Retry-After"] == "5"
+    await decoders.close()
+
+
+async def test_as_many_run_at_once_as_there_are_places() -> None:
+    decoders = make(processes=2)
+    pids = await asyncio.gather(*(pid_of(decoders) for _ in range(10)))
+    assert 1 <= len(set(pids)) <= 2
+    await decoders.close()
+    assert not any(is_running(int(pid)) for pid in pids)
+
+
+async def test_it_writes_no_file_and_knows_no_secret(
+    decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTEXT_SECRET_KEY", "secret")
+    with pytest.raises(Undecodable):
+        await decoders.run(f"{HERE}:write", source_of(b""), path=str(tmp_path / "file"))
+    environment = orjson.loads(await decoders.run(f"{HERE}:environment", source_of(b"")))
+    assert not any(name.startswith("CONTEXT") for name in environment)
+    assert (tmp_path / "file").stat().st_size == 0
+
+
+async def test_what_it_prints_does_not_reach_us(decoders: Decoders) -> None:
+    assert await decoders.run(f"{HERE}:chatter", source_of(b"")) == b"done"
+
+
+async def test_decoders_die_with_the_service() -> None:
+    script = """
+import asyncio
+from tests.media.test_decoder_pool import hanging, make, pid_of
+async def main():
+    pool = make()
+    pid = await pid_of(pool)
+    async with hanging(pool) as task:
+        print(pid, flush=True)
+        await task
+asyncio.run(main())
+"""
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
+    )
+    assert service.stdout is not None
+    pid = int(await service.stdout.readline())
+    assert is_running(pid)
+    service.kill()
+    await service.wait()
+
+    async def is_gone() -> bool:
+        return not is_running(pid)
+
+    await eventually(is_gone)

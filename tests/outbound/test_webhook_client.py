@@ -1,0 +1,183 @@
+"""Posting, against a server on loopback that tries each trick."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+import pytest_asyncio
+import trustme
+
+from app.outbound import Allowed, Answer, Poster, UrlNotAllowed, UrlUnreachable
+from tests.support.misbehaving_server import Trickster, listening, redirect, reply
+from tests.support.receivers import receiving
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Trickster]:
+    async with listening() as trickster:
+        trickster.names["files.example"] = [["127.0.0.1"]]
+        yield trickster
+
+
+def poster(server: Trickster, *allow: str, timeout_s: float = 60, check_s: float = 60) -> Poster:
+    """A poster that goes to `files.example` (that is, to the server) and `allow`."""
+    allowed = Allowed.parse(["files.example", *allow])
+    return Poster(allowed, timeout_s=timeout_s, check_s=check_s, resolver=server.resolve)
+
+
+async def post(posting: Poster, url: str) -> Answer:
+    return await posting.post(url, b"{}", {"Content-Type": "application/json"})
+
+
+async def test_body_and_headers_arrive_and_nothing_of_ours() -> None:
+    async with receiving() as receiver:
+        posting = Poster(Allowed.parse(["127.0.0.1"]), timeout_s=60)
+        body = b"\x00" * 500_000
+        answer = await posting.post(receiver.url("/a?b=c"), body, {"X-Of-Test": "yes"})
+        assert (answer.status_code, answer.body, answer.retry_after) == (200, b"thanks", None)
+        [request] = receiver.received
+        assert (request.method, request.path, request.body) == ("POST", "/a?b=c", body)
+        assert request.headers == {
+            "host": f"127.0.0.1:{receiver.port}",
+            "user-agent": "processing-context",
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "connection": "close",
+            "content-length": "500000",
+            "x-of-test": "yes",
+        }
+
+
+async def test_a_redirect_is_not_followed(server: Trickster) -> None:
+    server.answers["/"] = redirect("http://inside.example/", 307)
+    answer = await post(poster(server), server.url())
+    assert answer.status_code == 307
+    assert server.looked_up == ["files.example"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nothing",
+        "ftp://files.example/",
+        "http://me@files.example/",
+        "http://127.0.0.1/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://169.254.169.254/",
+        "http://2130706433/",
+        "http://inside.example/",
+        "http://mixed.example/",
+    ],
+)
+async def test_what_does_not_lead_outside_is_refused(server: Trickster, url: str) -> None:
+    server.names["inside.example"] = [["10.0.0.1"]]
+    server.names["mixed.example"] = [["8.8.8.8", "127.0.0.1"]]
+    with pytest.raises(UrlNotAllowed):
+        await poster(server).check(url)
+    with pytest.raises(UrlNotAllowed):
+        await post(poster(server), url)
+    assert server.requests == []
+
+
+async def test_what_counts_is_where_a_name_leads_when_it_is_used(server: Trickster) -> None:
+    server.names["moving.example"] = [["8.8.8.8"], ["127.0.0.1"]]
+    posting = poster(server)
+    await posting.check(server.url(host="moving.example"))
+    with pytest.raises(UrlNotAllowed):
+        await post(posting, server.url(host="moving.example"))
+    assert server.requests == []
+
+
+async def test_a_check_does_not_ask_for_more_than_is_known(server: Trickster) -> None:
+    async def unknown(_host: str, _port: int) -> Sequence[str]:
+        raise OSError("no such name")
+
+    async def silent(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    await poster(server).check("http://8.8.8.8/")
+    for resolver in (unknown, silent):
+        posting = Poster(Allowed(), timeout_s=60, check_s=0.1, resolver=resolver)
+        await posting.check("http://later.example/")
+
+
+async def test_who_does_not_answer_is_left(server: Trickster) -> None:
+    over = asyncio.Event()
+
+    async def hang(_writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+
+    async def break_off(writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    server.answers |= {"/hang": hang, "/break": break_off, "/odd": b"hello\r\n\r\n"}
+    with pytest.raises(UrlUnreachable, match="in time"):
+        await post(poster(server, timeout_s=0.5), server.url("/hang"))
+    for path in ("/break", "/odd"):
+        with pytest.raises(UrlUnreachable, match="broken"):
+            await post(poster(server), server.url(path))
+    with pytest.raises(UrlUnreachable, match="connected"):
+        await post(poster(server, "127.0.0.1"), "http://127.0.0.1:1/")
+    over.set()
+
+
+async def test_of_a_body_no_more_is_read_than_is_kept(server: Trickster) -> None:
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 No\r\nRetry-After: 7\r\n\r\n")
+        while True:
+            writer.write(b"x" * 1000)
+            await writer.drain()
+
+    async def short(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes!")
+        await writer.drain()
+
+    server.answers |= {"/endless": endless, "/short": short}
+    assert await post(poster(server), server.url("/endless")) == Answer(500, "7", b"x" * 4096)
+    assert await post(poster(server), server.url("/short")) == Answer(200, None, b"ten bytes!")
+
+
+async def test_a_body_that_does_not_come_costs_no_delivery(server: Trickster) -> None:
+    over = asyncio.Event()
+
+    async def only_headers(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes!")
+        await over.wait()
+
+    server.answers["/"] = only_headers
+    for timeout_s in (0.5, 5, 30):
+        try:
+            answer = await post(poster(server, timeout_s=timeout_s), server.url())
+        except UrlUnreachable:  # a busy machine: not even the headers came in that time
+            continue
+        break
+    else:
+        pytest.fail("there was no answer")
+    over.set()
+    assert answer == Answer(200, None, b"ten bytes!")
+
+
+async def test_a_certificate_of_another_name_is_refused(server: Trickster) -> None:
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.configure_trust(ours)
+    authority.issue_cert("files.example").configure_cert(theirs)
+    tls_server = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=theirs)
+    server.port = tls_server.sockets[0].getsockname()[1]
+    server.answers["/"] = reply(b"safe")
+    server.names["other.example"] = [["127.0.0.1"]]
+    posting = Poster(
+        Allowed.parse(["files.example", "other.example"]),
+        timeout_s=60,
+        resolver=server.resolve,
+        tls=ours,
+    )
+    async with tls_server:
+        assert (await post(posting, server.url(scheme="https"))).body == b"safe"
+        with pytest.raises(UrlUnreachable):
+            await post(posting, server.url(scheme="https", host="other.example"))

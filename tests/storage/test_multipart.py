@@ -1,0 +1,75 @@
+"""Multipart uploads, as storage itself sees them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.storage import MAX_PARTS, ObjectMissing, Refused, multipart
+from app.storage.multipart import Part
+from tests.support.assets import put
+from tests.support.services import WAIT_S, Service
+
+
+async def test_all_parts_are_listed_however_many(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart, "PARTS_AT_ONCE", 10)  # with the 1,000 of S3 it takes long
+    storage = service.app.state.storage
+    uploads = storage.assets.uploads
+    upload_id = await service.run(uploads.begin("many/parts"))
+    numbers = [*range(1, 35), MAX_PARTS]
+    gate = asyncio.Semaphore(16)
+    async with httpx.AsyncClient(timeout=WAIT_S) as http:
+
+        async def put_one(number: int) -> None:
+            async with gate:
+                url = storage.presign_part(
+                    storage.assets,
+                    "many/parts",
+                    upload_id,
+                    number,
+                    network="internal",
+                    expires_s=600,
+                    size=1,
+                )
+                assert (await http.put(url, content=b"x")).status_code == 200
+
+        await asyncio.gather(*(put_one(number) for number in reversed(numbers)))
+    stored = await service.run(uploads.stored("many/parts", upload_id))
+    assert [part.number for part in stored] == numbers
+    await service.run(uploads.abort("many/parts", upload_id))
+    await service.run(uploads.abort("many/parts", upload_id))
+    with pytest.raises(ObjectMissing):
+        await service.run(uploads.stored("many/parts", upload_id))
+
+
+async def test_parts_that_storage_does_not_have_make_no_object(service: Service) -> None:
+    storage = service.app.state.storage
+    uploads = storage.assets.uploads
+    upload_id = await service.run(uploads.begin("no/parts"))
+    url = storage.presign_part(
+        storage.assets, "no/parts", upload_id, 1, network="internal", expires_s=600, size=1
+    )
+    await put(url, b"x")
+    with pytest.raises(Refused):
+        await service.run(uploads.complete("no/parts", upload_id, [Part(1, 1, "0" * 32)]))
+    with pytest.raises(ObjectMissing):
+        await service.run(storage.assets.stat("no/parts"))
+    await service.run(uploads.abort_all("no/parts"))
+
+
+async def test_only_the_uploads_of_the_key_are_aborted(service: Service) -> None:
+    uploads = service.app.state.storage.assets.uploads
+
+    async def keys() -> list[str]:
+        return sorted([upload.key async for upload in uploads.unfinished("of/")])
+
+    for key in ("of/a", "of/a", "of/ab", "of/ä &<b"):
+        await service.run(uploads.begin(key))
+    assert await service.run(keys()) == ["of/a", "of/a", "of/ab", "of/ä &<b"]
+    await service.run(uploads.abort_all("of/a"))
+    await service.run(uploads.abort_all("of/ä &<b"))
+    assert await service.run(keys()) == ["of/ab"]

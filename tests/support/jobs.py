@@ -1,0 +1,229 @@
+"""Jobs for tests: somebody who starts them, and a worker that is driven by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.frames import hold
+from tests.support.services import WAIT_S, Service, User, eventually
+
+Event = dict[str, Any]
+
+
+def graph(*node_types: str) -> dict[str, Any]:
+    """Return a graph of nodes of these types, without edges."""
+    types = node_types or ("test.Node",)
+    return {"nodes": [{"id": f"n{i}", "type": name} for i, name in enumerate(types)], "edges": []}
+
+
+async def start(user: User, **fields: Any) -> dict[str, Any]:
+    """Start a job of a user; returns it."""
+    return await start_with(user.http, **fields)
+
+
+async def start_with(http: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    """Start a job with any client; returns it."""
+    reply = await http.post("/v1/jobs", json={"graph": graph(), **fields})
+    assert reply.status_code == 202, reply.text
+    job: dict[str, Any] = reply.json()
+    assert reply.headers["location"] == f"/v1/jobs/{job['id']}"
+    return job
+
+
+async def get(user: User, job_id: str) -> dict[str, Any]:
+    """Return a job as its owner sees it."""
+    reply = await user.http.get(f"/v1/jobs/{job_id}")
+    assert reply.status_code == 200, reply.text
+    job: dict[str, Any] = reply.json()
+    return job
+
+
+async def events_of(user: User, job_id: str, **params: Any) -> list[Event]:
+    """Return the events of a job."""
+    reply = await user.http.get(f"/v1/jobs/{job_id}/events", params=params)
+    assert reply.status_code == 200, reply.text
+    events: list[Event] = reply.json()["events"]
+    return events
+
+
+@dataclass
+class HeldJob:
+    """A job whose lease the test holds."""
+
+    job: dict[str, Any]
+    attempt: int
+    token: str
+    expires_at: str
+    http: httpx.AsyncClient
+    client_seq: int = 0
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return str(self.job["id"])
+
+    async def send(self, *events: Event, first: int | None = None) -> httpx.Response:
+        """Post events with the `client_seq` that comes next, or from `first` on."""
+        start = self.client_seq + 1 if first is None else first
+        numbered = [{"client_seq": n, **event} for n, event in enumerate(events, start)]
+        self.client_seq = max(self.client_seq, start + len(events) - 1)
+        return await self.http.post(
+            f"/v1/jobs/{self.id}/events", json={"events": numbered}, headers=self.headers
+        )
+
+    async def post(self, *events: Event) -> dict[str, Any]:
+        """Post events that must be accepted."""
+        reply = await self.send(*events)
+        assert reply.status_code == 200, reply.text
+        accepted: dict[str, Any] = reply.json()
+        return accepted
+
+    async def complete(self, **result: Any) -> dict[str, Any]:
+        """End the job well."""
+        return await self.post({"type": "job_update", "status": "completed", "result": result})
+
+    async def heartbeat(self) -> httpx.Response:
+        """Renew the lease."""
+        return await self.http.post(f"/v1/jobs/{self.id}/heartbeat", headers=self.headers)
+
+    async def release(self) -> httpx.Response:
+        """Give the job back."""
+        return await self.http.post(f"/v1/jobs/{self.id}/release", headers=self.headers)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The lease's authorization."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class HandWorker:
+    """A registered worker that does what the test says."""
+
+    id: str
+    http: httpx.AsyncClient
+
+    async def claim(self, *, wait_s: float = 0, max_jobs: int = 1) -> list[HeldJob]:
+        """Ask for jobs."""
+        reply = await self.http.post(
+            f"/v1/workers/{self.id}/claim", json={"wait_s": wait_s, "max_jobs": max_jobs}
+        )
+        assert reply.status_code == 200, reply.text
+        return [HeldJob(http=self.http, **_known(lease)) for lease in reply.json()["leases"]]
+
+    async def take(self, *, wait_s: float = 0) -> HeldJob:
+        """Ask for one job that must come, and confirm its lease."""
+        [held] = await self.claim(wait_s=wait_s)
+        reply = await held.heartbeat()
+        assert reply.status_code == 200, reply.text
+        return held
+
+
+def _known(lease: dict[str, Any]) -> dict[str, Any]:
+    return {name: lease[name] for name in ("job", "attempt", "token", "expires_at")}
+
+
+async def worker_of(user: User, **fields: Any) -> HandWorker:
+    """Register a worker with a user's own token, which needs the scope `worker`."""
+    reply = await user.http.post("/v1/workers", json={"name": "by hand", **fields})
+    assert reply.status_code == 201, reply.text
+    return HandWorker(reply.json()["id"], user.http)
+
+
+async def let_lease_run_out(service: Service, job_id: str) -> None:
+    """Make a lease as old as it would become by itself; return when the service has ended it.
+
+    A test with short leases would need a machine that is never slow.
+    """
+    pool = service.app.state.db.pool
+    expire = "update job_leases set expires_at = now() where job_id = $1 and ended_at is null"
+    live = "select count(*) from job_leases where job_id = $1 and ended_at is null"
+    await service.run(pool.execute(expire, job_id))
+
+    async def has_ended() -> bool:
+        return not await service.run(pool.fetchval(live, job_id))
+
+    await eventually(has_ended)
+
+
+@asynccontextmanager
+async def owner(service: Service) -> AsyncIterator[User]:
+    """A new user who may also register workers."""
+    async with await service.new_user(scopes=("user", "worker")) as made:
+        yield made
+
+
+class Socket:
+    """A socket of a test; frames as objects, each held to openapi/asyncapi.yaml."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, **op: Any) -> None:
+        """Send an op."""
+        await self.connection.send(json.dumps(op))
+
+    async def receive(self, within_s: float = WAIT_S) -> dict[str, Any]:
+        """Return the next frame."""
+        async with asyncio.timeout(within_s):
+            frame: dict[str, Any] = json.loads(await self.connection.recv())
+        return hold(frame)
+
+    async def until(self, kind: str, within_s: float = WAIT_S) -> list[dict[str, Any]]:
+        """Return the frames up to the first of a type, that one included."""
+        frames = [await self.receive(within_s)]
+        while frames[-1]["type"] != kind:
+            frames.append(await self.receive(within_s))
+        return frames
+
+    async def until_end(self, within_s: float = WAIT_S) -> list[dict[str, Any]]:
+        """Return the frames up to the event that ends a job."""
+        frames = [await self.receive(within_s)]
+        while frames[-1].get("status") not in ("completed", "failed", "cancelled"):
+            frames.append(await self.receive(within_s))
+        return frames
+
+    async def closed(self, within_s: float = WAIT_S) -> int:
+        """Return the code with which the service closes it; frames before that are dropped."""
+        async with asyncio.timeout(within_s):
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await self.connection.recv()
+        code = self.connection.close_code
+        assert code is not None
+        return code
+
+
+def small_socket(service: Service) -> socket.socket:
+    """Return a connection whose receive buffer is small, as of a peer that hardly reads."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    made.connect(("127.0.0.1", service.settings.port))
+    return made
+
+
+@asynccontextmanager
+async def open_socket(service: Service, token: str | None, **options: Any) -> AsyncIterator[Socket]:
+    """Open a socket, with a token in the header."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    url = service.ws_url + options.pop("query", "")
+    async with connect(
+        url, additional_headers={**headers, **options.pop("headers", {})}, **options
+    ) as connection:
+        yield Socket(connection)
+
+
+def seqs(frames: list[dict[str, Any]]) -> list[int]:
+    """Return the `seq` of the events among frames."""
+    return [frame["seq"] for frame in frames if "attempt" in frame]

@@ -1,0 +1,88 @@
+"""What the tests look at: rows, objects, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import obstore
+from obstore.store import S3Store
+
+from app.database.engine import connect_args
+from app.settings import Settings
+from tests.support.services import WAIT_S
+
+
+def query(database_url: str, sql: str) -> object:
+    """Return the first value that a statement gives, outside a loop."""
+    return asyncio.run(ask(database_url, sql))
+
+
+async def ask(database_url: str, sql: str) -> object:
+    """Return the first value that a statement gives."""
+    connection = await asyncpg.connect(**connect_args(database_url))
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+def store(settings: Settings, **changes: str) -> S3Store:
+    """Return the asset bucket of a stack."""
+    assert settings.s3_endpoint
+    assert settings.s3_access_key
+    assert settings.s3_secret_key
+    given = {
+        "endpoint": settings.s3_endpoint,
+        "access_key_id": settings.s3_access_key.get_secret_value(),
+        "secret_access_key": settings.s3_secret_key.get_secret_value(),
+        **changes,
+    }
+    return S3Store(
+        settings.s3_asset_bucket,
+        region=settings.s3_region,
+        client_options={"allow_http": True},
+        config={key: given[key] for key in given},  # type: ignore[arg-type]
+    )
+
+
+def read(bucket: S3Store, key: str) -> bytes:
+    """Return an object's bytes."""
+    return bytes(obstore.get(bucket, key).bytes())
+
+
+def processes_with(path: Path) -> list[int]:
+    """Return the processes that hold a file open."""
+    return [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit() and int(folder.name) != os.getpid() and _holds(folder, path)
+    ]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits for init to notice does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def _holds(process: Path, path: Path) -> bool:
+    try:
+        return any(fd.readlink() == path for fd in (process / "fd").iterdir())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s"
+        time.sleep(0.02)

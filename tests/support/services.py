@@ -1,0 +1,190 @@
+"""A service for tests: the real app under uvicorn, in a thread with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.application import create_app
+from app.settings import Settings
+from app.users.bootstrap import first_user
+
+T = TypeVar("T")
+
+WAIT_S = 120.0
+"""How long tests wait for what must come: only a fault takes so long, however slow the machine."""
+
+_taken: list[socket.socket] = []
+
+
+@dataclass
+class User:
+    """A user, his token, and an HTTP client that sends it; `post`, `get` … are the client's."""
+
+    id: str
+    token: str
+    http: httpx.AsyncClient = field(repr=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.http.aclose()
+
+
+@dataclass
+class Service:
+    """A running service. `token` is the first user's, with all scopes."""
+
+    url: str
+    token: str
+    settings: Settings
+    app: FastAPI = field(repr=False)
+    _server: uvicorn.Server = field(repr=False)
+    _loop: asyncio.AbstractEventLoop = field(repr=False)
+
+    @property
+    def ws_url(self) -> str:
+        """Where the socket is."""
+        return self.url.replace("http", "ws", 1) + "/v1/ws"
+
+    def client(self, token: str | None = None, **options: Any) -> httpx.AsyncClient:
+        """Return an HTTP client that sends a token, the first user's by default."""
+        headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=options.pop("timeout", WAIT_S), **options
+        )
+
+    async def new_token(self, user_id: str, scopes: Collection[str] = ("user",)) -> str:
+        """Return a new token of a user."""
+        async with self.client() as admin:
+            body = {"name": "test", "scopes": list(scopes), "user_id": user_id}
+            reply = await admin.post("/v1/tokens", json=body)
+            assert reply.status_code == 201, reply.text
+            token: str = reply.json()["token"]
+            return token
+
+    async def new_user(self, name: str = "somebody", scopes: Collection[str] = ("user",)) -> User:
+        """Return a new user with a token of these scopes."""
+        async with self.client() as admin:
+            reply = await admin.post("/v1/users", json={"name": name})
+            assert reply.status_code == 201, reply.text
+        user_id = reply.json()["id"]
+        token = await self.new_token(user_id, scopes)
+        return User(user_id, token, self.client(token))
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the loop of the service, whose pools belong to it."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def stop(self) -> None:
+        """Begin to shut down, as a signal would."""
+        self._server.should_exit = True
+        with suppress(RuntimeError):  # its loop is closed: it has stopped
+            self._loop.call_soon_threadsafe(self.app.state.shutdown.begin)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = WAIT_S) -> None:
+    """Return once `holds()`; fail when it does not within the time."""
+    deadline = time.monotonic() + within_s
+    while not await holds():
+        assert time.monotonic() < deadline, f"still not so after {within_s:g} s"
+        await asyncio.sleep(0.05)
+
+
+def run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
+    """Run something to its end in a thread, whether or not a loop runs in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def free_port() -> int:
+    """Return a port that nobody takes until the tests are over, but a server that binds to it.
+
+    It stays bound. Linux lets a server bind as well, as long as nothing listens and both say
+    SO_REUSEADDR, while no outgoing connection and nobody else who asks for any port gets it.
+    """
+    taken = _bound(0)
+    port: int = taken.getsockname()[1]
+    if sys.platform == "linux":
+        _taken.append(taken)
+    else:
+        taken.close()
+    return port
+
+
+def _bound(port: int) -> socket.socket:
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Service]:
+    """Run a service in a thread; its first user has all scopes."""
+    token_file = run_elsewhere(first_user(settings))
+    if token_file is not None:
+        token = token_file.read_text().strip()
+    else:
+        assert settings.bootstrap_token
+        token = settings.bootstrap_token.get_secret_value()
+    listener = _bound(settings.port)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        # As `serve` has it: an idle connection is the client's to close.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    loop = asyncio.new_event_loop()
+    failures: list[BaseException] = []
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(server.serve(sockets=[listener]))
+        except BaseException as exc:
+            failures.append(exc)
+        finally:
+            listener.close()
+            loop.close()
+
+    thread = threading.Thread(target=serve, name=f"service-{settings.port}", daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+        if not thread.is_alive():
+            raise RuntimeError("the service did not start") from next(iter(failures), None)
+    service = Service(f"http://127.0.0.1:{settings.port}", token, settings, app, server, loop)
+    try:
+        yield service
+    finally:
+        if thread.is_alive():
+            service.stop()
+            thread.join(WAIT_S)
+        if thread.is_alive():
+            raise RuntimeError(f"the service did not stop within {WAIT_S:g} s")
