@@ -5,11 +5,11 @@ from __future__ import annotations
 from alembic import context
 
 from app.database.migrate import is_described
-from app.tables import Base
+from app.domains import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=metadata(),
     transaction_per_migration=True,
     include_object=is_described,
 )

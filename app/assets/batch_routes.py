@@ -11,12 +11,16 @@ from app.assets.batches import BatchService, Item, items_of
 from app.assets.errors import InvalidAsset
 from app.assets.routes import FORM_OVERHEAD_BYTES, Caller, made
 from app.assets.schemas import asset_fields, json_response
-from app.http.auth import PrincipalDep, SecuredRoute
+from app.database.engine import Database
+from app.http.auth import PrincipalDep
+from app.http.dependencies import services_of
 from app.http.file_response import body_of
 from app.http.form_parser import FormReader
-from app.http.idempotency import Marks, check_key
+from app.http.idempotency.keys import Marks, check_key
 from app.http.problems import problem
 from app.http.request_body import parse_part
+from app.http.routing import SecuredRoute
+from app.storage import Storage
 from processing_context.wire.assets import (
     MAX_BATCH_BYTES,
     AssetBatch,
@@ -58,10 +62,11 @@ async def create_assets(request: Request, caller: Caller, principal: PrincipalDe
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
     items = await _items(form, caller.settings.max_json_bytes)
     _give_keys(items, request.headers.get("idempotency-key"))
-    db = request.app.state.db
+    services = services_of(request)
+    db = services.get(Database)
     marks = Marks(db, principal.user_id, request.url.path.removesuffix("/batch"))
     try:
-        await BatchService(db, request.app.state.storage, principal).create(items, marks)
+        await BatchService(db, services.get(Storage), principal).create(items, marks)
     finally:
         has_failed = any(item.row is None for item in items)
         await asyncio.shield(marks.close(has_failed=has_failed))

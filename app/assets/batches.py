@@ -17,7 +17,7 @@ from app.assets.queries import Row
 from app.assets.quotas import Quota, QuotaExceeded
 from app.database.engine import Database
 from app.http.auth import Principal
-from app.http.idempotency import IdempotencyInFlight, Marks, fingerprint_of
+from app.http.idempotency.keys import IdempotencyInFlight, Marks, fingerprint_of
 from app.http.problems import ProblemError, Unavailable
 from app.media import media_types
 from app.runtime.ids import is_id, new_id

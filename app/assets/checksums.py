@@ -13,7 +13,7 @@ from app.assets import queries
 from app.assets.presigned_urls import key_of
 from app.assets.queries import Row
 from app.database.engine import Database
-from app.http.problems import is_database_away
+from app.database.errors import is_database_away
 from app.storage import ObjectMissing, Storage, StorageUnavailable
 
 logger = logging.getLogger(__name__)

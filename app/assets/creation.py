@@ -13,7 +13,8 @@ from app.assets.errors import InvalidAsset, InvalidParent
 from app.assets.queries import Row
 from app.assets.quotas import Quota
 from app.assets.service import check_parent
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.http.auth import Principal
 from app.http.problems import Unauthorized
 from app.media import media_types

@@ -21,7 +21,7 @@ from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.etags import check_if_match
 from app.http.form_parser import FormReader, Part
-from app.http.idempotency import Once, fingerprint_of
+from app.http.idempotency.keys import Once, fingerprint_of
 from app.http.problems import TooLarge
 from app.http.request_body import parse_part
 from app.media import media_types

@@ -10,9 +10,14 @@ from fastapi.responses import StreamingResponse
 from app.assets.archive import Archive
 from app.assets.routes import Caller, made
 from app.assets.url_import import ImportService
-from app.http.auth import PrincipalDep, SecuredRoute
-from app.http.idempotency import OnceDep
+from app.database.engine import Database
+from app.http.auth import PrincipalDep
+from app.http.dependencies import services_of
+from app.http.idempotency.keys import OnceDep
+from app.http.routing import SecuredRoute
 from app.media import media_types
+from app.outbound import Fetcher
+from app.storage import Storage
 from processing_context.wire.assets import ArchiveCreate, Asset, AssetImport
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
@@ -27,8 +32,10 @@ async def import_asset(
     request: Request, caller: Caller, principal: PrincipalDep, once: OnceDep, body: AssetImport
 ) -> Response:
     """Make an asset of what a public http(s) URL leads to."""
-    state = request.app.state
-    imports = ImportService(state.db, state.fetcher, caller.uploads, principal)
+    services = services_of(request)
+    imports = ImportService(
+        services.get(Database), services.get(Fetcher), caller.uploads, principal
+    )
     row, is_replay = await imports.create(body, once)
     return made(caller.answer(row, status_code=201), is_replay=is_replay)
 
@@ -38,7 +45,8 @@ async def archive_assets(
     request: Request, principal: PrincipalDep, body: ArchiveCreate
 ) -> Response:
     """Return assets as a zip, folders with everything in them."""
-    state = request.app.state
-    archive = await Archive.of(state.db, state.storage, body.asset_ids, owner_id=principal.user_id)
+    services = services_of(request)
+    db, storage = services.get(Database), services.get(Storage)
+    archive = await Archive.of(db, storage, body.asset_ids, owner_id=principal.user_id)
     headers = {"Content-Disposition": media_types.disposition("attachment", "assets.zip")}
     return StreamingResponse(archive.chunks(), media_type="application/zip", headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base, Timestamps
+from app.database.tables import Base, Timestamps
 
 
 class AssetRow(Timestamps, Base):

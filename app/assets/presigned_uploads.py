@@ -20,10 +20,12 @@ from app.assets.presigned_urls import key_of, uploads_of
 from app.assets.queries import Row
 from app.assets.quotas import Quota
 from app.assets.service import find
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.errors import is_database_away
+from app.database.statement import Connection
 from app.http.auth import Principal
-from app.http.idempotency import Once, fingerprint_of
-from app.http.problems import TooLarge, is_database_away
+from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.problems import TooLarge
 from app.runtime.ids import new_id
 from app.settings import Settings
 from app.storage import MAX_OBJECT_BYTES, Journal, ObjectMissing, Part, Storage

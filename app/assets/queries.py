@@ -26,7 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from app.assets.models import AssetRow
-from app.database.engine import Connection, Hot
+from app.database.engine import Hot
+from app.database.statement import Connection
 from processing_context.wire.assets import FOLDER
 
 Row = asyncpg.Record

@@ -7,7 +7,8 @@ themselves, and a preview that failed would cost a job.
 from __future__ import annotations
 
 from app.assets import queries
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.http.auth import Principal
 from app.http.problems import Forbidden
 

@@ -15,13 +15,15 @@ from app.assets.queries import Row
 from app.assets.schemas import asset_fields, asset_response, json_response
 from app.assets.service import AssetService
 from app.database.engine import Database
-from app.http.auth import Principal, SecuredRoute, current_principal
+from app.http.auth import Principal, current_principal
+from app.http.dependencies import services_of
 from app.http.etags import IfMatch
 from app.http.file_response import body_of, content_response
 from app.http.form_parser import FormReader
-from app.http.idempotency import OnceDep, replayed
+from app.http.idempotency.keys import OnceDep, replayed
 from app.http.pagination import EmptyAsAbsent, PageDep
 from app.http.request_body import declared_bytes
+from app.http.routing import SecuredRoute
 from app.settings import Settings
 from app.storage import ObjectMissing, Storage, network_of
 from app.temp.service import TempService
@@ -73,16 +75,17 @@ class _Caller:
     """The domain's services for one request, each made when it is asked for."""
 
     def __init__(self, request: Request) -> None:
-        self._state = request.app.state
+        services = services_of(request)
         self._principal = current_principal(request)
-        self.settings: Settings = self._state.settings
-        self.links = Links(self._state.storage, network_of(request))
+        self._db = services.get(Database)
+        self._storage = services.get(Storage)
+        self.settings = services.get(Settings)
+        self.links = Links(self._storage, network_of(request))
 
     @property
     def assets(self) -> AssetService:
         """The assets of the caller."""
-        state = self._state
-        return AssetService(state.db, state.storage, owner_id=self._principal.user_id)
+        return AssetService(self._db, self._storage, owner_id=self._principal.user_id)
 
     @property
     def uploads(self) -> UploadService:
@@ -95,8 +98,7 @@ class _Caller:
         return ReservationService(*self._parts())
 
     def _parts(self) -> tuple[Database, Storage, Settings, Principal]:
-        state = self._state
-        return state.db, state.storage, self.settings, self._principal
+        return self._db, self._storage, self.settings, self._principal
 
     def answer(self, row: Row, *, status_code: int = 200) -> Response:
         """Return the answer that is one asset, with a fresh URL."""

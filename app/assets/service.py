@@ -22,7 +22,8 @@ from app.assets.errors import (
 from app.assets.presigned_urls import key_of, uploads_of
 from app.assets.queries import Row
 from app.assets.schemas import asset_etag
-from app.database.engine import Connection, Database, loads
+from app.database.engine import Database, loads
+from app.database.statement import Connection
 from app.http.etags import check_if_match
 from app.http.pagination import Page, encode_cursor
 from app.runtime.ids import is_id

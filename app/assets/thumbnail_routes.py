@@ -9,10 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 from app.assets.errors import ContentMissing
 from app.assets.routes import Caller
 from app.assets.thumbnails import USUAL_SIZE, ThumbnailService
-from app.http.auth import SecuredRoute
+from app.database.engine import Database
+from app.http.dependencies import services_of
 from app.http.file_response import content_response
 from app.http.pagination import EmptyAsAbsent
-from app.storage import ObjectMissing
+from app.http.routing import SecuredRoute
+from app.media.decoders.pool import Decoders
+from app.storage import ObjectMissing, Storage
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
 
@@ -32,11 +35,11 @@ async def get_thumbnail(
     asset_id: str, request: Request, caller: Caller, size: _Size = None
 ) -> Response:
     """Return a small WebP of an image or of a video's first good frame."""
-    state = request.app.state
+    services = services_of(request)
     thumbnails = ThumbnailService(
-        state.db,
-        state.storage,
-        state.decoders,
+        services.get(Database),
+        services.get(Storage),
+        services.get(Decoders),
         caller.assets,
         max_pixels=caller.settings.max_pixels,
     )

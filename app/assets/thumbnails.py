@@ -6,7 +6,8 @@ from app.assets.errors import ContentMissing
 from app.assets.presigned_urls import check_readable, key_of
 from app.assets.queries import Row
 from app.assets.service import AssetService
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.http.file_response import Content
 from app.http.problems import Invalid
 from app.media import media_types

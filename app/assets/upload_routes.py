@@ -11,9 +11,9 @@ from app.assets.part_plan import Cut
 from app.assets.queries import Row
 from app.assets.routes import Caller, expiry, made
 from app.assets.schemas import asset_fields, json_response
-from app.http.auth import SecuredRoute
-from app.http.idempotency import OnceDep
+from app.http.idempotency.keys import OnceDep
 from app.http.pagination import EmptyAsAbsent
+from app.http.routing import SecuredRoute
 from processing_context.wire.assets import (
     Asset,
     MultipartState,

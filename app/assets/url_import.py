@@ -14,7 +14,7 @@ from app.assets.queries import Row
 from app.assets.service import find
 from app.database.engine import Database
 from app.http.auth import Principal
-from app.http.idempotency import Once, fingerprint_of
+from app.http.idempotency.keys import Once, fingerprint_of
 from app.outbound import Fetched, Fetcher
 from processing_context.wire.assets import FOLDER, AssetCreate, AssetImport
 

@@ -7,7 +7,10 @@ import sys
 from app.cleanup.report import Report
 from app.cleanup.sweeper import Sweeper
 from app.database.engine import Database
+from app.domain import Domains
+from app.domains import DOMAINS
 from app.embedded.errors import StackError
+from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
 
@@ -25,7 +28,8 @@ async def run(settings: Settings, *, dry: bool, force: bool) -> None:
     db = Database(settings.database_url, POOL_SIZE)
     await db.open()
     try:
-        report = await Sweeper(db, Storage(settings), settings).sweep(dry=dry, force=force)
+        services = Services(settings, db, Storage(settings), Domains(DOMAINS))
+        report = await Sweeper(services).sweep(dry=dry, force=force)
     finally:
         await db.close()
     if report is None:

@@ -19,6 +19,7 @@ from app.cleanup.report import Report
 from app.database.engine import Database
 from app.events import cleanup as events
 from app.events import retention
+from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage, StorageUnavailable, journal
 from app.storage.journal import BucketName
@@ -37,10 +38,8 @@ LABELS = {"assets": "assets", "temp": "temporary files"}
 class Sweeper:
     """Sweeps one database and its buckets."""
 
-    def __init__(self, db: Database, storage: Storage, settings: Settings) -> None:
-        self._db = db
-        self._storage = storage
-        self._settings = settings
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def run(self) -> None:
         """Sweep, unless another replica does; tell the log what was found."""
@@ -56,20 +55,20 @@ class Sweeper:
             dry: Only say what would be done.
             force: Believe that most of a bucket has no row, or most rows no object.
         """
-        async with _only_one(self._db) as is_ours:
+        async with _only_one(self._services.get(Database)) as is_ours:
             if not is_ours:
                 return None
-            return await _Sweep(self._db, self._storage, self._settings, dry, force).run()
+            return await _Sweep(self._services, dry, force).run()
 
 
 class _Sweep:
     """One of them."""
 
-    def __init__(
-        self, db: Database, storage: Storage, settings: Settings, dry: bool, force: bool
-    ) -> None:
-        self._db = db
-        self._storage = storage
+    def __init__(self, services: Services, dry: bool, force: bool) -> None:
+        settings = services.get(Settings)
+        self._services = services
+        self._db = services.get(Database)
+        self._storage = services.get(Storage)
         self._grace = timedelta(seconds=settings.sweep_grace_s)
         self._upload_ttl = timedelta(seconds=settings.abandoned_upload_s)
         self._interval = timedelta(seconds=settings.sweep_interval_s)
@@ -114,7 +113,7 @@ class _Sweep:
             if self._dry:
                 self._report.count("deleted users", 1)
             else:
-                await user_deletion.remove(self._db, self._storage, user_id, self._report.count)
+                await user_deletion.remove(self._services, user_id, self._report.count)
 
     async def _drop_old_events(self) -> None:
         """Drop the days of events that are over for so long, but nothing of unfinished jobs."""

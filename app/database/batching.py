@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
-from app.http.problems import is_database_away
+from app.database.errors import is_database_away
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,48 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import orjson
-from fastapi import Depends
-from sqlalchemy import DateTime, MetaData, func, make_url
+from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql import Executable
-from starlette.requests import HTTPConnection
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    """Base of all table classes."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: DateTime(timezone=True)}
-
-
-class Timestamps:
-    """`created_at` and `updated_at`, by PostgreSQL's clock."""
-
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
+from app.database.statement import Connection
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
-
-Connection: TypeAlias = (
-    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-)
-"""A connection of asyncpg, in or out of the pool."""
 
 
 def dumps(value: object) -> str:
@@ -134,26 +104,6 @@ class Database:
         """One transaction by asyncpg, for the hot statements."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
-
-
-async def database(connection: HTTPConnection) -> Database:
-    """The database of the app that serves this connection."""
-    db: Database = connection.app.state.db
-    return db
-
-
-async def request_session(
-    db: Annotated[Database, Depends(database)],
-) -> AsyncIterator[AsyncSession]:
-    """The request's transaction."""
-    async with db.session() as session:
-        yield session
-
-
-DatabaseDep = Annotated[Database, Depends(database)]
-
-SessionDep = Annotated[AsyncSession, Depends(request_session, scope="function")]
-"""The request's transaction. It ends before the reply: a failed commit is not answered 200."""
 
 
 class Hot:

@@ -11,8 +11,9 @@ import logging
 import secrets
 from collections.abc import Callable
 
-from app.database.engine import Connection, Database
-from app.http.problems import DATABASE_AWAY, is_database_away
+from app.database.engine import Database
+from app.database.errors import DATABASE_AWAY, is_database_away
+from app.database.statement import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ _NOTIFY = f"select pg_notify('{CHANNEL}', p) from unnest($1::text[]) p"
 Handler = Callable[[str], None]
 
 
-class Wakeups:
+class Notifications:
     """Tells other replicas, and hears from them.
 
     A message is `<replica> <topic> <text>`; a replica passes over its own, whose news its own code
@@ -49,7 +50,7 @@ class Wakeups:
         """Call `callback` after a gap in listening: anything may have been missed."""
         self._on_reconnect.append(callback)
 
-    def tell(self, topic: str, text: str) -> None:
+    def notify(self, topic: str, text: str) -> None:
         """Tell the other replicas soon; the same message twice is told once."""
         self._outgoing[f"{self._replica} {topic} {text}"] = None
         self._pending.set()
@@ -57,8 +58,8 @@ class Wakeups:
     async def start(self) -> None:
         """Begin to listen and to tell."""
         self._tasks = [
-            asyncio.create_task(self._listen(), name="wakeups-listen"),
-            asyncio.create_task(self._send(), name="wakeups-send"),
+            asyncio.create_task(self._listen(), name="notifications-listen"),
+            asyncio.create_task(self._send(), name="notifications-send"),
         ]
 
     async def stop(self) -> None:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 from app.database.engine import Database
-from app.database.notifications import Wakeups
+from app.database.notifications import Notifications
 from app.events.log import Batch, EventLog, Snapshots, Stored
 
 logger = logging.getLogger(__name__)
@@ -69,17 +69,17 @@ class Listener(Protocol):
 class Hub:
     """The readers of one replica, by job and by user."""
 
-    def __init__(self, db: Database, wakeups: Wakeups, heads: Heads) -> None:
+    def __init__(self, db: Database, notifications: Notifications, heads: Heads) -> None:
         self.log = EventLog(db, heads)
         self.heads = heads
-        self._wakeups = wakeups
+        self._notifications = notifications
         self._by_job: defaultdict[str, set[Listener]] = defaultdict(set)
         self._by_user: defaultdict[str, set[Listener]] = defaultdict(set)
         self._wanted: dict[str, Head] = {}
         self._fetches: set[asyncio.Task[None]] = set()
         self._missed = asyncio.Event()
-        wakeups.on(TOPIC, self._heard)
-        wakeups.on_reconnect(self._missed.set)
+        notifications.on(TOPIC, self._heard)
+        notifications.on_reconnect(self._missed.set)
 
     def attach(self, listener: Listener, *, job_id: str = "", user_id: str = "") -> None:
         """Bring a job's events, or all of a user's, to a listener from now on."""
@@ -101,7 +101,7 @@ class Hub:
         for batch in batches:
             for listener in self._listeners(batch.job_id, batch.user_id):
                 listener.offer(batch.job_id, batch.events)
-            self._wakeups.tell(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
+            self._notifications.notify(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
 
     async def poll(self) -> None:
         """Look for what no wake-up told of, after a pause or at once when listening had a gap."""

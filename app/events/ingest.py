@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from app.database.engine import Connection, dumps
+from app.database.engine import dumps
+from app.database.statement import Connection
 from app.events.event_batch import Posted
 from app.events.log import Batch
 from app.events.node_states import columns_sql, node_columns

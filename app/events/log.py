@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.events import queries
 from processing_context.wire.jobs import ENDED
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Double, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base
+from app.database.tables import Base
 
 
 class JobEventRow(Base):

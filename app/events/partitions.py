@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 from app.runtime.ids import created_at
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"

@@ -13,10 +13,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from app.database.errors import is_database_away
 from app.events.broadcaster import LOOK_BACK, Hub
 from app.events.log import PAGE_BYTES, PAGE_EVENTS, Stored
 from app.events.send_queue import CRASHED, Outbox, OutboxClosed
-from app.http.problems import is_database_away
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,7 @@
-"""Who calls: bearer tokens, the scopes that routes need, and the table of caller and route.
+"""Authentication and authorization: bearer tokens, principals, and the access rules of routes.
 
-Auth runs when the route is known and before a byte of the body is read (`SecuredRoute`). Only
-SHA-256 hashes of tokens are stored; the tokens have 256 bits of entropy, so that a slow hash would
-add nothing.
+Only SHA-256 hashes of tokens are stored. Tokens have 256 bits of entropy, so a slow hash would add
+nothing.
 """
 
 from __future__ import annotations
@@ -10,28 +9,25 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import Depends
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.direct import Handler, direct
+from app.database.notifications import Notifications
+from app.http.dependencies import services_of
 from app.http.headers import header
-from app.http.problems import Forbidden, NotFound, ProblemError, Unauthorized
-from app.http.request_body import JsonRequest, limited
+from app.http.problems import Forbidden, Unauthorized
 
 USER_PREFIX = "ctx_"
 JOB_PREFIX = "job_"
 
 CACHE_TTL_S = 3.0
-"""How long a token is remembered; a revoked one works no longer than that, whatever is lost."""
+"""How long a token is cached: a revoked one works no longer than that on any replica."""
+
+_MAX_CACHED = 10_000
 
 
 def new_token(prefix: str) -> str:
@@ -40,18 +36,18 @@ def new_token(prefix: str) -> str:
 
 
 def hash_token(token: str) -> bytes:
-    """Return what is stored of a token."""
+    """Return the hash that is stored of a token."""
     return hashlib.sha256(token.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a token speaks for.
+    """The identity that a token authenticates.
 
-    `quota_bytes` is what the user may store; None: no limit. `lasts_s` after the look-up the token
-    expires; None: never.
-    With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease is
-    over: such a token is then only good for being told so by the routes of the lease itself.
+    `quota_bytes` is how much the user may store; None: no limit. `lasts_s` is the time from the
+    look-up to the token's expiry; None: it does not expire.
+    With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease has
+    ended: the routes of the lease itself then answer why, all others `401`.
     """
 
     user_id: str
@@ -66,11 +62,11 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use a route: a token with `scope` (None: nobody), a live lease's token, a dead one's.
+    """The tokens that may use a route.
 
-    A token with the scope `or_scope` may use it as well.
-
-    `public` routes take no token. `streams` marks routes that read their body themselves.
+    `scope`, `or_scope`: a token with one of these scopes (`*`: any token, None: no user's token).
+    `job`: the token of a live lease; `dead_job`: also that of a lease that has ended.
+    `public`: no token is needed. `streams`: the route reads its request body itself.
     """
 
     scope: str | None = None
@@ -93,65 +89,106 @@ ANY_TOKEN = Access(scope="*", job=True)
 
 
 class TokenLookup(Protocol):
-    """Finds whom a token speaks for, in the database."""
+    """The stored tokens of one kind."""
 
-    async def __call__(self, token_hash: bytes) -> Principal | None:
+    async def find(self, token_hash: bytes) -> Principal | None:
         """Return the principal, or None for a token that is unknown, revoked or expired."""
         ...
 
-
-class Finder(Protocol):
-    """Finds what a parameter of the path names."""
-
-    async def __call__(self, principal: Principal, name: str) -> object:
-        """Return anything; raise the problem that the caller is to see where it is not there."""
+    async def valid_among(self, token_ids: Collection[str]) -> set[str]:
+        """Return those of the token ids that are neither revoked nor expired."""
         ...
 
 
-class Authenticator:
-    """Resolves bearer tokens, with a short memory.
+class Revocations:
+    """Announces revoked tokens and deleted users, on this replica and to the others."""
 
-    A lease's token dies with the lease, so it is looked up each time, but for the routes of the
-    lease itself: whose job it is never changes, and whether it lives they ask in their statement.
+    TOKEN_TOPIC = "token"  # noqa: S105  # the topic of a notification
+    USER_TOPIC = "user"
+
+    def __init__(self, notifications: Notifications) -> None:
+        self._notifications = notifications
+        self._on_token: list[Callable[[str], None]] = []
+        self._on_user: list[Callable[[str], None]] = []
+        notifications.on(self.TOKEN_TOPIC, self._token_revoked)
+        notifications.on(self.USER_TOPIC, self._user_deleted)
+
+    def on_token(self, handler: Callable[[str], None]) -> None:
+        """Call `handler(token_id)` for each token that is revoked on any replica."""
+        self._on_token.append(handler)
+
+    def on_user(self, handler: Callable[[str], None]) -> None:
+        """Call `handler(user_id)` for each user who is deleted on any replica."""
+        self._on_user.append(handler)
+
+    def revoke_token(self, token_id: str) -> None:
+        """Announce a token whose revocation is committed."""
+        self._token_revoked(token_id)
+        self._notifications.notify(self.TOKEN_TOPIC, token_id)
+
+    def delete_user(self, user_id: str) -> None:
+        """Announce a user whose deletion is committed."""
+        self._user_deleted(user_id)
+        self._notifications.notify(self.USER_TOPIC, user_id)
+
+    def _token_revoked(self, token_id: str) -> None:
+        for handler in self._on_token:
+            handler(token_id)
+
+    def _user_deleted(self, user_id: str) -> None:
+        for handler in self._on_user:
+            handler(user_id)
+
+
+class Authenticator:
+    """Resolves bearer tokens, with a short-lived cache.
+
+    The token of a lease dies with the lease, so it is looked up each time, except for the routes of
+    the lease itself: the job that it belongs to never changes, and their own statements check that
+    the lease is live.
     """
 
-    def __init__(self, users: TokenLookup, jobs: TokenLookup) -> None:
+    def __init__(
+        self, *, users: TokenLookup, leases: TokenLookup, revocations: Revocations
+    ) -> None:
         self._users = users
-        self._jobs = jobs
+        self._leases = leases
         self._cache: dict[bytes, tuple[float, Principal]] = {}
+        revocations.on_token(self._forget_token)
+        revocations.on_user(self._forget_user)
 
     async def resolve(self, token: str, *, even_dead: bool = False) -> Principal | None:
-        """Return whom the token speaks for; None for a bad one.
+        """Return the principal of a token; None for one that is unknown, revoked or expired.
 
-        `even_dead`: whether it does not matter if a lease behind it lives.
+        Args:
+            token: The token.
+            even_dead: Accept the token of a lease that may have ended.
         """
         token_hash = hash_token(token)
         is_lease = token.startswith(JOB_PREFIX)
         if is_lease and not even_dead:
-            return await self._jobs(token_hash)
+            return await self._leases.find(token_hash)
         now = time.monotonic()
-        known = self._cache.get(token_hash)
-        if known is not None and now < known[0]:
-            return known[1]
-        principal = await (self._jobs if is_lease else self._users)(token_hash)
+        cached = self._cache.get(token_hash)
+        if cached is not None and now < cached[0]:
+            return cached[1]
+        principal = await (self._leases if is_lease else self._users).find(token_hash)
         self._cache.pop(token_hash, None)
         if principal is not None:
-            if len(self._cache) >= 10_000:
+            if len(self._cache) >= _MAX_CACHED:
                 self._cache.clear()
             lasts_s = CACHE_TTL_S if principal.lasts_s is None else principal.lasts_s
             self._cache[token_hash] = (now + min(lasts_s, CACHE_TTL_S), principal)
         return principal
 
-    def forget(self, token_id: str) -> None:
-        """Drop what is remembered of a token that was revoked."""
+    def _forget_token(self, token_id: str) -> None:
         self._forget(lambda principal: principal.token_id == token_id)
 
-    def forget_user(self, user_id: str) -> None:
-        """Drop what is remembered of the tokens of a user, and of his jobs' leases."""
+    def _forget_user(self, user_id: str) -> None:
         self._forget(lambda principal: principal.user_id == user_id)
 
-    def _forget(self, is_meant: Callable[[Principal], bool]) -> None:
-        for key in [k for k, (_, principal) in self._cache.items() if is_meant(principal)]:
+    def _forget(self, matches: Callable[[Principal], bool]) -> None:
+        for key in [key for key, (_, principal) in self._cache.items() if matches(principal)]:
             del self._cache[key]
 
 
@@ -162,10 +199,10 @@ def bearer_token(connection: HTTPConnection) -> str | None:
 
 
 def check_access(access: Access, principal: Principal) -> None:
-    """Hold a principal against what a route needs.
+    """Check that a principal may use a route.
 
     Raises:
-        Unauthorized: The lease behind the token is over.
+        Unauthorized: The lease of the token has ended.
         Forbidden: The token may not use this route.
     """
     if principal.job_id is not None:
@@ -182,91 +219,20 @@ def check_access(access: Access, principal: Principal) -> None:
         raise Forbidden(f"This needs a token with the scope `{access.scope}`.")
 
 
-class SecuredRoute(APIRoute):
-    """A route that checks the caller against the access table before the body is read."""
-
-    _direct: Handler | None = None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._direct = direct(self.dependant)
-        if self._direct is not None:
-            self.app = _answering(self.get_route_handler())
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler with the check in front."""
-        handler = self._direct or super().get_route_handler()
-        reads_no_body = self._direct is not None and set(self.methods or ()) <= {"GET", "HEAD"}
-
-        async def secured(request: Request) -> Response:
-            rule: Access = request.app.state.access[request.method, self.path_format]
-            if not rule.public:
-                principal = await authenticate(request, even_dead=rule.dead_job)
-                check_access(rule, principal)
-                request.state.principal = principal
-            if "\x00" in request.scope["path"]:
-                raise NotFound
-            if not (rule.streams or reads_no_body):
-                limit: int = request.app.state.settings.max_json_bytes
-                request = JsonRequest(request.scope, limited(request, limit))
-            try:
-                return await handler(request)
-            except RequestValidationError:
-                await _find_named(request)
-                raise
-            except HTTPException as exc:
-                # FastAPI answers a body that cannot be read with a bare 400; ours say why.
-                if isinstance(exc.__cause__, ProblemError):
-                    raise exc.__cause__ from None
-                raise
-
-        return secured
-
-
-def _answering(handler: Handler) -> ASGIApp:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await handler(Request(scope, receive, send))
-        await response(scope, receive, send)
-
-    return app
-
-
-async def _find_named(request: Request) -> None:
-    """Look for what the path names: that it is not there comes before what is wrong with the rest.
-
-    Raises:
-        ProblemError: It is not there for the caller, or not his to change.
-    """
-    finders: Mapping[str, Finder] = request.app.state.finders
-    for name, value in request.path_params.items():
-        if name in finders:
-            await finders[name](current_principal(request), value)
-
-
-def check_table(access: Mapping[tuple[str, str], Access], routes: Iterable[APIRoute]) -> None:
-    """Check that the table of access holds every route.
-
-    Raises:
-        LookupError: It lacks one.
-    """
-    for route in routes:
-        for method in route.methods or ():
-            if (method, route.path_format) not in access:
-                raise LookupError(f"{method} {route.path_format} is not in app.access.ROUTES")
-
-
 async def authenticate(connection: HTTPConnection, *, even_dead: bool = False) -> Principal:
-    """Return whom the connection's Authorization header speaks for.
+    """Return the principal of the connection's Authorization header.
 
-    `even_dead`: whether it does not matter if a lease behind it lives.
+    Args:
+        connection: The request.
+        even_dead: Accept the token of a lease that may have ended.
 
     Raises:
-        Unauthorized: It has none, or a bad one.
+        Unauthorized: There is no token, or a bad one.
     """
     token = bearer_token(connection)
     if token is None:
         raise Unauthorized("Send `Authorization: Bearer <token>`.")
-    authenticator: Authenticator = connection.app.state.authenticator
+    authenticator = services_of(connection).get(Authenticator)
     principal = await authenticator.resolve(token, even_dead=even_dead)
     if principal is None:
         raise Unauthorized("This token is unknown, revoked or expired.")
@@ -274,13 +240,13 @@ async def authenticate(connection: HTTPConnection, *, even_dead: bool = False) -
 
 
 def current_principal(request: Request) -> Principal:
-    """Whom this request speaks for; only on routes that are not public."""
+    """Return the principal of a request to a route that is not public."""
     principal: Principal = request.state.principal
     return principal
 
 
 async def _current_principal(request: Request) -> Principal:
-    return current_principal(request)  # FastAPI sends what is not `async` through a thread
+    return current_principal(request)  # a plain function would run in a thread
 
 
 PrincipalDep = Annotated[Principal, Depends(_current_principal)]

@@ -1,16 +1,18 @@
-"""The OpenAPI document: what FastAPI derives, plus who may use each route and how errors look."""
+"""The OpenAPI document: what FastAPI derives, plus access rules and the form of errors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from starlette.routing import BaseRoute
 
-from app.access import ROUTES
+from app.http.auth import Access
 from app.http.problems import MEDIA_TYPE
-from app.webhooks.routes import messages
-from processing_context.wire.assets import AssetBatch
+from app.http.routing import SecuredRoute
 from processing_context.wire.errors import Problem
 
 DESCRIPTION = """\
@@ -21,44 +23,79 @@ Send `Authorization: Bearer <token>`. Errors are `application/problem+json` (RFC
 """
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """Return the document, made once."""
-    if app.openapi_schema is None:
+class Document:
+    """The OpenAPI document of an application, made at the first request for it.
+
+    Args:
+        app: The application.
+        routes: Its routes.
+        webhooks: Routes that describe the requests which the service sends.
+        models: Models that routes refer to by name, beside those that FastAPI finds by itself.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        routes: Iterable[SecuredRoute],
+        *,
+        webhooks: Sequence[BaseRoute],
+        models: Sequence[type[BaseModel]],
+    ) -> None:
+        self._app = app
+        self._access = {
+            (route.path_format, method.lower()): route.access
+            for route in routes
+            for method in route.methods or ()
+        }
+        self._webhooks = webhooks
+        self._models = models
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the document."""
+        if self._app.openapi_schema is None:
+            self._app.openapi_schema = self._make()
+        return self._app.openapi_schema
+
+    def _make(self) -> dict[str, Any]:
         schema = get_openapi(
             title="Processing Context",
-            version=app.version,
+            version=self._app.version,
             description=DESCRIPTION,
-            routes=app.routes,
-            webhooks=messages.routes,
+            routes=self._app.routes,
+            webhooks=self._webhooks,
         )
         components = schema.setdefault("components", {})
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         schemas = components.setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema()
-        batch = AssetBatch.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= batch.pop("$defs") | {"AssetBatch": batch}
+        for model in self._models:
+            named = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= named.pop("$defs", {}) | {model.__name__: named}
         for path, operations in schema["paths"].items():
             for method, operation in operations.items():
-                _complete(path, method.upper(), operation)
+                _complete(operation, self._access[path, method])
         for operations in schema["webhooks"].values():
             operations["post"]["responses"].pop("422")
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        app.openapi_schema = schema
-    return app.openapi_schema
+        return schema
 
 
-def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
-    access = ROUTES[method, path]
+def _complete(operation: dict[str, Any], access: Access) -> None:
+    """Add the access rule and the form of errors to an operation."""
     if not access.public:
         operation["security"] = [{"bearer": []}]
-        holders = [f"scope `{access.scope}`"] if access.scope not in (None, "*") else []
-        holders += [f"scope `{access.or_scope}`"] if access.or_scope else []
-        holders += ["any token"] if access.scope == "*" else []
-        holders += ["a job's token"] if access.job and access.scope != "*" else []
-        operation["x-access"] = " or ".join(holders)
+        operation["x-access"] = " or ".join(_holders(access))
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = {
         "description": "A problem",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
+
+
+def _holders(access: Access) -> list[str]:
+    """Return the tokens that may use a route, in words."""
+    if access.scope == "*":
+        return ["any token"]
+    holders = [f"scope `{scope}`" for scope in (access.scope, access.or_scope) if scope]
+    return holders + (["a job's token"] if access.job else [])

@@ -17,15 +17,14 @@ import http
 import logging
 from typing import Any, ClassVar
 
-import asyncpg
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.database.errors import DATABASE_AWAY, is_database_away
 from app.runtime.request_context import request_id
 
 logger = logging.getLogger(__name__)
@@ -154,32 +153,6 @@ class DatabaseUnavailable(Unavailable):
 
     code = "database_unavailable"
     detail = "The database does not answer."
-
-
-DATABASE_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    # Of a connection that the server has just ended, before asyncpg has seen its end.
-    asyncpg.InternalClientError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    ConnectionError,
-    PoolTimeoutError,
-    DisconnectionError,
-    TimeoutError,
-)
-"""What the drivers raise when PostgreSQL is away, as opposed to when a statement is wrong."""
-
-
-def is_database_away(exc: BaseException) -> bool:
-    """Whether an exception means that PostgreSQL cannot be reached."""
-    if isinstance(exc, DBAPIError):
-        causes = (exc.orig, getattr(exc.orig, "__cause__", None))
-        return exc.connection_invalidated or any(isinstance(c, DATABASE_AWAY) for c in causes)
-    # asyncpg's word for an argument that it cannot encode is an InterfaceError as well.
-    return isinstance(exc, DATABASE_AWAY) and not isinstance(exc, ValueError)
 
 
 def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:

@@ -1,34 +1,112 @@
-"""From a request to its route by a look into a table, however many routes there are.
+"""Routes that check their access rule first, and their look-up in a table.
 
-FastAPI tries one route after the other. What is not in the table is left to it: sockets, the
-documentation, paths and methods that do not exist.
+FastAPI matches one route after the other. `RouteTable` is a route in front of all others that finds
+the route of a request by method and path in one step; it lies inside the middleware stack, like
+every route.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import Receive, Scope, Send
 
-from app.http.problems import from_exception, problem_response
+from app.http.auth import Access, Principal, authenticate, check_access, current_principal
+from app.http.dependencies import services_of
+from app.http.problems import NotFound, ProblemError
+from app.http.request_body import JsonRequest, limited
+from app.settings import Settings
+
+PathLookup = Callable[[Principal, str], Awaitable[object]]
+"""Finds the object that a path parameter names, or raises its `404` (or `403`)."""
+
+
+class PathLookups:
+    """Finds the objects that path parameters name.
+
+    A `404` comes before a `422`. A valid request finds its object itself; only one that has failed
+    validation is looked into here.
+    """
+
+    def __init__(self, by_parameter: Mapping[str, PathLookup]) -> None:
+        self._by_parameter = by_parameter
+
+    def __contains__(self, parameter: str) -> bool:
+        return parameter in self._by_parameter
+
+    async def check(self, request: Request) -> None:
+        """Look up the objects in the path of a request.
+
+        Raises:
+            ProblemError: One does not exist, or the caller may not change it.
+        """
+        for name, value in request.path_params.items():
+            if name in self._by_parameter:
+                await self._by_parameter[name](current_principal(request), value)
+
+
+class SecuredRoute(APIRoute):
+    """A route that checks the caller's token before the body is read.
+
+    `access` is set when the application is assembled, from the table of the route's domain.
+    """
+
+    access: Access
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler with the check in front."""
+        handler = super().get_route_handler()
+        has_body = not set(self.methods or ()) <= {"GET", "HEAD"}
+
+        async def secured(request: Request) -> Response:
+            if not self.access.public:
+                principal = await authenticate(request, even_dead=self.access.dead_job)
+                check_access(self.access, principal)
+                request.state.principal = principal
+            if "\x00" in request.scope["path"]:
+                raise NotFound
+            if has_body and not self.access.streams:
+                limit = services_of(request).get(Settings).max_json_bytes
+                request = JsonRequest(request.scope, limited(request, limit))
+            try:
+                return await handler(request)
+            except RequestValidationError:
+                await services_of(request).get(PathLookups).check(request)
+                raise
+            except HTTPException as exc:
+                # FastAPI answers a body that cannot be read with a bare 400; the cause says why.
+                if isinstance(exc.__cause__, ProblemError):
+                    raise exc.__cause__ from None
+                raise
+
+        return secured
+
 
 _Shape = tuple[str, int, str]
 
 
 def _shape(method: str, path: str) -> _Shape:
-    """Return what all requests to a route have in common, as far as it can be looked up."""
+    """Return the key of a route in the table: method, number of parts, second part."""
     parts = path.split("/", 3)
     return method, path.count("/"), parts[2] if len(parts) > 2 else ""
 
 
-class Dispatch:
-    """Runs the route of a request, and answers what it raises."""
+class RouteTable(BaseRoute):
+    """Dispatches a request to one of many routes by a look-up instead of a search.
 
-    def __init__(self, app: ASGIApp, routes: Iterable[APIRoute]) -> None:
-        self._app = app
+    Requests for other routes, and for methods that a route does not have, do not match: the router
+    then tries its other routes.
+    """
+
+    def __init__(self, routes: Iterable[APIRoute]) -> None:
         self._routes: dict[_Shape, list[APIRoute]] = {}
         for route in routes:
             kinds = map(type, route.param_convertors.values())
@@ -37,40 +115,23 @@ class Dispatch:
                     shape = _shape(method, route.path_format)
                     self._routes.setdefault(shape, []).append(route)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        is_ours = scope["type"] == "http" and not scope["root_path"]
-        found = self.find(scope["method"], scope["path"]) if is_ours else None
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        route, scope["path_params"] = found
-        scope["route"] = route
-        scope["endpoint"] = route.endpoint
-        await _run(route, scope, receive, send)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return the route of a request, and its path parameters."""
+        if scope["type"] == "http" and not scope.get("root_path"):
+            path = scope["path"]
+            for route in self._routes.get(_shape(scope["method"], path), ()):
+                if match := route.path_regex.match(path):
+                    return Match.FULL, {
+                        "route": route,
+                        "endpoint": route.endpoint,
+                        "path_params": match.groupdict(),
+                    }
+        return Match.NONE, {}
 
-    def find(self, method: str, path: str) -> tuple[APIRoute, dict[str, str]] | None:
-        """Return the route of a request and the parts of the path that it names."""
-        for route in self._routes.get(_shape(method, path), ()):
-            if match := route.path_regex.match(path):
-                return route, match.groupdict()
-        return None
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request by the route that matched."""
+        await scope["route"].handle(scope, receive, send)
 
-
-async def _run(route: APIRoute, scope: Scope, receive: Receive, send: Send) -> None:
-    has_begun = False
-
-    async def watched(message: Message) -> None:
-        nonlocal has_begun
-        has_begun = True
-        await send(message)
-
-    try:
-        async with AsyncExitStack() as stack:
-            scope["fastapi_middleware_astack"] = stack
-            await route.app(scope, receive, watched)
-    except Exception as exc:
-        if has_begun:
-            raise
-        response = problem_response(from_exception(exc), instance=scope["path"])
-        await response(scope, receive, send)
+    def url_path_for(self, name: str, /, **path_params: Any) -> Any:
+        """Leave the URLs of routes to the routes themselves."""
+        raise NoMatchFound(name, path_params)

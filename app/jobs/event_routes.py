@@ -6,16 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from app.database.engine import DatabaseDep
 from app.events import queries as event_queries
 from app.events.broadcaster import Hub
 from app.events.event_stream import event_stream, wanted_stream
 from app.events.log import MAX_SEQ
 from app.events.node_states import node_out
 from app.events.wait import Watch
-from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.auth import PrincipalDep
+from app.http.dependencies import DatabaseDep
 from app.http.pagination import EmptyAsAbsent, whole_number
 from app.http.problems import BadRequest
+from app.http.routing import SecuredRoute
 from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
 from app.jobs.service import Jobs
 from app.runtime.shutdown import Shutdown

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, JSON, Double, Index, Integer, LargeBinary, SmallIn
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base
+from app.database.tables import Base
 
 
 class JobRow(Base):

@@ -12,7 +12,7 @@ from app.events.broadcaster import Hub
 from app.events.event_stream import event_stream, wanted_stream
 from app.events.wait import Watch
 from app.http.auth import Principal, current_principal
-from app.http.idempotency import REPLAY_HEADER, Once
+from app.http.idempotency.keys import REPLAY_HEADER, Once
 from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
 from app.jobs.schemas import dumps, job_json
 from app.jobs.service import Jobs

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.http.auth import PrincipalDep, SecuredRoute
-from app.http.idempotency import REPLAY_HEADER, OnceDep, once_for_many, once_of
+from app.http.auth import PrincipalDep
+from app.http.idempotency.keys import REPLAY_HEADER, OnceDep, once_for_many, once_of
 from app.http.pagination import EmptyAsAbsent, PageDep
+from app.http.routing import SecuredRoute
 from app.jobs.dependencies import JobsDep
 from app.jobs.responses import StartingDep
 from app.jobs.schemas import LARGE, dumps

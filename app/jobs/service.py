@@ -9,11 +9,12 @@ from typing import Any
 
 import asyncpg
 
-from app.database.engine import Connection, Database, dumps
+from app.database.engine import Database, dumps
+from app.database.statement import Connection
 from app.events import queries as event_queries
 from app.events.broadcaster import Hub
 from app.http.auth import Principal
-from app.http.idempotency import Once, OnceForMany, fingerprint_of
+from app.http.idempotency.keys import Once, OnceForMany, fingerprint_of
 from app.http.pagination import Page, encode_cursor
 from app.http.problems import ProblemError
 from app.jobs import queries

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from app.database import migrate
 from app.database.engine import Database
-from app.http.auth import SecuredRoute
+from app.http.dependencies import DatabaseDep, Injected
 from app.http.problems import Unavailable
+from app.http.routing import SecuredRoute
 from app.runtime.shutdown import Shutdown
 from app.storage import Storage
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 router = APIRouter(route_class=SecuredRoute, tags=["operations"])
 
 CHECK_TIMEOUT_S = 5
+
+ShutdownDep = Annotated[Shutdown, Injected(Shutdown)]
+StorageDep = Annotated[Storage, Injected(Storage)]
 
 
 class NotReady(Unavailable):
@@ -52,16 +56,13 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> Readiness:
+async def readyz(shutdown: ShutdownDep, db: DatabaseDep, storage: StorageDep) -> Readiness:
     """Say whether database and storage answer and the schema fits; a 503 names what is wrong."""
-    shutdown: Shutdown = request.app.state.shutdown
     problems = [
         *(["the replica is shutting down"] if shutdown.is_begun else []),
         *filter(
             None,
-            await asyncio.gather(
-                _database_problem(request.app.state.db), _storage_problem(request.app.state.storage)
-            ),
+            await asyncio.gather(_database_problem(db), _storage_problem(storage)),
         ),
     ]
     if problems:

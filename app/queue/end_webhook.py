@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 from app.jobs import queries
 from app.jobs.schemas import summary_out
 from app.webhooks import outbox

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 from app.jobs.queries import STATE, WHOLE
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"

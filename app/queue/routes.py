@@ -7,8 +7,9 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.auth import PrincipalDep
 from app.http.problems import ProblemError, problem
+from app.http.routing import SecuredRoute
 from app.jobs.dependencies import ClaimsDep, LeasesDep, WorkersDep
 from app.jobs.schemas import dumps, lease_json
 from processing_context.wire.events import EventBatch, EventsAccepted

@@ -13,7 +13,8 @@ from typing import Any
 
 import asyncpg
 
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.events import log
 from app.events import queries as event_queries
 from app.events.broadcaster import Hub

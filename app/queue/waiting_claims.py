@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.database.engine import Database
-from app.database.notifications import Wakeups
+from app.database.notifications import Notifications
 from app.queue.claim_queries import Granted
 from app.workers.service import Claimant
 
@@ -87,10 +87,10 @@ class Waiter:
 class Bell:
     """The claims that wait at this replica, longest first."""
 
-    def __init__(self, wakeups: Wakeups) -> None:
-        self._wakeups = wakeups
+    def __init__(self, notifications: Notifications) -> None:
+        self._notifications = notifications
         self._waiters: dict[Waiter, None] = {}
-        wakeups.on(TOPIC, self._ring_all)
+        notifications.on(TOPIC, self._ring_all)
 
     @contextmanager
     def waiter(self, claimant: Claimant, max_jobs: int) -> Iterator[Waiter]:
@@ -118,7 +118,7 @@ class Bell:
                 del self._waiters[waiter]
                 waiter.ring(needs)
                 return
-        self._wakeups.tell(TOPIC, needs.user_id)
+        self._notifications.notify(TOPIC, needs.user_id)
 
     def learn(self, waiter: Waiter, claimant: Claimant) -> None:
         """Note how the worker of a claim stands now: one that drains leaves its ring to others."""

@@ -1,47 +1,57 @@
-"""What a replica does beside answering: small pieces of work, again and again."""
+"""Periodic background tasks of a replica."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-from app.http.problems import is_database_away
+from app.database.errors import is_database_away
 
 logger = logging.getLogger(__name__)
 
 
-class Background:
-    """Repeats pieces of work until it is stopped; one that fails is logged and tried again."""
+@dataclass(frozen=True, slots=True)
+class PeriodicTask:
+    """A coroutine function to run again and again.
+
+    `interval_s` is the pause between the end of a run and the start of the next one; `first_s` is
+    the pause before the first run.
+    """
+
+    run: Callable[[], Awaitable[object]]
+    interval_s: float
+    first_s: float = 0
+
+
+class PeriodicTasks:
+    """Runs periodic tasks until it is stopped; a failed run is logged, and the next one comes."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running: list[asyncio.Task[None]] = []
 
-    def every(
-        self, seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0
-    ) -> None:
-        """Run `work` in `first_s` seconds and then again `seconds` after each end."""
-        name = getattr(work, "__qualname__", repr(work))
-        repeating = self._repeat(seconds, work, name, first_s)
-        self._tasks.append(asyncio.create_task(repeating, name=name))
+    def start(self, task: PeriodicTask) -> None:
+        """Run a task from now on."""
+        name = getattr(task.run, "__qualname__", repr(task.run))
+        self._running.append(asyncio.create_task(_repeat(task, name), name=name))
 
     async def stop(self) -> None:
-        """Cancel all of it and wait for the ends."""
-        for task in self._tasks:
+        """Cancel all tasks and wait until they have ended."""
+        for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running.clear()
 
-    async def _repeat(
-        self, seconds: float, work: Callable[[], Awaitable[object]], name: str, first_s: float
-    ) -> None:
-        await asyncio.sleep(first_s)
-        while True:
-            try:
-                await work()
-            except Exception as exc:
-                if is_database_away(exc):
-                    logger.warning("%s: the database is away: %s", name, exc)
-                else:
-                    logger.exception("%s failed and will be tried again", name)
-            await asyncio.sleep(seconds)
+
+async def _repeat(task: PeriodicTask, name: str) -> None:
+    await asyncio.sleep(task.first_s)
+    while True:
+        try:
+            await task.run()
+        except Exception as exc:
+            if is_database_away(exc):
+                logger.warning("%s: the database is away: %s", name, exc)
+            else:
+                logger.exception("%s failed and will be tried again", name)
+        await asyncio.sleep(task.interval_s)

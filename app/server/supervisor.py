@@ -16,6 +16,8 @@ from app.embedded.errors import StackError
 from app.embedded.process import Child
 from app.embedded.stack import Stack
 from app.embedded.supervision import keep_running
+from app.runtime.services import Services
+from app.runtime.shutdown import Shutdown
 from app.server.listen import local_url
 from app.server.local_worker import local_worker
 from app.server.uvicorn_server import Server
@@ -81,7 +83,8 @@ class Service:
 
     async def _end(self, api: asyncio.Task[None]) -> None:
         """Tell whoever waits, let the worker give its leases back, then close the API."""
-        self._app.state.shutdown.begin()
+        services: Services = self._app.state.services
+        services.get(Shutdown).begin()
         if self._worker is not None:
             self._worker.ask_to_stop()
             await self._until_worker_ends(self._worker)

@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket
 
 from app.database.engine import Database
 from app.http.auth import Authenticator, Principal, bearer_token, hash_token, new_token
+from app.http.dependencies import services_of
 from app.sockets import queries
 from processing_context.wire.sockets import Ticket
 
@@ -55,7 +56,7 @@ async def principal_of(websocket: WebSocket, authenticator: Authenticator) -> Pr
     if token is not None:
         return await authenticator.resolve(token)
     ticket = websocket.query_params.get("ticket")
-    return await _by_ticket(websocket.app.state.db, ticket) if ticket else None
+    return await _by_ticket(services_of(websocket).get(Database), ticket) if ticket else None
 
 
 async def _by_ticket(db: Database, ticket: str) -> Principal | None:

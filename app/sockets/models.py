@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base
+from app.database.tables import Base
 
 
 class TicketRow(Base):

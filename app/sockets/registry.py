@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
 
 from app.events.send_queue import Outbox
-from app.http.auth import Principal
+from app.http.auth import Principal, TokenLookup
 from app.runtime import metrics
 
 UNAUTHORIZED = 4401
 RECHECK_S = 3.0
-
-ValidAmong = Callable[[Collection[str]], Awaitable[set[str]]]
 
 
 class Sockets:
     """Closes sockets whose token is gone.
 
     Args:
-        users: Returns those of some user token ids that still let somebody in.
-        jobs: The same for the tokens of leases.
+        users: The tokens of users.
+        leases: The tokens of leases.
     """
 
-    def __init__(self, *, users: ValidAmong, jobs: ValidAmong) -> None:
+    def __init__(self, *, users: TokenLookup, leases: TokenLookup) -> None:
         self._users = users
-        self._jobs = jobs
+        self._leases = leases
         self._open: defaultdict[str, set[Outbox]] = defaultdict(set)
         self._job_tokens: set[str] = set()
 
@@ -56,8 +53,8 @@ class Sockets:
             return
         ids = set(self._open)
         users, jobs = ids - self._job_tokens, ids & self._job_tokens
-        valid = (await self._users(users) if users else set()) | (
-            await self._jobs(jobs) if jobs else set()
+        valid = (await self._users.valid_among(users) if users else set()) | (
+            await self._leases.valid_among(jobs) if jobs else set()
         )
         for token_id in ids - valid:
             self.close_token(token_id)

@@ -9,10 +9,15 @@ from fastapi import APIRouter
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.database.engine import DatabaseDep
+from app.database.engine import Database
+from app.database.errors import is_database_away
+from app.events.broadcaster import Hub
 from app.events.send_queue import RESTARTING, Outbox
-from app.http.auth import PrincipalDep, SecuredRoute
-from app.http.problems import is_database_away
+from app.http.auth import Authenticator, PrincipalDep
+from app.http.dependencies import DatabaseDep, services_of
+from app.http.routing import SecuredRoute
+from app.jobs.service import Jobs
+from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.sockets.connection import Connection
 from app.sockets.fast_send import begun
@@ -55,13 +60,12 @@ router.add_websocket_route("/v1/ws", SocketEndpoint(), name="open_socket")  # ty
 
 
 async def _serve(websocket: WebSocket, send: Send) -> None:
-    state = websocket.app.state
-    settings: Settings = state.settings
-    if not is_origin_allowed(websocket, settings.allowed_origins):
+    services = services_of(websocket)
+    if not is_origin_allowed(websocket, services.get(Settings).allowed_origins):
         await websocket.close(FORBIDDEN, "this Origin is not allowed")
         return
     try:
-        principal = await principal_of(websocket, state.authenticator)
+        principal = await principal_of(websocket, services.get(Authenticator))
     except Exception as exc:
         if not is_database_away(exc):
             raise
@@ -73,14 +77,16 @@ async def _serve(websocket: WebSocket, send: Send) -> None:
     if "user" not in principal.scopes:
         await websocket.close(FORBIDDEN, "this needs a token with the scope `user`")
         return
-    sockets: Sockets = state.sockets
+    sockets, jobs = services.get(Sockets), services.get(Jobs)
     outbox = Outbox(lambda text: begun(send({"type": "websocket.send", "text": text})))
-    subscriptions = Subscriptions(state.db, state.hub, state.jobs, outbox, principal.user_id)
+    subscriptions = Subscriptions(
+        services.get(Database), services.get(Hub), jobs, outbox, principal.user_id
+    )
     sockets.add(principal, outbox)
-    ending = asyncio.create_task(state.shutdown.wait())
+    ending = asyncio.create_task(services.get(Shutdown).wait())
     ending.add_done_callback(lambda _: outbox.close(RESTARTING, "the service restarts"))
     try:
-        await Connection(websocket, outbox, principal, state.jobs, subscriptions).serve()
+        await Connection(websocket, outbox, principal, jobs, subscriptions).serve()
     finally:
         ending.cancel()
         sockets.remove(principal, outbox)

@@ -20,8 +20,10 @@ import asyncpg
 from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base, Connection, Database
-from app.http.problems import is_database_away
+from app.database.engine import Database
+from app.database.errors import is_database_away
+from app.database.statement import Connection
+from app.database.tables import Base
 from app.storage.errors import StorageUnavailable, UploadInterrupted
 from app.storage.storage import Storage
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import asyncpg
 
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.storage import Journal, Storage
 
 _OF_JOBS = """

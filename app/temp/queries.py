@@ -7,7 +7,8 @@ from typing import TypeAlias
 import asyncpg
 from sqlalchemy import ARRAY, Interval, Text, bindparam, delete, func, insert, select, update
 
-from app.database.engine import Connection, Hot
+from app.database.engine import Hot
+from app.database.statement import Connection
 from app.temp.models import TempRow
 
 Row = asyncpg.Record

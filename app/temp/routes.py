@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
-from app.http.auth import SecuredRoute
+from app.http.dependencies import services_of
 from app.http.file_response import body_of, content_response
-from app.http.idempotency import OnceDep, replayed
+from app.http.idempotency.keys import OnceDep, replayed
+from app.http.routing import SecuredRoute
 from app.settings import Settings
 from app.storage import ObjectMissing
 from app.temp.queries import Row
@@ -34,7 +35,7 @@ Temp = Annotated[TempService, Depends(_service)]
 
 
 def _out(request: Request, temp: TempService, row: Row) -> TempAsset:
-    settings: Settings = request.app.state.settings
+    settings = services_of(request).get(Settings)
     is_stored = row["is_stored"]
     return TempAsset(
         id=row["id"],
@@ -57,7 +58,7 @@ async def create_temp(
     ] = "",
 ) -> TempAsset:
     """Put the raw body into a temporary file."""
-    settings: Settings = request.app.state.settings
+    settings = services_of(request).get(Settings)
     row, is_replay = await temp.create(
         body_of(request, settings.max_upload_bytes),
         ext=ext.removeprefix("."),
@@ -114,7 +115,7 @@ async def get_temp_content(temp_id: str, request: Request, temp: Temp) -> Respon
 )
 async def redirect_to_temp(key: str, request: Request, temp: Temp) -> Response:
     """Redirect from a temporary file's stable URL to its bytes."""
-    settings: Settings = request.app.state.settings
+    settings = services_of(request).get(Settings)
     row = await temp.get(key)
     temp.content(row)
     url = temp.url_to_get(row, settings.url_ttl_s)

@@ -12,8 +12,9 @@ from starlette.requests import Request
 
 from app.database.engine import Database
 from app.http.auth import Principal, current_principal
+from app.http.dependencies import services_of
 from app.http.file_response import Content
-from app.http.idempotency import Once, fingerprint_of
+from app.http.idempotency.keys import Once, fingerprint_of
 from app.http.problems import Conflict, Gone, Invalid, NotFound, TooLarge
 from app.media import media_types
 from app.runtime.ids import new_id
@@ -68,9 +69,14 @@ class TempService:
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return the service for a request's caller."""
-        state = request.app.state
-        principal = current_principal(request)
-        return cls(state.db, state.storage, state.settings, principal, network_of(request))
+        services = services_of(request)
+        return cls(
+            services.get(Database),
+            services.get(Storage),
+            services.get(Settings),
+            current_principal(request),
+            network_of(request),
+        )
 
     async def create(
         self, body: AsyncIterator[bytes], *, ext: str, claimed: str | None, once: Once

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
-from app.database.engine import DatabaseDep, SessionDep
-from app.database.notifications import Wakeups
-from app.http.auth import Authenticator, PrincipalDep, SecuredRoute
-from app.http.idempotency import OnceDep, fingerprint_of, replayed
+from app.http.auth import PrincipalDep, Revocations
+from app.http.dependencies import DatabaseDep, Injected, SessionDep
+from app.http.idempotency.keys import OnceDep, fingerprint_of, replayed
 from app.http.pagination import PageDep
+from app.http.routing import SecuredRoute
 from app.users.schemas import token_made, token_out, user_out
 from app.users.service import UserService
 from processing_context.wire.users import (
@@ -25,12 +24,6 @@ from processing_context.wire.users import (
     UserList,
 )
 
-TOKEN_TOPIC = "token"  # noqa: S105
-"""The wake-up that tells replicas of a revoked token; its text is the token's id."""
-
-USER_TOPIC = "user"
-"""The wake-up that tells replicas of a user who was locked out; its text is his id."""
-
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["users"])
 
 
@@ -39,27 +32,7 @@ async def _service(session: SessionDep) -> UserService:
 
 
 Users = Annotated[UserService, Depends(_service)]
-
-
-def forget_token(state: Any, token_id: str) -> None:
-    """Lock out a revoked token on this replica."""
-    authenticator: Authenticator = state.authenticator
-    authenticator.forget(token_id)
-    state.sockets.close_token(token_id)
-
-
-def forget_user(state: Any, user_id: str) -> None:
-    """Lock out a deleted user's leases on this replica."""
-    authenticator: Authenticator = state.authenticator
-    authenticator.forget_user(user_id)
-
-
-def _revoked(state: Any, token_ids: Iterable[str]) -> None:
-    """Lock out revoked tokens: here before the reply is sent, on other replicas soon."""
-    wakeups: Wakeups = state.wakeups
-    for token_id in token_ids:
-        forget_token(state, token_id)
-        wakeups.tell(TOKEN_TOPIC, token_id)
+RevocationsDep = Annotated[Revocations, Injected(Revocations)]
 
 
 @router.post("/users", status_code=201)
@@ -84,14 +57,13 @@ async def list_users(users: Users, page: PageDep) -> UserList:
 
 
 @router.delete("/users/{user_id}", status_code=204)
-async def delete_user(user_id: str, db: DatabaseDep, request: Request) -> None:
+async def delete_user(user_id: str, db: DatabaseDep, revocations: RevocationsDep) -> None:
     """Lock a user out at once; the data is swept after."""
     async with db.session() as session:
         token_ids = await UserService(session).lock_out(user_id)
-    state = request.app.state
-    _revoked(state, token_ids)
-    forget_user(state, user_id)
-    state.wakeups.tell(USER_TOPIC, user_id)
+    for token_id in token_ids:
+        revocations.revoke_token(token_id)
+    revocations.delete_user(user_id)
 
 
 @router.get("/me")
@@ -116,9 +88,9 @@ async def list_tokens(users: Users, principal: PrincipalDep, page: PageDep) -> T
 
 @router.delete("/tokens/{token_id}", status_code=204)
 async def revoke_token(
-    token_id: str, db: DatabaseDep, principal: PrincipalDep, request: Request
+    token_id: str, db: DatabaseDep, principal: PrincipalDep, revocations: RevocationsDep
 ) -> None:
     """Revoke a token: one's own, or anybody's for an admin. Its sockets are closed."""
     async with db.session() as session:
         await UserService(session).revoke(token_id, by=principal)
-    _revoked(request.app.state, [token_id])
+    revocations.revoke_token(token_id)

@@ -35,24 +35,31 @@ class TokenNotFound(NotFound):
     detail = "There is no such token."
 
 
-async def look_up(db: Database, default_quota: int | None, token_hash: bytes) -> Principal | None:
-    """Return whom a user's token speaks for."""
-    row = await queries.BY_HASH.row(db.pool, hash=token_hash)
-    if row is None:
-        return None
-    own_quota: int | None = row["quota_bytes"]
-    return Principal(
-        user_id=row["user_id"],
-        scopes=frozenset(row["scopes"]),
-        token_id=row["id"],
-        quota_bytes=default_quota if own_quota is None else own_quota,
-        lasts_s=row["lasts_s"],
-    )
+class UserTokens:
+    """The tokens of users."""
 
+    def __init__(self, db: Database, *, default_quota: int | None) -> None:
+        self._db = db
+        self._default_quota = default_quota
 
-async def valid_token_ids(db: Database, ids: Collection[str]) -> set[str]:
-    """Return those of `ids` that still let somebody in."""
-    return {row["id"] for row in await queries.VALID_AMONG.rows(db.pool, ids=list(ids))}
+    async def find(self, token_hash: bytes) -> Principal | None:
+        """Return the principal of a token; None for one that is unknown, revoked or expired."""
+        row = await queries.BY_HASH.row(self._db.pool, hash=token_hash)
+        if row is None:
+            return None
+        own_quota: int | None = row["quota_bytes"]
+        return Principal(
+            user_id=row["user_id"],
+            scopes=frozenset(row["scopes"]),
+            token_id=row["id"],
+            quota_bytes=self._default_quota if own_quota is None else own_quota,
+            lasts_s=row["lasts_s"],
+        )
+
+    async def valid_among(self, token_ids: Collection[str]) -> set[str]:
+        """Return those of the token ids that are neither revoked nor expired."""
+        rows = await queries.VALID_AMONG.rows(self._db.pool, ids=list(token_ids))
+        return {row["id"] for row in rows}
 
 
 class UserService:

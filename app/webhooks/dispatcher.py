@@ -11,7 +11,7 @@ from datetime import timedelta
 import asyncpg
 
 from app.database.engine import Database
-from app.http.problems import is_database_away
+from app.database.errors import is_database_away
 from app.runtime import metrics
 from app.settings import Settings
 from app.webhooks import queries

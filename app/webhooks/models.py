@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, String, Text
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base
+from app.database.tables import Base
 
 
 class DeliveryRow(Base):

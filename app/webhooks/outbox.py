@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 from app.runtime.ids import new_id
 from app.webhooks import queries
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 

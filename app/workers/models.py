@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, JSON, Boolean, Index, Integer, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base
+from app.database.tables import Base
 
 
 class WorkerRow(Base):

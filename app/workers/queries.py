@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 

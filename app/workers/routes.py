@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
-from app.http.auth import PrincipalDep, SecuredRoute
-from app.http.idempotency import OnceDep, replayed
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
+from app.http.idempotency.keys import OnceDep, replayed
 from app.http.pagination import PageDep
+from app.http.routing import SecuredRoute
 from app.settings import Settings
 from app.workers.schemas import worker_out
 from app.workers.service import Workers
@@ -23,12 +25,8 @@ from processing_context.wire.workers import (
 router = APIRouter(prefix="/v1/workers", route_class=SecuredRoute, tags=["workers"])
 
 
-async def _workers(request: Request) -> Workers:
-    workers: Workers = request.app.state.workers
-    return workers
-
-
-WorkersDep = Annotated[Workers, Depends(_workers)]
+WorkersDep = Annotated[Workers, Injected(Workers)]
+SettingsDep = Annotated[Settings, Injected(Settings)]
 
 
 @router.post("", status_code=201)
@@ -37,11 +35,10 @@ async def register_worker(
     workers: WorkersDep,
     principal: PrincipalDep,
     body: WorkerCreate,
-    request: Request,
+    settings: SettingsDep,
     response: Response,
 ) -> WorkerRegistered:
     """Register a worker; a worker that starts again registers anew."""
-    settings: Settings = request.app.state.settings
     worker_id, is_replay = await workers.register(principal, body, once)
     if is_replay:
         replayed(response)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.http.auth import Principal
-from app.http.idempotency import Once, fingerprint_of
+from app.http.idempotency.keys import Once, fingerprint_of
 from app.http.pagination import Page, encode_cursor
 from app.http.problems import Forbidden, NotFound
 from app.runtime.ids import new_id

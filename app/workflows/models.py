@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.engine import Base, Timestamps
+from app.database.tables import Base, Timestamps
 
 
 class WorkflowRow(Timestamps, Base):

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.database.engine import SessionDep
-from app.http.auth import PrincipalDep, SecuredRoute
+from app.http.auth import PrincipalDep
+from app.http.dependencies import SessionDep
 from app.http.etags import IfMatch
-from app.http.idempotency import OnceDep, fingerprint_of, replayed
+from app.http.idempotency.keys import OnceDep, fingerprint_of, replayed
 from app.http.pagination import EmptyAsAbsent, PageDep, PageSize
+from app.http.routing import SecuredRoute
 from app.workflows import service
 from app.workflows.models import WorkflowRow
 from app.workflows.schemas import version_out, workflow_out

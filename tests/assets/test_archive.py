@@ -121,7 +121,7 @@ async def test_what_has_not_come_is_refused_by_name_and_left_out_of_folders(user
 async def test_what_is_corrupt_is_refused(service: Service, user: User) -> None:
     folder = await make_folder(user, "top")
     made = await make_asset(user, b"x", name="x", parent_id=folder.id)
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     corrupt = pool.execute("update assets set status = 'corrupt' where id = $1", made.id)
     await service.run(corrupt)
     refused = await archive(user, folder.id)

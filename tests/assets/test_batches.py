@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pytest
 
-from app.database.engine import Connection
+from app.database.statement import Connection
 from app.settings import Settings
 from app.users.bootstrap import open_database
 from processing_context.wire.assets import MAX_BATCH, MAX_BATCH_BYTES, Asset
@@ -331,7 +331,7 @@ async def test_a_batch_is_one_round_for_each_server(start_service: Callable[...,
     async with await service.new_user() as user:
 
         async def commits() -> int:
-            found: int = await service.app.state.db.pool.fetchval(
+            found: int = await service.db.pool.fetchval(
                 "select count(distinct xmin::text) from assets"
             )
             return found

@@ -229,7 +229,7 @@ async def test_a_key_at_work_is_in_flight(service: Service, user: User) -> None:
 
     headers = {**BOUNDARY, "Idempotency-Key": "slow"}
     first = asyncio.create_task(user.http.post("/v1/assets", content=slow(), headers=headers))
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     at_work = "select count(*) from idempotency_keys where user_id = $1 and key = 'slow'"
 
     async def is_at_work() -> bool:

@@ -28,7 +28,7 @@ async def settled(service: Service, user: User, asset_id: str) -> dict[str, Any]
 
 
 async def _fetchval(service: Service, query: str, *args: object) -> Any:
-    return await service.app.state.db.pool.fetchval(query, *args)
+    return await service.db.pool.fetchval(query, *args)
 
 
 async def facts(
@@ -146,7 +146,7 @@ async def test_another_replica_finishes_what_one_began(
         unfinished = "update assets set width = null, height = null, facts_due = now()"
         service.stop()
         other = start_service(like=service)
-        await other.run(other.app.state.db.pool.execute(unfinished))
+        await other.run(other.db.pool.execute(unfinished))
         async with other.client(user.token) as http:
             again = User(user.id, user.token, http)
             asset = await settled(other, again, made.id)

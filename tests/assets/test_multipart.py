@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -50,6 +50,14 @@ async def test_parts_go_straight_to_storage(
     for method in ("GET", "DELETE"):
         reply = await user.http.request(method, f"/v1/assets/{asset_id}/upload")
         assert (reply.status_code, reply.json()["code"]) == (409, "upload_ended")
+
+
+T = TypeVar("T")
+
+
+async def first(items: AsyncIterator[T]) -> T:
+    """Return the first item."""
+    return await anext(items)
 
 
 async def test_up_to_64_mib_is_one_put(user: User) -> None:
@@ -144,12 +152,12 @@ async def test_storage_refuses_a_part_of_another_length(service: Service, user: 
         assert (await put(upload.parts[8].url, content)).status_code == 403
     await put_parts(upload, *range(1, 9))
     # Only storage's own keys can do this.
-    bucket = service.app.state.storage.assets
+    bucket = service.storage.assets
     key = await key_of(service, asset_id)
-    url = service.app.state.storage.presign_part(
+    url = service.storage.presign_part(
         bucket,
         key,
-        (await service.run(bucket.uploads.unfinished(key).__anext__())).upload_id,
+        (await service.run(first(bucket.uploads.unfinished(key)))).upload_id,
         9,
         network="internal",
         expires_s=60,
@@ -177,7 +185,7 @@ async def test_a_crash_between_storage_and_row_is_made_good(service: Service, us
     asset_id, upload = await reserve(user)
     etags = await put_parts(upload)
     assert (await complete(user, asset_id, etags)).status_code == 200
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     undo = "update assets set status = 'pending', upload_id = 'over', sha256_due = null"
     await service.run(pool.execute(f"{undo} where id = $1", asset_id))
     reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
@@ -192,7 +200,7 @@ async def test_parts_that_storage_is_clearing_away_are_not_missing(
     etags = await put_parts(upload)
     assert (await complete(user, asset_id, etags)).status_code == 200
     # As the second of two completes finds it: the object is there, the upload too, some parts not.
-    app = service.app.state
+    app = service
     uploads = app.storage.assets.uploads
     key = await key_of(service, asset_id)
     upload_id = await service.run(uploads.begin(key))
@@ -269,7 +277,7 @@ async def test_deleting_a_pending_asset_removes_its_parts(
 async def test_an_upload_that_storage_gave_up_says_so(service: Service, user: User) -> None:
     asset_id, upload = await reserve(user)
     await put_parts(upload, 9)
-    bucket = service.app.state.storage.assets
+    bucket = service.storage.assets
     await service.run(bucket.uploads.abort_all(await key_of(service, asset_id)))
     reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
     assert (reply.status_code, reply.json()["code"]) == (409, "upload_expired")
@@ -355,11 +363,11 @@ async def test_a_job_of_checks_passes_over_what_has_gone(service: Service, user:
     await put_parts(upload)
     assert (await complete(user, asset_id)).status_code == 200
     await checked(user, asset_id)
-    pool = service.app.state.db.pool
+    pool = service.db.pool
 
     async def lose() -> Any:
         key = await pool.fetchval("select id || '/' || version from assets where id = $1", asset_id)
-        await service.app.state.storage.assets.delete([key])
+        await service.storage.assets.delete([key])
         await pool.execute("update assets set sha256_due = now() where id = $1", asset_id)
 
     await service.run(lose())

@@ -95,9 +95,9 @@ async def test_an_object_with_another_sha256_does_not_become_ready(
     asset_id, _ = await reserve(user, sha256=SHA256)
 
     async def smuggle() -> None:
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         version = await pool.fetchval("select version from assets where id = $1", asset_id)
-        async with service.app.state.storage.assets.upload(f"{asset_id}/{version}") as upload:
+        async with service.storage.assets.upload(f"{asset_id}/{version}") as upload:
             await upload.write(b"x" * len(CONTENT))
 
     await service.run(smuggle())

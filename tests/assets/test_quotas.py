@@ -9,7 +9,8 @@ import httpx
 import pytest_asyncio
 
 from app.assets.queries import USED_BYTES
-from app.database.engine import Connection, Database
+from app.database.engine import Database
+from app.database.statement import Connection
 from tests.support.assets import form, journal, keys, make_asset, names
 from tests.support.services import Service, User
 from tests.support.sweeps import assert_nothing_lost_or_stray, execute, sweep

@@ -142,7 +142,7 @@ async def test_it_is_made_once_and_stays(service: Service, user: User) -> None:
     )
     assert unchanged.status_code == 304
     assert len(await keys(service) - before) == 1
-    known = await service.run(named(service.app.state.db, await keys(service)))
+    known = await service.run(named(service.db, await keys(service)))
     assert known == await keys(service)
 
 
@@ -203,7 +203,7 @@ async def test_it_goes_with_the_asset(
 async def _work_off(service: Service) -> None:
     from app.storage.journal import work_off
 
-    await work_off(service.app.state.db, service.app.state.storage)
+    await work_off(service.db, service.storage)
 
 
 async def test_one_that_storage_has_lost_is_made_again(service: Service, user: User) -> None:

@@ -14,7 +14,10 @@ from PIL import Image
 from app.cleanup.buckets import FEW
 from app.cleanup.sweeper import LOCK_ID, Sweeper
 from app.database.engine import connect_args
+from app.domain import Domains
+from app.domains import DOMAINS
 from app.runtime.ids import new_id
+from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
 from app.users.bootstrap import open_database
@@ -267,7 +270,7 @@ async def test_one_sweep_at_a_time_and_none_waits_for_a_dead_one(clean: Settings
     dead = await asyncpg.connect(**connect_args(clean.database_url))
     await dead.execute("select pg_advisory_lock($1)", LOCK_ID)
     async with open_database(clean) as db:
-        sweeper = Sweeper(db, Storage(clean), clean)
+        sweeper = Sweeper(Services(clean, db, Storage(clean), Domains(DOMAINS)))
         assert await sweeper.sweep() is None
         dead.terminate()
 

@@ -89,7 +89,7 @@ def test_the_wheel_alone_imports_no_optional_and_no_server_module(empty_environm
     code = (
         "import sys, processing_context\n"
         "from processing_context import *\n"
-        "import processing_context.jobs, processing_context._events\n"
+        "import processing_context.resources.jobs, processing_context._events.stream\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     modules = set(run(empty_environment, code).split())

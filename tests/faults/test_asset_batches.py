@@ -98,7 +98,7 @@ async def test_storage_away_fails_the_whole_batch_and_frees_its_keys(
         gate.open()
         assert codes(await post(user.http, ITEMS, CONTENT)) == [None] * COUNT
         await let_time_pass(service.settings)
-        state = service.app.state
+        state = service
         assert await service.run(work_off(state.db, state.storage)) == COUNT
         assert len(await keys(service)) == COUNT
         assert len(await names(user)) == COUNT
@@ -120,7 +120,7 @@ async def test_an_item_whose_time_was_over_gets_no_row_and_the_others_do(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
-    state = service.app.state
+    state = service
     await execute(service.settings, FALLS_DUE)
     async with await service.new_user() as user:
         results = await post(user.http, ITEMS, CONTENT)

@@ -284,7 +284,7 @@ async def test_a_lying_sha256_never_becomes_an_asset(service: Service, user: Use
 async def key_of(made: dict[str, Any], service: Service) -> str:
     """Return the key of a reserved asset's object."""
     statement = "select id || '/' || version from assets where id = $1"
-    key: str = await service.run(service.app.state.db.pool.fetchval(statement, made["asset"]["id"]))
+    key: str = await service.run(service.db.pool.fetchval(statement, made["asset"]["id"]))
     return key
 
 

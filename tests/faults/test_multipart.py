@@ -87,7 +87,7 @@ async def test_a_check_that_was_killed_is_done_by_another_replica(
         await put_parts(upload)
         await complete(user, asset_id)
         await checked(user, asset_id)
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         # As whoever was killed while he read it has left it.
         claimed = """update assets set status = 'ready', sha256 = repeat('0', 64),
             sha256_due = now() + interval '1 h' where id = $1"""
@@ -96,7 +96,7 @@ async def test_a_check_that_was_killed_is_done_by_another_replica(
         other = start_service(like=service)
         service.stop()
         due = "update assets set sha256_due = now() where id = $1"
-        await other.run(other.app.state.db.pool.execute(due, asset_id))
+        await other.run(other.db.pool.execute(due, asset_id))
         async with other.client(user.token) as http:
             asset = await checked(User(user.id, user.token, http), asset_id)
         assert (asset["status"], asset["sha256"]) == ("corrupt", SHA256)
@@ -110,15 +110,12 @@ async def test_replicas_share_the_checks(start_service: Callable[..., Service]) 
             asset_id, upload = await reserve(user)
             await put_parts(upload)
             assert (await complete(user, asset_id)).status_code == 200
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         later = "update assets set sha256 = null, sha256_due = now() + interval '1 h'"
         now = "update assets set sha256_due = now() returning id"
         await service.run(pool.execute(later))
         await service.run(pool.execute(now))
-        checks = (
-            replica.run(check_due(replica.app.state.db, replica.app.state.storage))
-            for replica in replicas
-        )
+        checks = (replica.run(check_due(replica.db, replica.storage)) for replica in replicas)
         await asyncio.gather(*checks)
         hashes = "select array_agg(distinct sha256) from assets where sha256_due is null"
 
@@ -142,7 +139,7 @@ async def test_storage_away_is_told_and_parts_go_later(
     service = start_service(
         s3_endpoint=f"http://127.0.0.1:{gate.port}", s3_public_endpoint=stack.s3_endpoint
     )
-    app = service.app.state
+    app = service
     async with await service.new_user() as user:
         asset_id, upload = await reserve(user)
         etags = await put_parts(upload)
@@ -194,7 +191,7 @@ async def test_what_appears_of_a_deleted_upload_is_deleted_too(
     asset_id, upload = await reserve(user)
     await put_parts(upload)
     key = await key_of(service, asset_id)
-    app = service.app.state
+    app = service
     bucket = app.storage.assets
     assert (await user.http.delete(f"/v1/assets/{asset_id}/upload")).status_code == 204
 
@@ -226,7 +223,7 @@ async def test_large_streams_wait_for_one_another(start_service: Callable[..., S
 
     async with await service.new_user() as user, await service.new_user() as second:
         first = asyncio.create_task(user.http.post("/v1/temp", content=slow()))
-        app = service.app.state
+        app = service
 
         async def is_taken() -> bool:
             return bool(app.storage._streams.locked())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from app.database.engine import Database
+from app.database.notifications import Notifications
 from app.queue.waiting_claims import Bell
 from tests.support.jobs import (
     HandWorker,
@@ -74,7 +75,7 @@ async def test_a_claim_that_waits_at_one_replica_is_woken_by_a_job_made_at_the_o
         waiting = asyncio.create_task(worker.claim(wait_s=50))
 
         async def is_waiting() -> bool:
-            return bool(two.app.state.bell._waiters)
+            return bool(two.get(Bell)._waiters)
 
         await eventually(is_waiting)
         job = await start(user)
@@ -116,7 +117,7 @@ async def test_a_job_is_ended_once_however_many_replicas_look_after_it(
         worker = await worker_of(user)
         held = await worker.claim(max_jobs=10)
         await asyncio.gather(*(lease.heartbeat() for lease in held))
-        pool = one.app.state.db.pool
+        pool = one.db.pool
         await one.run(pool.execute("update job_leases set expires_at = now()"))
 
         async def have_ended() -> bool:
@@ -158,7 +159,7 @@ async def test_events_that_were_stored_and_never_announced_are_found(
         await single.until("caught_up")
         await every.send(op="subscribe", jobs="all")
         await every.until("snapshot")
-        await one.run(one.app.state.wakeups.stop())
+        await one.run(one.get(Notifications).stop())
         await held.post(LOG)
         await held.complete()
         unseen = await start(user)
@@ -181,7 +182,7 @@ async def test_a_cut_listen_connection_costs_nothing(
         held = await (await worker_of(user)).take()
         await socket.send(op="subscribe", job_id=job["id"])
         frames = await socket.until("caught_up")
-        db = one.app.state.db
+        db = one.db
         cut = """
             select pg_terminate_backend(pid) from pg_stat_activity
             where query ilike 'listen%' and datname = current_database()"""

@@ -52,7 +52,7 @@ async def is_settled(service: Service) -> bool:
 
 async def fall_due(service: Service, keys: str = "%") -> None:
     """Let entries of the journal fall due, and work off what the service itself does not."""
-    state = service.app.state
+    state = service
     statement = "update storage_journal set due_at = now() where key like $1"
     await service.run(state.db.pool.execute(statement, keys))
     await service.run(work_off(state.db, state.storage))
@@ -109,7 +109,7 @@ async def test_an_upload_is_seen_only_when_it_is_whole(service: Service, user: U
 async def test_an_upload_that_a_crash_cut_off_is_cleaned_up_when_its_time_is_over(
     service: Service,
 ) -> None:
-    state = service.app.state
+    state = service
 
     async def crash() -> None:
         pool = state.db.pool

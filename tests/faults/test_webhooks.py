@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from tests.support.jobs import get, graph, owner, start_with, worker_of
 from tests.support.processes import TOKEN, running_service
@@ -193,7 +194,7 @@ async def test_a_stop_lets_an_attempt_end(start_service: Callable[..., Service])
         one.stop()
 
         async def is_going() -> bool:
-            return bool(one.app.state.shutdown.is_begun)
+            return bool(one.get(Shutdown).is_begun)
 
         await eventually(is_going)
         receiver.release()

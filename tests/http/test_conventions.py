@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access import ROUTES
 from app.application import create_app
+from app.domains import DOMAINS
 from app.http.pagination import encode_cursor
+from app.registration import access_table, secured_routes
 from app.settings import Settings
 from tests.support.services import WAIT_S, Service, User
 
@@ -25,7 +26,7 @@ def test_every_route_is_in_the_table_and_the_table_has_no_other(
     app = create_app(new_settings())
     paths = app.openapi()["paths"]
     served = {(m.upper(), path) for path, methods in paths.items() for m in methods}
-    assert served == set(ROUTES)
+    assert served == set(access_table(secured_routes(DOMAINS)))
 
 
 async def test_a_problem_says_what_is_wrong_and_what_would_be_right(user: User) -> None:
@@ -252,7 +253,7 @@ async def test_readiness_names_a_schema_that_does_not_fit(
 ) -> None:
     service = start_service()
     async with httpx.AsyncClient(base_url=service.url, timeout=WAIT_S) as http:
-        db = service.app.state.db
+        db = service.db
         await service.run(db.pool.execute("update alembic_version set version_num = 'future'"))
         reply = await http.get("/readyz")
         assert reply.status_code == 503

@@ -6,16 +6,23 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
-from app.access import ROUTES
-from app.application import ROUTERS
-from app.http.direct import direct
-from app.http.routing import Dispatch
+from app.domains import DOMAINS
+from app.http.routing import RouteTable
+from app.registration import access_table, secured_routes
 from tests.support.services import Service
 
-ALL = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+TABLE = RouteTable(secured_routes(DOMAINS))
+ROUTES = access_table(secured_routes(DOMAINS))
+
+
+def request(method: str, path: str) -> Scope:
+    """Return the ASGI scope of a request, as far as routing reads it."""
+    return {"type": "http", "method": method, "path": path}
+
+
 ORIGIN = "https://ui.example"
 
 
@@ -23,10 +30,10 @@ ORIGIN = "https://ui.example"
 def test_every_route_is_found_with_what_its_path_names(method: str, path: str) -> None:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     named = {name: f"some-{name}.x" for name in names}
-    found = Dispatch(FastAPI(), ALL).find(method, path.format(**named))
-    assert found is not None
-    assert (found[0].path_format, found[1]) == (path, named)
-    assert method in (found[0].methods or ())
+    match, found = TABLE.matches(request(method, path.format(**named)))
+    assert match is Match.FULL
+    assert (found["route"].path_format, found["path_params"]) == (path, named)
+    assert method in found["route"].methods
 
 
 @pytest.mark.parametrize(
@@ -42,12 +49,7 @@ def test_every_route_is_found_with_what_its_path_names(method: str, path: str) -
     ],
 )
 def test_what_is_no_route_is_left_to_fastapi(method: str, path: str) -> None:
-    assert Dispatch(FastAPI(), ALL).find(method, path) is None
-
-
-def test_the_hottest_routes_are_not_solved_by_fastapi() -> None:
-    names = {route.name for route in ALL if direct(route.dependant) is not None}
-    assert {"get_asset", "get_urls", "list_assets", "get_content", "get_events"} <= names
+    assert TABLE.matches(request(method, path)) == (Match.NONE, {})
 
 
 async def test_a_page_of_an_allowed_origin_sees_problems_too(

@@ -138,7 +138,7 @@ async def test_a_job_of_a_user_who_is_gone_spoils_nobody_elses(service: Service)
     """His token is remembered for seconds; his row may be gone."""
     async with owner(service) as user, owner(service) as gone:
         await listed(gone)
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         await service.run(pool.execute("delete from users where id = $1", gone.id))
         replies = await asyncio.gather(
             *(who.http.post("/v1/jobs", json=job()) for _ in range(10) for who in (gone, user))

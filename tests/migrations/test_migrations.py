@@ -12,8 +12,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.database import migrate
+from app.domains import metadata
 from app.settings import Settings
-from app.tables import Base
 from tests.conftest import database_url, execute
 from tests.support.services import run_elsewhere
 
@@ -36,7 +36,7 @@ def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(
         connection, opts={"include_object": migrate.is_described, "compare_type": True}
     )
-    return list(compare_metadata(context, Base.metadata))
+    return list(compare_metadata(context, metadata()))
 
 
 def test_the_migrated_schema_is_that_of_the_models(new_database: Callable[[], str]) -> None:

@@ -19,7 +19,7 @@ async def are_waiting(service: Service, count: int) -> None:
     """Return when so many claims wait for jobs."""
 
     async def holds() -> bool:
-        return len(service.app.state.bell._waiters) == count
+        return len(service.get(Bell)._waiters) == count
 
     await eventually(holds)
 
@@ -216,7 +216,7 @@ async def test_workers_are_listed_with_their_state_and_jobs(
         beat = await user.http.post(f"/v1/workers/{worker.id}/heartbeat")
         assert (beat.status_code, beat.json()["state"]) == (200, "active")
 
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         silent = "update workers set last_seen_at = now() - interval '2 h' where id = $1"
 
         async def is_lost() -> bool:

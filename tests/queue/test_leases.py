@@ -169,14 +169,14 @@ async def test_a_lease_token_acts_as_the_owner_while_the_lease_lives(service: Se
 
 async def make_available(service: Service, job_id: str, *, in_s: float) -> None:
     """Change when a queued job may be claimed."""
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     change = "update jobs set available_at = now() + $2 * interval '1 s' where id = $1"
     await service.run(pool.execute(change, job_id, in_s))
 
 
 async def backed_off_s(service: Service, job_id: str) -> float:
     """Return how long after the end of its last lease a job may be claimed."""
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     delay = """select extract(epoch from j.available_at - max(l.ended_at))::float
         from jobs j join job_leases l on l.job_id = j.id where j.id = $1 group by j.id"""
     found: float = await service.run(pool.fetchval(delay, job_id))
@@ -244,7 +244,7 @@ async def test_events_and_heartbeats_keep_a_lease(service: Service) -> None:
 
 async def lease_end(service: Service, held: HeldJob) -> datetime:
     """Return when a lease runs out."""
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     query = "select expires_at from job_leases where job_id = $1 and ended_at is null"
     found: datetime = await service.run(pool.fetchval(query, held.id))
     return found
@@ -351,7 +351,7 @@ async def test_a_cancelled_job_is_never_queued_again(service: Service) -> None:
 async def test_an_attempt_that_takes_too_long_fails(service: Service) -> None:
     async with owner(service) as user:
         held = await held_job(user, timeout_s=3600)
-        pool = service.app.state.db.pool
+        pool = service.db.pool
         earlier = "update jobs set attempt_started_at = now() - interval '2 h' where id = $1"
         await service.run(pool.execute(earlier, held.id))
         await status_is(user, held.id, "failed")

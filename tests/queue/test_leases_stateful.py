@@ -181,8 +181,8 @@ class Lives(RuleBasedStateMachine):
 @pytest.fixture
 def unhurried(start_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service that ends nothing by itself, and queues nothing again before it is told to."""
-    monkeypatch.setattr("app.main.REAP_S", 1e6)
-    monkeypatch.setattr("app.jobs.reaper.back_off_s", lambda _attempt: 3600.0)
+    monkeypatch.setattr("app.queue.domain.INTERVAL_S", 1e6)
+    monkeypatch.setattr("app.queue.reaper.back_off_s", lambda _attempt: 3600.0)
     return start_service(lease_ttl_s=3600, cancel_grace_s=3600)
 
 

@@ -17,7 +17,7 @@ async def test_all_parts_are_listed_however_many(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(multipart, "PARTS_AT_ONCE", 10)  # with the 1,000 of S3 it takes long
-    storage = service.app.state.storage
+    storage = service.storage
     uploads = storage.assets.uploads
     upload_id = await service.run(uploads.begin("many/parts"))
     numbers = [*range(1, 35), MAX_PARTS]
@@ -47,7 +47,7 @@ async def test_all_parts_are_listed_however_many(
 
 
 async def test_parts_that_storage_does_not_have_make_no_object(service: Service) -> None:
-    storage = service.app.state.storage
+    storage = service.storage
     uploads = storage.assets.uploads
     upload_id = await service.run(uploads.begin("no/parts"))
     url = storage.presign_part(
@@ -62,7 +62,7 @@ async def test_parts_that_storage_does_not_have_make_no_object(service: Service)
 
 
 async def test_only_the_uploads_of_the_key_are_aborted(service: Service) -> None:
-    uploads = service.app.state.storage.assets.uploads
+    uploads = service.storage.assets.uploads
 
     async def keys() -> list[str]:
         return sorted([upload.key async for upload in uploads.unfinished("of/")])

@@ -83,7 +83,7 @@ async def journal(service: Service) -> list[tuple[str, str]]:
     """Return the keys and operations in the journal."""
 
     async def read() -> list[tuple[str, str]]:
-        rows = await service.app.state.db.pool.fetch("select key, op from storage_journal")
+        rows = await service.db.pool.fetch("select key, op from storage_journal")
         return [(row["key"], row["op"]) for row in rows]
 
     return await service.run(read())

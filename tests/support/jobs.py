@@ -146,7 +146,7 @@ async def let_lease_run_out(service: Service, job_id: str) -> None:
 
     A test with short leases would need a machine that is never slow.
     """
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     expire = "update job_leases set expires_at = now() where job_id = $1 and ended_at is null"
     live = "select count(*) from job_leases where job_id = $1 and ended_at is null"
     await service.run(pool.execute(expire, job_id))

@@ -109,7 +109,7 @@ class World:
         self._explain([[(claim, await claiming)]])
 
     async def _has_waiter(self) -> bool:
-        bell: Bell = self._service.app.state.bell
+        bell = self._service.get(Bell)
         return any(waiter.has_looked for waiter in list(bell._waiters))
 
     async def retry(self, job_id: str) -> None:
@@ -194,9 +194,7 @@ class World:
         if isinstance(op, Late):
             await self._pool.execute(op.statement, op.job_id)
         elif isinstance(op, Reap):
-            state = self._service.app.state
-            grace_s = state.settings.cancel_grace_s
-            await self._service.run(Reaper(state.ledgers, cancel_grace_s=grace_s).run())
+            await self._service.run(self._service.get(Reaper).run())
         elif isinstance(op, Claim):
             return await self._claim(op)
         elif isinstance(op, OfLease):

@@ -75,7 +75,7 @@ async def checked(user: User, asset_id: str) -> dict[str, Any]:
 
 async def key_of(service: Service, asset_id: str) -> str:
     """Return the key of an asset's object."""
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     query = "select id || '/' || version from assets where id = $1"
     key: str = await service.run(pool.fetchval(query, asset_id))
     return key

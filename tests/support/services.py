@@ -19,7 +19,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.application import create_app
+from app.database.engine import Database
+from app.runtime.services import Services
+from app.runtime.shutdown import Shutdown
 from app.settings import Settings
+from app.storage import Storage
 from app.users.bootstrap import first_user
 
 T = TypeVar("T")
@@ -66,6 +70,21 @@ class Service:
         """Where the socket is."""
         return self.url.replace("http", "ws", 1) + "/v1/ws"
 
+    def get(self, kind: type[T]) -> T:
+        """Return the application's service of a class."""
+        services: Services = self.app.state.services
+        return services.get(kind)
+
+    @property
+    def db(self) -> Database:
+        """The database of the service."""
+        return self.get(Database)
+
+    @property
+    def storage(self) -> Storage:
+        """The storage of the service."""
+        return self.get(Storage)
+
     def client(self, token: str | None = None, **options: Any) -> httpx.AsyncClient:
         """Return an HTTP client that sends a token, the first user's by default."""
         headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
@@ -99,7 +118,7 @@ class Service:
         """Begin to shut down, as a signal would."""
         self._server.should_exit = True
         with suppress(RuntimeError):  # its loop is closed: it has stopped
-            self._loop.call_soon_threadsafe(self.app.state.shutdown.begin)
+            self._loop.call_soon_threadsafe(self.get(Shutdown).begin)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = WAIT_S) -> None:

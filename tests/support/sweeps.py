@@ -8,6 +8,9 @@ from typing import Any
 from app.cleanup.report import Report
 from app.cleanup.sweeper import Sweeper
 from app.database.engine import Database
+from app.domain import Domains
+from app.domains import DOMAINS
+from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
 from app.users.bootstrap import open_database
@@ -30,7 +33,7 @@ async def report_of(
     """Sweep; return the whole report."""
     changed = settings.model_copy(update={"sweep_grace_s": 0, **changes})
     async with open_database(settings) as db, asyncio.timeout(WAIT_S):
-        sweeper = Sweeper(db, Storage(settings), changed)
+        sweeper = Sweeper(Services(changed, db, Storage(settings), Domains(DOMAINS)))
         # None: the service itself is at it.
         while (report := await sweeper.sweep(dry=dry, force=force)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -23,7 +23,7 @@ async def make(user: User, content: bytes = b"hello", **options: Any) -> TempAss
 async def expire(service: Service, temp_id: str) -> None:
     """Let a file's time run out."""
     statement = "update temp_files set expires_at = now() where id = $1"
-    await service.run(service.app.state.db.pool.execute(statement, temp_id))
+    await service.run(service.db.pool.execute(statement, temp_id))
 
 
 async def test_a_file_comes_back(user: User) -> None:

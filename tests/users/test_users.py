@@ -39,7 +39,7 @@ async def test_an_expired_token_is_refused(service: Service, user: User) -> None
     body = {"name": "t", "scopes": ["user"], "expires_at": later.isoformat()}
     made = (await user.http.post("/v1/tokens", json=body)).json()
     token = made["token"]
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     expire = "update tokens set expires_at = now() where id = $1"
     await service.run(pool.execute(expire, made["id"]))
     async with service.client(token) as http:

@@ -104,7 +104,7 @@ async def test_what_cannot_be_sent_at_all_ends_like_any_failure(
     job_id = await cancel_told(user, receiver.url(), secret=new_secret())
     failed = await settled(user, job_id, "failed", attempts=3)
     broken = "update webhook_deliveries set secret = 'no base64' where id = $1"
-    await teller.run(teller.app.state.db.pool.execute(broken, failed["id"]))
+    await teller.run(teller.db.pool.execute(broken, failed["id"]))
     await redeliver(user, job_id, failed["id"])
     failed = await settled(user, job_id, "failed", attempts=6)
     assert failed["last_answer"]["error"] == "The service could not send it."

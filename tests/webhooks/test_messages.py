@@ -116,7 +116,7 @@ async def test_a_secret_is_shown_nowhere_and_stored_sealed(
     secret = new_secret()
     job_id = await cancel_told(user, receiver.url(), secret=secret)
     await settled(user, job_id, "delivered")
-    pool = teller.app.state.db.pool
+    pool = teller.db.pool
     stored = [
         await teller.run(pool.fetchval(f"select t::text from {table} t where {id_} = $1", job_id))
         for table, id_ in (("jobs", "id"), ("webhook_deliveries", "job_id"))

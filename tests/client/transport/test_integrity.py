@@ -165,15 +165,17 @@ async def test_an_upload_that_was_put_together_by_another_is_left_alone(
     before_completing(monkeypatch, stop)
     with pytest.raises(Stopped):
         await ctx.create_asset("large", "a/b", large)
-    app = service.app.state
     row = await service.run(
-        app.db.pool.fetchrow("select id, version, upload_id from assets where status = 'pending'")
+        service.db.pool.fetchrow(
+            "select id, version, upload_id from assets where status = 'pending'"
+        )
     )
+    assert row is not None
     key = f"{row['id']}/{row['version']}"
 
     async def put_together() -> None:
-        await app.storage.assets.uploads.abort(key, row["upload_id"])
-        await app.storage.assets.put(key, b"another content")
+        await service.storage.assets.uploads.abort(key, row["upload_id"])
+        await service.storage.assets.put(key, b"another content")
 
     await service.run(put_together())
     asset = await ctx.create_asset("large", "a/b", large)

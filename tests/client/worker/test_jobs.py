@@ -35,7 +35,7 @@ from tests.support.worker_processes import (
 async def short(new_settings: Any) -> AsyncIterator[Service]:
     """A service that hears of its workers often, and ends nothing by itself: they have to."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.main.REAP_S", 3600)
+        patch.setattr("app.queue.domain.INTERVAL_S", 3600)
         with running(new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5)) as service:
             yield service
 
@@ -61,7 +61,7 @@ async def context(short: Service, somebody: User) -> AsyncIterator[ProcessingCon
 
 async def lease_is_renewed(service: Service, job_id: str) -> None:
     """Wait until a lease lives longer than it does now."""
-    pool = service.app.state.db.pool
+    pool = service.db.pool
     query = "select expires_at from job_leases where job_id = $1 and ended_at is null"
     before = await service.run(pool.fetchval(query, job_id))
 
@@ -327,7 +327,7 @@ async def test_a_worker_with_free_slots_is_given_each_lease_once(
     context: ProcessingContext, short: Service
 ) -> None:
     nap = one("control.Sleep", {"seconds": 0.3})
-    before = await short.run(short.app.state.db.pool.fetchval("select count(*) from job_leases"))
+    before = await short.run(short.db.pool.fetchval("select count(*) from job_leases"))
     await asyncio.gather(*(context.run_worker(nap) for _ in range(8)))
-    after = await short.run(short.app.state.db.pool.fetchval("select count(*) from job_leases"))
+    after = await short.run(short.db.pool.fetchval("select count(*) from job_leases"))
     assert after - before == 8

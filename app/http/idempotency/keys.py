@@ -26,10 +26,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.database.engine import Base, Connection, Database
+from app.database.engine import Database
+from app.database.errors import is_database_away
+from app.database.statement import Connection
+from app.database.tables import Base
 from app.http.auth import current_principal
+from app.http.dependencies import services_of
 from app.http.headers import find_header
-from app.http.problems import BadRequest, Conflict, Invalid, is_database_away
+from app.http.problems import BadRequest, Conflict, Invalid
 from app.runtime.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -399,7 +403,7 @@ def once_for_many(request: Request) -> _Closing[OnceForMany]:
 
 def _key_of(request: Request) -> tuple[Database, str, str, str | None]:
     """Return where keys are, whose this one is, for which route, and the key itself."""
-    db: Database = request.app.state.db
+    db = services_of(request).get(Database)
     user_id = current_principal(request).user_id
     return db, user_id, request.scope["path"], find_header(request.scope, b"idempotency-key")
 

@@ -1,0 +1,1 @@
+"""`Idempotency-Key`: a POST that creates, sent twice, creates once."""

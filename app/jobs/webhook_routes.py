@@ -1,0 +1,37 @@
+"""Routes of the webhook deliveries of a job."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
+from app.http.routing import SecuredRoute
+from app.jobs.dependencies import JobsDep
+from app.webhooks.service import Webhooks
+from processing_context.wire.webhooks import WebhookDelivery, WebhookDeliveryList
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/webhooks", route_class=SecuredRoute, tags=["webhooks"])
+
+WebhooksDep = Annotated[Webhooks, Injected(Webhooks)]
+
+
+@router.get("")
+async def list_webhook_deliveries(
+    job_id: str, jobs: JobsDep, webhooks: WebhooksDep, principal: PrincipalDep
+) -> WebhookDeliveryList:
+    """List what was told, or is to be told, of a job, newest first."""
+    await jobs.state(principal.user_id, job_id)
+    deliveries = await webhooks.of_job(principal.user_id, job_id)
+    return WebhookDeliveryList(next=None, deliveries=deliveries)
+
+
+@router.post("/{delivery_id}/redeliver", status_code=202)
+async def redeliver_webhook(
+    job_id: str, delivery_id: str, jobs: JobsDep, webhooks: WebhooksDep, principal: PrincipalDep
+) -> WebhookDelivery:
+    """Deliver again now, with all the attempts that a new one has; its id stays the same."""
+    await jobs.state(principal.user_id, job_id)
+    return await webhooks.redeliver(principal.user_id, job_id, delivery_id)

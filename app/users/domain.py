@@ -1,0 +1,34 @@
+"""Registration of users and tokens."""
+
+from __future__ import annotations
+
+from app.database.engine import Database
+from app.domain import Domain
+from app.http.auth import ADMIN, ANY_TOKEN, USER_OR_ADMIN
+from app.runtime.services import Services
+from app.settings import Settings
+from app.users import routes
+from app.users.models import TokenRow, UserRow
+from app.users.service import UserTokens
+
+
+def _build(services: Services) -> list[object]:
+    settings = services.get(Settings)
+    return [UserTokens(services.get(Database), default_quota=settings.user_quota_bytes)]
+
+
+DOMAIN = Domain(
+    name="users",
+    routers=(routes.router,),
+    access={
+        "POST /v1/users": ADMIN,
+        "GET /v1/users": ADMIN,
+        "DELETE /v1/users/{user_id}": ADMIN,
+        "GET /v1/me": ANY_TOKEN,
+        "POST /v1/tokens": USER_OR_ADMIN,
+        "GET /v1/tokens": USER_OR_ADMIN,
+        "DELETE /v1/tokens/{token_id}": USER_OR_ADMIN,
+    },
+    tables=(UserRow, TokenRow),
+    build=_build,
+)

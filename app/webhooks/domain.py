@@ -1,0 +1,43 @@
+"""Registration of webhooks."""
+
+from __future__ import annotations
+
+from app.database.engine import Database
+from app.domain import Domain
+from app.outbound import Poster
+from app.runtime.encryption import Seal
+from app.runtime.periodic_tasks import PeriodicTask
+from app.runtime.services import Services
+from app.settings import Settings
+from app.webhooks import routes
+from app.webhooks.delivery import Sender
+from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.models import DeliveryRow
+from app.webhooks.service import Webhooks
+
+
+def _build(services: Services) -> list[object]:
+    settings, db, poster = services.get(Settings), services.get(Database), services.get(Poster)
+    if settings.secret_key is None:
+        raise ValueError("no secret key: start the embedded stack, or set CONTEXT_SECRET_KEY")
+    seal = Seal(settings.secret_key.get_secret_value(), purpose="webhook secrets")
+    dispatcher = Dispatcher(db, Sender(poster, seal), settings)
+    return [dispatcher, Webhooks(db, poster, seal, dispatcher)]
+
+
+async def _stop(services: Services) -> None:
+    await services.get(Dispatcher).close()
+
+
+def _tasks(services: Services) -> list[PeriodicTask]:
+    return [PeriodicTask(services.get(Dispatcher).turn, 0)]
+
+
+DOMAIN = Domain(
+    name="webhooks",
+    webhooks=(routes.messages,),
+    tables=(DeliveryRow,),
+    build=_build,
+    stop=_stop,
+    tasks=_tasks,
+)

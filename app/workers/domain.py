@@ -1,0 +1,48 @@
+"""Registration of workers."""
+
+from __future__ import annotations
+
+from app.database.engine import Database
+from app.domain import Domain, UserData
+from app.http.auth import WORKER, Principal
+from app.runtime.periodic_tasks import PeriodicTask
+from app.runtime.services import Services
+from app.settings import Settings
+from app.workers import cleanup, routes
+from app.workers.models import WorkerRow
+from app.workers.service import Workers
+
+
+def _build(services: Services) -> list[object]:
+    return [Workers(services.get(Database), lease_ttl_s=services.get(Settings).lease_ttl_s)]
+
+
+async def _find(services: Services, principal: Principal, worker_id: str) -> object:
+    workers = services.get(Workers)
+    workers.forget(worker_id)
+    return await workers.claimant(worker_id, principal)
+
+
+async def _delete(services: Services, user_id: str, *, limit: int) -> int:
+    return await cleanup.delete_all_of(services.get(Database), user_id, limit=limit)
+
+
+def _tasks(services: Services) -> list[PeriodicTask]:
+    workers = services.get(Workers)
+    return [PeriodicTask(workers.write_down_seen, 1), PeriodicTask(workers.forget_lost, 60)]
+
+
+DOMAIN = Domain(
+    name="workers",
+    routers=(routes.router,),
+    access={
+        "POST /v1/workers": WORKER,
+        "GET /v1/workers": WORKER,
+        "POST /v1/workers/{worker_id}/heartbeat": WORKER,
+    },
+    tables=(WorkerRow,),
+    build=_build,
+    path_lookups={"worker_id": _find},
+    user_data=(UserData(label="workers of deleted users", tables=(WorkerRow,), delete=_delete),),
+    tasks=_tasks,
+)

@@ -1,0 +1,41 @@
+"""Registration of workflows."""
+
+from __future__ import annotations
+
+from app.database.engine import Database
+from app.domain import Domain, UserData
+from app.http.auth import USER, USER_OR_JOB, Principal
+from app.runtime.services import Services
+from app.workflows import cleanup, routes
+from app.workflows.models import WorkflowRow, WorkflowVersionRow
+from app.workflows.service import WorkflowService
+
+
+async def _find(services: Services, principal: Principal, workflow_id: str) -> object:
+    async with services.get(Database).session() as session:
+        return await WorkflowService(session, user_id=principal.user_id).get(workflow_id)
+
+
+async def _delete(services: Services, user_id: str, *, limit: int) -> int:
+    return await cleanup.delete_all_of(services.get(Database), user_id, limit=limit)
+
+
+DOMAIN = Domain(
+    name="workflows",
+    routers=(routes.router,),
+    access={
+        "POST /v1/workflows": USER,
+        "GET /v1/workflows": USER_OR_JOB,
+        "GET /v1/workflows/{workflow_id}": USER_OR_JOB,
+        "PUT /v1/workflows/{workflow_id}": USER,
+        "PATCH /v1/workflows/{workflow_id}": USER,
+        "DELETE /v1/workflows/{workflow_id}": USER,
+        "GET /v1/workflows/{workflow_id}/versions": USER_OR_JOB,
+        "GET /v1/workflows/{workflow_id}/versions/{version}": USER_OR_JOB,
+    },
+    tables=(WorkflowRow, WorkflowVersionRow),
+    path_lookups={"workflow_id": _find},
+    user_data=(
+        UserData(label="workflows of deleted users", tables=(WorkflowRow,), delete=_delete),
+    ),
+)
