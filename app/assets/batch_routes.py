@@ -16,7 +16,8 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import services_of
 from app.http.file_response import body_of
 from app.http.form_parser import FormReader
-from app.http.idempotency.keys import Marks, check_key
+from app.http.idempotency.keys import check_key
+from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import problem
 from app.http.request_body import parse_part
 from app.http.routing import SecuredRoute
@@ -64,7 +65,7 @@ async def create_assets(request: Request, caller: Caller, principal: PrincipalDe
     _give_keys(items, request.headers.get("idempotency-key"))
     services = services_of(request)
     db = services.get(Database)
-    marks = Marks(db, principal.user_id, request.url.path.removesuffix("/batch"))
+    marks = KeyReservation(db, principal.user_id, request.url.path.removesuffix("/batch"))
     try:
         await BatchService(db, services.get(Storage), principal).create(items, marks)
     finally:

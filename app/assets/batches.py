@@ -17,7 +17,9 @@ from app.assets.queries import Row
 from app.assets.quotas import Quota, QuotaExceeded
 from app.database.engine import Database
 from app.http.auth import Principal
-from app.http.idempotency.keys import IdempotencyInFlight, Marks, fingerprint_of
+from app.http.idempotency.errors import IdempotencyInFlight
+from app.http.idempotency.keys import fingerprint_of
+from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import ProblemError, Unavailable
 from app.media import media_types
 from app.runtime.ids import is_id, new_id
@@ -82,7 +84,7 @@ class BatchService:
         self._quota = Quota(db, principal)
         self._journal = Journal(db, storage, "assets")
 
-    async def create(self, items: Sequence[Item], marks: Marks) -> None:
+    async def create(self, items: Sequence[Item], marks: KeyReservation) -> None:
         """Make the assets; each item has its row or its problem then.
 
         Raises:
@@ -96,7 +98,7 @@ class BatchService:
         if problems[0] is not None and all(isinstance(each, Unavailable) for each in problems):
             raise problems[0]
 
-    async def _recall(self, items: Sequence[Item], marks: Marks) -> None:
+    async def _recall(self, items: Sequence[Item], marks: KeyReservation) -> None:
         by_key = {key: item for item in items if (key := item.wanted.idempotency_key) is not None}
         if not by_key:
             return
@@ -106,7 +108,7 @@ class BatchService:
             item = by_key[key]
             item.is_replay = True
             try:
-                made[mark.made(item.fingerprint)] = item
+                made[mark.created(item.fingerprint)] = item
             except ProblemError as problem:
                 item.problem = problem
         if not made:
@@ -136,7 +138,7 @@ class BatchService:
             else:
                 room = None if room is None else room - item.wanted.size
 
-    async def _store(self, items: Sequence[Item], marks: Marks) -> None:
+    async def _store(self, items: Sequence[Item], marks: KeyReservation) -> None:
         async with self._journal.putting(*(item.object_key for item in items)):
             ends = await asyncio.gather(*map(self._put, items), return_exceptions=True)
             for end in ends:
@@ -158,13 +160,13 @@ class BatchService:
         except StorageUnavailable as problem:
             item.problem = problem
 
-    async def _insert_alone(self, item: Item, marks: Marks) -> None:
+    async def _insert_alone(self, item: Item, marks: KeyReservation) -> None:
         try:
             await self._insert([item], marks)
         except _OF_ONE as problem:
             item.problem = problem
 
-    async def _insert(self, items: Sequence[Item], marks: Marks) -> None:
+    async def _insert(self, items: Sequence[Item], marks: KeyReservation) -> None:
         async with self._db.transaction() as on:
             announced = await self._journal.finish_all(on, [item.object_key for item in items])
             made = [item for item in items if item.object_key in announced]
@@ -174,7 +176,7 @@ class BatchService:
                 for item in made
                 if item.wanted.idempotency_key is not None
             }
-            await marks.done(on, keyed)
+            await marks.complete(on, keyed)
         for item, row in zip(made, rows, strict=True):
             item.row = row
         for item in _open(items):

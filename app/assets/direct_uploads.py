@@ -21,7 +21,7 @@ from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.etags import check_if_match
 from app.http.form_parser import FormReader, Part
-from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import TooLarge
 from app.http.request_body import parse_part
 from app.media import media_types
@@ -58,7 +58,9 @@ class UploadService:
         self._quota = Quota(db, principal)
         self._journal = Journal(db, storage, "assets")
 
-    async def create(self, form: FormReader, once: Once, *, declared: int) -> tuple[Row, bool]:
+    async def create(
+        self, form: FormReader, once: IdempotencyKey, *, declared: int
+    ) -> tuple[Row, bool]:
         """Make an asset from a form: part `json` if any, then part `file`; without one, a folder.
 
         Args:
@@ -91,7 +93,7 @@ class UploadService:
         self,
         chunks: AsyncIterator[bytes],
         draft: AssetCreate,
-        once: Once,
+        once: IdempotencyKey,
         *,
         name: str,
         claimed: str | None,
@@ -181,18 +183,23 @@ class UploadService:
             raise InvalidAsset("A folder has no part `file`.")
         return draft, part
 
-    async def _create_folder(self, draft: AssetCreate, once: Once) -> Row:
+    async def _create_folder(self, draft: AssetCreate, once: IdempotencyKey) -> Row:
         if draft.name is None:
             raise InvalidAsset("A folder needs a name.")
         async with self._db.transaction() as on:
             row = await self._maker.insert(
                 on, draft, asset_id=new_id(), name=draft.name, content_type=FOLDER
             )
-            await once.done(on, row["id"], _fingerprint(draft, None))
+            await once.complete(on, row["id"], _fingerprint(draft, None))
         return row
 
     async def _create_file(
-        self, form: FormReader, draft: AssetCreate, file: Part, once: Once, room: int | None
+        self,
+        form: FormReader,
+        draft: AssetCreate,
+        file: Part,
+        once: IdempotencyKey,
+        room: int | None,
     ) -> Row:
         async def receive(upload: Upload) -> Received:
             return await self._receive(form, upload, room)
@@ -210,7 +217,7 @@ class UploadService:
         self,
         draft: AssetCreate,
         receive: Callable[[Upload], Awaitable[Received]],
-        once: Once,
+        once: IdempotencyKey,
         *,
         name: str,
         claimed: str | None,
@@ -233,7 +240,7 @@ class UploadService:
                     size=received.size,
                     sha256=received.sha256,
                 )
-                await once.done(on, asset_id, fingerprint(received) if fingerprint else None)
+                await once.complete(on, asset_id, fingerprint(received) if fingerprint else None)
         return row
 
     async def _receive(self, form: FormReader, upload: Upload | None, room: int | None) -> Received:

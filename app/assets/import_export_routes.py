@@ -13,7 +13,7 @@ from app.assets.url_import import ImportService
 from app.database.engine import Database
 from app.http.auth import PrincipalDep
 from app.http.dependencies import services_of
-from app.http.idempotency.keys import OnceDep
+from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.routing import SecuredRoute
 from app.media import media_types
 from app.outbound import Fetcher
@@ -29,7 +29,11 @@ _ZIP: dict[int | str, dict[str, Any]] = {
 
 @router.post("/assets/import", status_code=201, response_model=Asset)
 async def import_asset(
-    request: Request, caller: Caller, principal: PrincipalDep, once: OnceDep, body: AssetImport
+    request: Request,
+    caller: Caller,
+    principal: PrincipalDep,
+    once: IdempotencyKeyDep,
+    body: AssetImport,
 ) -> Response:
     """Make an asset of what a public http(s) URL leads to."""
     services = services_of(request)

@@ -24,7 +24,7 @@ from app.database.engine import Database
 from app.database.errors import is_database_away
 from app.database.statement import Connection
 from app.http.auth import Principal
-from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import TooLarge
 from app.runtime.ids import new_id
 from app.settings import Settings
@@ -47,7 +47,7 @@ class ReservationService:
         self._journal = Journal(db, storage, "assets")
         self._multipart = Multipart(db, storage)
 
-    async def reserve(self, draft: UploadCreate, once: Once) -> tuple[Row, bool]:
+    async def reserve(self, draft: UploadCreate, once: IdempotencyKey) -> tuple[Row, bool]:
         """Make a pending asset.
 
         Returns:
@@ -73,10 +73,10 @@ class ReservationService:
             return await self._begin(draft, once), False
         async with self._db.transaction() as on:
             row = await self._insert(on, draft, asset_id=new_id(), version=new_id())
-            await once.done(on, row["id"])
+            await once.complete(on, row["id"])
         return row, False
 
-    async def _begin(self, draft: UploadCreate, once: Once) -> Row:
+    async def _begin(self, draft: UploadCreate, once: IdempotencyKey) -> Row:
         await self._quota.room(needed=draft.size)
         asset_id, version = new_id(), new_id()
         key = f"{asset_id}/{version}"
@@ -94,7 +94,7 @@ class ReservationService:
                         upload_id=upload_id,
                         part_size=part_size_for(draft.size),
                     )
-                    await once.done(on, asset_id)
+                    await once.complete(on, asset_id)
             except Exception as exc:
                 # Where the commit's answer was lost, the journal knows better.
                 if not is_database_away(exc):

@@ -20,7 +20,7 @@ from app.http.dependencies import services_of
 from app.http.etags import IfMatch
 from app.http.file_response import body_of, content_response
 from app.http.form_parser import FormReader
-from app.http.idempotency.keys import OnceDep, replayed
+from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.pagination import EmptyAsAbsent, PageDep
 from app.http.request_body import declared_bytes
 from app.http.routing import SecuredRoute
@@ -119,7 +119,7 @@ Caller = Annotated[_Caller, Depends(_caller)]
 
 
 @router.post("/assets", status_code=201, response_model=Asset, openapi_extra=_FORM)
-async def create_asset(request: Request, caller: Caller, once: OnceDep) -> Response:
+async def create_asset(request: Request, caller: Caller, once: IdempotencyKeyDep) -> Response:
     """Make an asset of a form's part `file`, with what the part `json` before it says.
 
     Without a `file`: a folder, when the content type is `folder`.

@@ -11,7 +11,7 @@ from app.assets.part_plan import Cut
 from app.assets.queries import Row
 from app.assets.routes import Caller, expiry, made
 from app.assets.schemas import asset_fields, json_response
-from app.http.idempotency.keys import OnceDep
+from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.pagination import EmptyAsAbsent
 from app.http.routing import SecuredRoute
 from processing_context.wire.assets import (
@@ -41,7 +41,7 @@ _Limit = Annotated[
 
 
 @router.post("/assets/uploads", status_code=201, response_model=UploadReserved)
-async def reserve_upload(caller: Caller, once: OnceDep, body: UploadCreate) -> Response:
+async def reserve_upload(caller: Caller, once: IdempotencyKeyDep, body: UploadCreate) -> Response:
     """Reserve an asset whose bytes go straight into storage: over 64 MiB in parts, else by one PUT.
 
     Send `headers` as they are given, and each part with exactly its length.

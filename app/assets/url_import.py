@@ -14,7 +14,7 @@ from app.assets.queries import Row
 from app.assets.service import find
 from app.database.engine import Database
 from app.http.auth import Principal
-from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.outbound import Fetched, Fetcher
 from processing_context.wire.assets import FOLDER, AssetCreate, AssetImport
 
@@ -33,7 +33,7 @@ class ImportService:
         self._owner_id = principal.user_id
         self._maker = Maker(db, principal)
 
-    async def create(self, body: AssetImport, once: Once) -> tuple[Row, bool]:
+    async def create(self, body: AssetImport, once: IdempotencyKey) -> tuple[Row, bool]:
         """Fetch a URL into an asset.
 
         Returns:

@@ -1,8 +1,4 @@
-"""PostgreSQL: an SQLAlchemy engine for most, a plain asyncpg pool for the hot statements.
-
-An ORM select costs 3.4 times the CPU of the same query by asyncpg; so statements that every request
-or event runs are compiled once from the same tables and run on the pool.
-"""
+"""Connections to PostgreSQL: a pool of asyncpg."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import asyncpg
 import orjson
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.sql import Executable
 
 from app.database.statement import Connection
@@ -51,21 +46,11 @@ class Database:
     def __init__(self, database_url: str, pool_size: int) -> None:
         self._connect_args = connect_args(database_url)
         self._pool_size = pool_size
-        self.engine = create_async_engine(
-            make_url(database_url).set(drivername="postgresql+asyncpg"),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=10,
-            pool_pre_ping=True,
-            json_serializer=dumps,
-            json_deserializer=loads,
-        )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """The pool for hot statements."""
+        """The pool."""
         if self._pool is None:
             raise RuntimeError("the database is not open")
         return self._pool
@@ -85,7 +70,6 @@ class Database:
         """Close all connections."""
         if self._pool is not None:
             await self._pool.close()
-        await self.engine.dispose()
 
     async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
         """Return a connection of its own, outside the pools, for LISTEN and advisory locks."""
@@ -94,14 +78,8 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        """One transaction by SQLAlchemy: committed at the end, rolled back on an exception."""
-        async with self._sessions() as session, session.begin():
-            yield session
-
-    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """One transaction by asyncpg, for the hot statements."""
+        """Open a transaction: committed at the end of the block, rolled back when it raises."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
@@ -16,8 +14,6 @@ DATABASE_AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     ConnectionError,
-    PoolTimeoutError,
-    DisconnectionError,
     TimeoutError,
 )
 """What the drivers raise when PostgreSQL is away, as opposed to when a statement is wrong."""
@@ -25,8 +21,5 @@ DATABASE_AWAY = (
 
 def is_database_away(exc: BaseException) -> bool:
     """Return whether an exception means that PostgreSQL cannot be reached."""
-    if isinstance(exc, DBAPIError):
-        causes = (exc.orig, getattr(exc.orig, "__cause__", None))
-        return exc.connection_invalidated or any(isinstance(c, DATABASE_AWAY) for c in causes)
     # asyncpg also raises an InterfaceError for an argument that it cannot encode.
     return isinstance(exc, DATABASE_AWAY) and not isinstance(exc, ValueError)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.database.engine import Database
+from app.database.statement import Scalar
 
 Command = Callable[[Config], None]
 
@@ -84,6 +86,12 @@ def is_described(_object: object, name: str | None, kind: str, *_: object) -> bo
     return kind != "table" or not (name or "").startswith("job_events_")
 
 
-def current(connection: Connection) -> str | None:
-    """Return the revision that the database is at."""
-    return MigrationContext.configure(connection).get_current_revision()
+_IS_MIGRATED = Scalar("select to_regclass('alembic_version') is not null", bool)
+_CURRENT = Scalar("select version_num from alembic_version", str)
+
+
+async def current(db: Database) -> str | None:
+    """Return the revision that the database is at; None before the first migration."""
+    if not await _IS_MIGRATED.value(db.pool):
+        return None
+    return await _CURRENT.value(db.pool)

@@ -110,6 +110,17 @@ class Query(Statement, Generic[RowT]):
         record = await on.fetchrow(self.sql, *self._arguments(params))
         return None if record is None else self._rows([record])[0]
 
+    async def only(self, on: Executor, **params: Any) -> RowT:
+        """Return the one row of a statement that always returns one.
+
+        Raises:
+            LookupError: It returned none.
+        """
+        row = await self.one(on, **params)
+        if row is None:
+            raise LookupError(f"no row was returned by {self.sql}")
+        return row
+
     async def all(self, on: Executor, **params: Any) -> list[RowT]:
         """Return all rows."""
         return self._rows(await on.fetch(self.sql, *self._arguments(params)))

@@ -5,12 +5,11 @@ Workers = Annotated[WorkerService, Injected(WorkerService)]
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from app.database.engine import Database
@@ -60,12 +59,3 @@ def _tree(dependant: Any) -> Iterator[Any]:
 
 
 DatabaseDep = Annotated[Database, Injected(Database)]
-
-
-async def _request_session(db: DatabaseDep) -> AsyncIterator[AsyncSession]:
-    async with db.session() as session:
-        yield session
-
-
-SessionDep = Annotated[AsyncSession, Depends(_request_session, scope="function")]
-"""The request's transaction. It ends before the reply: a failed commit is not answered 200."""

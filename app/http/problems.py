@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -237,5 +236,5 @@ async def _handle(request: Request, exc: Exception) -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer every exception of `app` with problem details."""
-    for kind in (ProblemError, RequestValidationError, HTTPException, DBAPIError, *DATABASE_AWAY):
+    for kind in (ProblemError, RequestValidationError, HTTPException, *DATABASE_AWAY):
         app.add_exception_handler(kind, _handle)

@@ -15,6 +15,7 @@ from app.runtime.services import Services
 from app.settings import Settings
 from app.webhooks.service import Webhooks
 from app.workers.service import Workers
+from app.workflows.service import WorkflowService
 
 
 def _build(services: Services) -> list[object]:
@@ -26,6 +27,7 @@ def _build(services: Services) -> list[object]:
             services.get(Makings),
             services.get(Workers),
             services.get(Webhooks),
+            services.get(WorkflowService),
             services.get(Settings),
         )
     ]

@@ -12,7 +12,8 @@ from app.events.broadcaster import Hub
 from app.events.event_stream import event_stream, wanted_stream
 from app.events.wait import Watch
 from app.http.auth import Principal, current_principal
-from app.http.idempotency.keys import REPLAY_HEADER, Once
+from app.http.idempotency.dependencies import REPLAY_HEADER
+from app.http.idempotency.keys import IdempotencyKey
 from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
 from app.jobs.schemas import dumps, job_json
 from app.jobs.service import Jobs
@@ -55,7 +56,7 @@ class Starting:
         self._stream = wanted_stream(accept)
         self._wait_s = preferred_wait_s(prefer)
 
-    async def create(self, request: RunJobRequest, once: Once) -> Response:
+    async def create(self, request: RunJobRequest, once: IdempotencyKey) -> Response:
         """Make a job, and answer."""
         return await self.answer(await self._jobs.create(self._principal, request, once))
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from app.http.auth import PrincipalDep
-from app.http.idempotency.keys import REPLAY_HEADER, OnceDep, once_for_many, once_of
+from app.http.idempotency.dependencies import (
+    REPLAY_HEADER,
+    BatchIdempotencyKeyDep,
+    IdempotencyKeyDep,
+)
 from app.http.pagination import EmptyAsAbsent, PageDep
 from app.http.routing import SecuredRoute
 from app.jobs.dependencies import JobsDep
@@ -38,19 +42,19 @@ STARTED: dict[int | str, dict[str, object]] = {
 
 
 @router.post("/jobs", status_code=202, responses=STARTED, response_model=Job)
-async def create_job(request: Request, starting: StartingDep, body: RunJobRequest) -> Response:
+async def create_job(
+    once: IdempotencyKeyDep, starting: StartingDep, body: RunJobRequest
+) -> Response:
     """Run a workflow or a graph. The job does not depend on this connection."""
-    async with once_of(request) as once:
-        return await starting.create(body, once)
+    return await starting.create(body, once)
 
 
 @router.post("/jobs/batch", status_code=202, response_model=JobsMade)
 async def create_jobs(
-    request: Request, jobs: JobsDep, principal: PrincipalDep, body: JobBatch
+    once: BatchIdempotencyKeyDep, jobs: JobsDep, principal: PrincipalDep, body: JobBatch
 ) -> Response:
     """Run many workflows or graphs: all of them are queued, in their order, or none is."""
-    async with once_for_many(request) as once:
-        made, is_replay = await jobs.create_all(principal, body.jobs, once)
+    made, is_replay = await jobs.create_all(principal, body.jobs, once)
     headers = {REPLAY_HEADER: "true"} if is_replay else None
     return Response(
         dumps({"jobs": made}), status_code=202, media_type="application/json", headers=headers
@@ -60,7 +64,7 @@ async def create_jobs(
 @router.post("/workflows/{workflow_id}/run", status_code=202, responses=STARTED, response_model=Job)
 async def run_workflow(
     workflow_id: Id,
-    once: OnceDep,
+    once: IdempotencyKeyDep,
     starting: StartingDep,
     body: RunOptions | None = None,
 ) -> Response:
@@ -105,7 +109,11 @@ async def cancel_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Job
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=STARTED, response_model=Job)
 async def retry_job(
-    job_id: str, once: OnceDep, jobs: JobsDep, starting: StartingDep, principal: PrincipalDep
+    job_id: str,
+    once: IdempotencyKeyDep,
+    jobs: JobsDep,
+    starting: StartingDep,
+    principal: PrincipalDep,
 ) -> Response:
     """Run a failed or cancelled job again, as a new job."""
     return await starting.answer(await jobs.retry(principal, job_id, once))

@@ -9,12 +9,12 @@ from typing import Any
 
 import asyncpg
 
-from app.database.engine import Database, dumps
+from app.database.engine import Database, dumps, loads
 from app.database.statement import Connection
 from app.events import queries as event_queries
 from app.events.broadcaster import Hub
 from app.http.auth import Principal
-from app.http.idempotency.keys import Once, OnceForMany, fingerprint_of
+from app.http.idempotency.keys import BatchIdempotencyKey, IdempotencyKey, fingerprint_of
 from app.http.pagination import Page, encode_cursor
 from app.http.problems import ProblemError
 from app.jobs import queries
@@ -48,6 +48,7 @@ class Jobs:
         makings: Makings,
         workers: Workers,
         webhooks: Webhooks,
+        workflows: WorkflowService,
         settings: Settings,
     ) -> None:
         self._db = db
@@ -56,9 +57,12 @@ class Jobs:
         self._makings = makings
         self._workers = workers
         self._webhooks = webhooks
+        self._workflows = workflows
         self._user_limit = settings.max_running_jobs_per_user
 
-    async def create(self, principal: Principal, request: RunJobRequest, once: Once) -> Made:
+    async def create(
+        self, principal: Principal, request: RunJobRequest, once: IdempotencyKey
+    ) -> Made:
         """Put a job into the queue; with a lease's token it is a child of that lease's job.
 
         Raises:
@@ -68,14 +72,14 @@ class Jobs:
             JobEnded: The parent has ended.
             UrlNotAllowed: Its webhook leads to where the service does not go.
         """
-        made = await once.begin(fingerprint_of(request)) if once.has_key else None
+        made = await once.begin(fingerprint_of(request)) if once.is_given else None
         if made is not None:
             return Made(made, is_replay=True)
         new = await self._resolve(principal.user_id, request)
         return await self._insert(principal, new, once)
 
     async def create_all(
-        self, principal: Principal, requests: Sequence[RunJobRequest], once: OnceForMany
+        self, principal: Principal, requests: Sequence[RunJobRequest], once: BatchIdempotencyKey
     ) -> tuple[list[dict[str, Any]], bool]:
         """Put many jobs into the queue, all of them or none.
 
@@ -85,17 +89,17 @@ class Jobs:
         Raises:
             ProblemError: What `create` would raise for one of them; its text says which.
         """
-        if once.has_key:
+        if once.is_given:
             made = await once.begin(fingerprint_of(*requests), len(requests))
             if made is not None:
                 found = [await self._find(principal.user_id, job_id) for job_id in made]
                 return [job_json(*each) for each in found], True
         new = await self._resolve_all(principal.user_id, requests)
         jobs = [(_origin(principal), each) for each in new]
-        if principal.job_id is None and not once.has_key:
+        if principal.job_id is None and not once.is_given:
             rows = await self._makings.make_all(jobs)
         else:
-            rows = await self._make_within(principal, jobs, once.done)
+            rows = await self._make_within(principal, jobs, once.complete)
         made_rows = [
             row_of(origin, each, row["now"]) for (origin, each), row in zip(jobs, rows, strict=True)
         ]
@@ -107,7 +111,7 @@ class Jobs:
         reasons = await self._waiting_reasons(principal.user_id, waiting)
         return [job_json(row, reasons.get(row["id"])) for row in made_rows], False
 
-    async def retry(self, principal: Principal, job_id: str, once: Once) -> Made:
+    async def retry(self, principal: Principal, job_id: str, once: IdempotencyKey) -> Made:
         """Run a failed or cancelled job again, as a new job.
 
         Raises:
@@ -224,11 +228,9 @@ class Jobs:
             graph = request.graph.model_dump_json()
             node_types = sorted({node.type for node in request.graph.nodes})
         else:
-            async with self._db.session() as session:
-                workflows = WorkflowService(session, user_id=user_id)
-                row = await workflows.get(request.workflow_id or "")
-                graph, version = dumps(row.graph), row.version
-            node_types = sorted({node["type"] for node in row.graph["nodes"]})
+            workflow = await self._workflows.get(user_id, request.workflow_id or "")
+            graph, version = workflow.graph, workflow.version
+            node_types = sorted({node["type"] for node in loads(graph)["nodes"]})
         webhook = request.webhook
         return NewJob(
             workflow_id=request.workflow_id,
@@ -245,14 +247,14 @@ class Jobs:
             run_at=request.run_at,
         )
 
-    async def _insert(self, principal: Principal, new: NewJob, once: Once) -> Made:
+    async def _insert(self, principal: Principal, new: NewJob, once: IdempotencyKey) -> Made:
         origin = _origin(principal)
-        if principal.job_id is None and not once.has_key:
+        if principal.job_id is None and not once.is_given:
             row = await self._makings.make(origin, new)
         else:
 
             async def done(on: Connection, job_ids: Sequence[str]) -> None:
-                await once.done(on, job_ids[0])
+                await once.complete(on, job_ids[0])
 
             (row,) = await self._make_within(principal, [(origin, new)], done)
         return Made(

@@ -78,8 +78,8 @@ async def read_metrics() -> Response:
 
 async def _database_problem(db: Database) -> str | None:
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT_S), db.engine.connect() as connection:
-            found = await connection.run_sync(migrate.current)
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            found = await migrate.current(db)
     except Exception as exc:
         logger.warning("readiness: database: %s", exc)
         return "the database does not answer"

@@ -15,7 +15,7 @@ from app.database.engine import Database
 from app.events.send_queue import Outbox, OutboxClosed
 from app.http.auth import Principal
 from app.http.dependencies import services_of
-from app.http.idempotency.keys import Once
+from app.http.idempotency.keys import IdempotencyKey
 from app.http.problems import NotFound, ProblemError, from_exception, problem, validation_problem
 from app.http.request_body import check_depth
 from app.jobs.service import Jobs
@@ -133,7 +133,7 @@ class Connection:
     async def _run(self, op: Run) -> None:
         user_id = self._principal.user_id
         db = services_of(self._websocket).get(Database)
-        once = Once(db, user_id, "/v1/jobs", op.idempotency_key)
+        once = IdempotencyKey(db, user_id, "/v1/jobs", op.idempotency_key)
         has_failed = True
         try:
             made = await self._jobs.create(self._principal, op.request, once)

@@ -9,7 +9,7 @@ from pydantic import StringConstraints
 
 from app.http.dependencies import services_of
 from app.http.file_response import body_of, content_response
-from app.http.idempotency.keys import OnceDep, replayed
+from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.routing import SecuredRoute
 from app.settings import Settings
 from app.storage import ObjectMissing
@@ -52,7 +52,7 @@ async def create_temp(
     request: Request,
     response: Response,
     temp: Temp,
-    once: OnceDep,
+    once: IdempotencyKeyDep,
     ext: Annotated[
         Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9]{0,16}$")], Query()
     ] = "",
@@ -75,7 +75,7 @@ async def reserve_temp(
     request: Request,
     response: Response,
     temp: Temp,
-    once: OnceDep,
+    once: IdempotencyKeyDep,
     body: TempUploadCreate | None = None,
 ) -> TempAsset:
     """Reserve a temporary file and get a URL to put its bytes to."""

@@ -14,7 +14,7 @@ from app.database.engine import Database
 from app.http.auth import Principal, current_principal
 from app.http.dependencies import services_of
 from app.http.file_response import Content
-from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import Conflict, Gone, Invalid, NotFound, TooLarge
 from app.media import media_types
 from app.runtime.ids import new_id
@@ -79,7 +79,7 @@ class TempService:
         )
 
     async def create(
-        self, body: AsyncIterator[bytes], *, ext: str, claimed: str | None, once: Once
+        self, body: AsyncIterator[bytes], *, ext: str, claimed: str | None, once: IdempotencyKey
     ) -> tuple[Row, bool]:
         """Make a temporary file of a body.
 
@@ -113,10 +113,10 @@ class TempService:
                 row = await self._insert(
                     on, id=temp_id, content_type=content_type, size=size, is_stored=True
                 )
-                await once.done(on, temp_id, fingerprint_of(ext, digest.digest()))
+                await once.complete(on, temp_id, fingerprint_of(ext, digest.digest()))
         return row, False
 
-    async def reserve(self, draft: TempUploadCreate, once: Once) -> tuple[Row, bool]:
+    async def reserve(self, draft: TempUploadCreate, once: IdempotencyKey) -> tuple[Row, bool]:
         """Make a temporary file that the caller puts past us.
 
         Returns:
@@ -144,7 +144,7 @@ class TempService:
                 is_stored=False,
                 put_ttl=self._put_ttl(),
             )
-            await once.done(on, row["id"])
+            await once.complete(on, row["id"])
         return row, False
 
     async def get(self, temp_id: str) -> Row:

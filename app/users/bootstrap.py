@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy import text
-
 from app.database.engine import Database
 from app.http.auth import hash_token
+from app.runtime.ids import new_id
 from app.runtime.private_files import write_private
 from app.settings import Settings
 from app.users import queries
-from app.users.service import UserService
+from app.users.service import insert_token
 
 ALL_SCOPES = ("user", "worker", "fleet", "admin")
 LOCAL_WORKER = "local worker"
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{16,200}")
-_LOCK = "select pg_advisory_xact_lock(7103452672)"
 
 
 async def first_user(settings: Settings) -> Path | None:
@@ -37,29 +35,28 @@ async def first_user(settings: Settings) -> Path | None:
         raise ValueError(
             "CONTEXT_BOOTSTRAP_TOKEN must be 16 to 200 characters of A-Z a-z 0-9 . _ -"
         )
-    async with open_database(settings) as db, db.session() as session:
-        await session.execute(text(_LOCK))
-        users = UserService(session)
-        owner = await queries.first_user(session)
+    async with open_database(settings) as db, db.transaction() as on:
+        await queries.lock_bootstrap(on)
+        owner = await queries.oldest(on)
         if owner is None:
-            owner = await users.create("admin")
-        elif given is None or await _is_known(db, given):
+            owner = await queries.insert(on, new_id(), "admin")
+        elif given is None or await queries.find_token(on, hash_token(given)) is not None:
             return path if given is None and path.exists() else None
-        _, secret = await users.make_token(owner.id, "first token", ALL_SCOPES, secret=given)
+        _, secret = await insert_token(on, owner.id, "first token", ALL_SCOPES, secret=given)
         if given is None:
             write_private(path, secret + "\n")
     return path if given is None else None
 
 
 async def worker_token(settings: Settings) -> str:
-    """Return a fresh token for the local worker; the one of the start before stops working."""
-    async with open_database(settings) as db, db.session() as session:
-        owner = await queries.first_user(session)
+    """Return a new token for the local worker; that of the previous start is revoked."""
+    async with open_database(settings) as db, db.transaction() as on:
+        owner = await queries.oldest(on)
         if owner is None:
             raise RuntimeError("there is no user yet: first_user() comes first")
-        await queries.delete_tokens_named(session, LOCAL_WORKER, owner_id=owner.id)
-        scopes: Collection[str] = ("worker", "fleet")
-        return (await UserService(session).make_token(owner.id, LOCAL_WORKER, scopes))[1]
+        await queries.delete_tokens_named(on, LOCAL_WORKER, user_id=owner.id)
+        _, secret = await insert_token(on, owner.id, LOCAL_WORKER, ("worker", "fleet"))
+        return secret
 
 
 @asynccontextmanager
@@ -73,7 +70,3 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         yield db
     finally:
         await db.close()
-
-
-async def _is_known(db: Database, token: str) -> bool:
-    return await queries.BY_HASH.row(db.pool, hash=hash_token(token)) is not None

@@ -1,25 +1,22 @@
-"""Users who were deleted and whose data has to go."""
+"""Removal of deleted users, once their data is gone."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from app.database.engine import Database
-
-_DELETED = """
-select id from users where deleted_at < now() - $1::interval and id > $2 order by id limit $3"""
-_FORGET = "delete from users where id = $1 and deleted_at is not null"
+from app.users import queries
 
 
 async def deleted(db: Database, *, before: timedelta, after: str, limit: int) -> list[str]:
-    """Return users who have been locked out for some time, by id."""
-    return [row["id"] for row in await db.pool.fetch(_DELETED, before, after, limit)]
+    """Return the ids of users who were deleted at least `before` ago, by id."""
+    return await queries.deleted(db.pool, before=before, after=after, limit=limit)
 
 
 async def forget(db: Database, user_id: str) -> None:
-    """Remove a deleted user and his tokens.
+    """Remove a deleted user and their tokens.
 
     Raises:
-        asyncpg.ForeignKeyViolationError: Something of his is still there.
+        asyncpg.ForeignKeyViolationError: Rows of the user are left.
     """
-    await db.pool.execute(_FORGET, user_id)
+    await queries.remove(db.pool, user_id)

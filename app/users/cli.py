@@ -5,19 +5,39 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from app.http.auth import Principal
+from app.database.engine import Database
+from app.database.notifications import Notifications
+from app.http.auth import Principal, Revocations
 from app.http.pagination import MAX_PAGE_SIZE, Page
 from app.settings import Settings
 from app.users.bootstrap import ALL_SCOPES, open_database
-from app.users.service import UserService
+from app.users.service import TokenService, UserService
+from processing_context.wire.users import UserCreate
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-Command = Callable[[UserService, argparse.Namespace], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The services that the commands use."""
+
+    users: UserService
+    tokens: TokenService
+
+    @classmethod
+    def of(cls, db: Database) -> Self:
+        """Return the services of a database; replicas learn of revoked tokens within seconds."""
+        revocations = Revocations(Notifications(db))
+        users = UserService(db, revocations)
+        return cls(users, TokenService(db, users, revocations))
+
+
+Command = Callable[[Accounts, argparse.Namespace], Awaitable[None]]
 
 _OPERATOR = Principal(user_id="", scopes=frozenset(ALL_SCOPES), token_id="")
 
@@ -57,10 +77,10 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 async def run(settings: Settings, args: argparse.Namespace) -> None:
-    """Carry out a command that `add_commands` parsed, in one transaction."""
+    """Carry out a command that `add_commands` parsed."""
     command: Command = args.command
-    async with open_database(settings) as db, db.session() as session:
-        await command(UserService(session), args)
+    async with open_database(settings) as db:
+        await command(Accounts.of(db), args)
 
 
 def _bytes(value: str) -> int | None:
@@ -75,38 +95,38 @@ def _print(*columns: object) -> None:
     sys.stdout.write("\t".join(str(column) for column in columns) + "\n")
 
 
-async def _list_users(users: UserService, _args: argparse.Namespace) -> None:
-    rows, _ = await users.page(Page(MAX_PAGE_SIZE, None))
+async def _list_users(accounts: Accounts, _args: argparse.Namespace) -> None:
+    rows, _ = await accounts.users.page(Page(MAX_PAGE_SIZE, None))
     for row in rows:
         _print(row.id, row.created_at.isoformat(), row.name)
 
 
-async def _create_user(users: UserService, args: argparse.Namespace) -> None:
-    _print((await users.create(args.name)).id)
+async def _create_user(accounts: Accounts, args: argparse.Namespace) -> None:
+    _print((await accounts.users.create(UserCreate(name=args.name)))[0].id)
 
 
-async def _delete_user(users: UserService, args: argparse.Namespace) -> None:
-    await users.lock_out(args.user_id)
+async def _delete_user(accounts: Accounts, args: argparse.Namespace) -> None:
+    await accounts.users.delete(args.user_id)
 
 
-async def _set_quota(users: UserService, args: argparse.Namespace) -> None:
-    await users.set_quota(args.user_id, args.bytes)
+async def _set_quota(accounts: Accounts, args: argparse.Namespace) -> None:
+    await accounts.users.set_quota(args.user_id, args.bytes)
 
 
-async def _list_tokens(users: UserService, args: argparse.Namespace) -> None:
-    rows, _ = await users.tokens(args.user_id, Page(MAX_PAGE_SIZE, None))
+async def _list_tokens(accounts: Accounts, args: argparse.Namespace) -> None:
+    rows, _ = await accounts.tokens.page(args.user_id, Page(MAX_PAGE_SIZE, None))
     for row in rows:
         until = row.expires_at.isoformat() if row.expires_at else "never expires"
         _print(row.id, ",".join(row.scopes), until, row.name)
 
 
-async def _create_token(users: UserService, args: argparse.Namespace) -> None:
-    owner = await users.get(args.user_id)
+async def _create_token(accounts: Accounts, args: argparse.Namespace) -> None:
+    owner = await accounts.users.get(args.user_id)
     expires_at = datetime.now(UTC) + timedelta(days=args.days) if args.days else None
     scopes = args.scope or ["user"]
-    _, secret = await users.make_token(owner.id, args.name, scopes, expires_at=expires_at)
+    _, secret = await accounts.tokens.create(owner.id, args.name, scopes, expires_at=expires_at)
     _print(secret)
 
 
-async def _revoke_token(users: UserService, args: argparse.Namespace) -> None:
-    await users.revoke(args.token_id, by=_OPERATOR)
+async def _revoke_token(accounts: Accounts, args: argparse.Namespace) -> None:
+    await accounts.tokens.revoke(args.token_id, by=_OPERATOR)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
-from app.http.auth import ADMIN, ANY_TOKEN, USER_OR_ADMIN
+from app.http.auth import ADMIN, ANY_TOKEN, USER_OR_ADMIN, Revocations
 from app.runtime.services import Services
 from app.settings import Settings
 from app.users import routes
 from app.users.models import TokenRow, UserRow
-from app.users.service import UserTokens
+from app.users.service import TokenService, UserService, UserTokens
 
 
 def _build(services: Services) -> list[object]:
     settings = services.get(Settings)
-    return [UserTokens(services.get(Database), default_quota=settings.user_quota_bytes)]
+    db, revocations = services.get(Database), services.get(Revocations)
+    users = UserService(db, revocations)
+    return [
+        UserTokens(db, default_quota=settings.user_quota_bytes),
+        users,
+        TokenService(db, users, revocations),
+    ]
 
 
 DOMAIN = Domain(

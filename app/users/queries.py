@@ -2,97 +2,204 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import DateTime, Double, bindparam, cast, delete, func, literal, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from app.database.statement import Executor, Query, Scalar, Statement
 
-from app.database.engine import Hot
-from app.users.models import TokenRow, UserRow
+_VALID = "(t.expires_at is null or t.expires_at > now()) and u.deleted_at is null"
 
-_VALID = or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > func.now())
-_ACTIVE = UserRow.deleted_at.is_(None)
 
-BY_HASH = Hot(
-    select(
-        TokenRow.id,
-        TokenRow.user_id,
-        TokenRow.scopes,
-        UserRow.quota_bytes,
-        cast(func.extract("epoch", TokenRow.expires_at - func.now()), Double).label("lasts_s"),
-    )
-    .join(UserRow, UserRow.id == TokenRow.user_id)
-    .where(TokenRow.hash == bindparam("hash"), _VALID, _ACTIVE)
+class UserRecord(NamedTuple):
+    """A user."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+class TokenRecord(NamedTuple):
+    """A token without its hash."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class TokenOwner(NamedTuple):
+    """A valid token, and its user's quota; `lasts_s` is the time until it expires."""
+
+    id: str
+    user_id: str
+    scopes: list[str]
+    quota_bytes: int | None
+    lasts_s: float | None
+
+
+_FIND_TOKEN = Query(
+    f"""
+select t.id, t.user_id, t.scopes, u.quota_bytes,
+    extract(epoch from t.expires_at - now())::float8 as lasts_s
+from tokens t join users u on u.id = t.user_id where t.hash = :hash and {_VALID}""",
+    TokenOwner,
 )
-
-VALID_AMONG = Hot(
-    select(TokenRow.id)
-    .join(UserRow, UserRow.id == TokenRow.user_id)
-    .where(TokenRow.id == func.any(bindparam("ids", type_=TokenRow.scopes.type)), _VALID, _ACTIVE)
+_VALID_AMONG = Scalar(
+    f"""
+select t.id from tokens t join users u on u.id = t.user_id where t.id = any(:ids) and {_VALID}""",
+    str,
 )
+_IS_PAST = Scalar("select :moment::timestamptz <= now()", bool)
+_USER = "select id, name, created_at from users where deleted_at is null"
+_GET = Query(f"{_USER} and id = :user_id", UserRecord)
+_OLDEST = Query(f"{_USER} order by id limit 1", UserRecord)
+_PAGE = Query(
+    f"{_USER} and (:after::text is null or id < :after) order by id desc limit :limit", UserRecord
+)
+_INSERT = Query(
+    "insert into users (id, name) values (:id, :name) returning id, name, created_at", UserRecord
+)
+_MARK_DELETED = Statement(
+    "update users set deleted_at = now() where id = :user_id and deleted_at is null"
+)
+_SET_QUOTA = Statement(
+    "update users set quota_bytes = :quota_bytes where id = :user_id and deleted_at is null"
+)
+_TOKEN_COLUMNS = "id, name, scopes, created_at, expires_at"  # noqa: S105  # columns of a table
+_INSERT_TOKEN = Query(
+    f"""
+insert into tokens (id, user_id, name, hash, scopes, expires_at)
+values (:id, :user_id, :name, :hash, :scopes, :expires_at) returning {_TOKEN_COLUMNS}""",
+    TokenRecord,
+)
+_TOKEN_PAGE = Query(
+    f"""
+select {_TOKEN_COLUMNS} from tokens
+where user_id = :user_id and (:after::text is null or id < :after)
+order by id desc limit :limit""",
+    TokenRecord,
+)
+_TOKEN_IDS = Scalar("select id from tokens where user_id = :user_id", str)
+_DELETE_TOKEN = Statement(
+    """
+delete from tokens where id = :token_id and (:owner_id::text is null or user_id = :owner_id)"""
+)
+_DELETE_TOKENS_NAMED = Statement("delete from tokens where user_id = :user_id and name = :name")
+_LOCK_BOOTSTRAP = Statement("select pg_advisory_xact_lock(7103452672)")
+_DELETED = Scalar(
+    """
+select id from users
+where deleted_at < now() - :before::interval and id > :after order by id limit :limit""",
+    str,
+)
+_REMOVE = Statement("delete from users where id = :user_id and deleted_at is not null")
 
 
-async def is_past(session: AsyncSession, moment: datetime) -> bool:
-    """Whether a moment has come, by PostgreSQL's clock."""
-    has_come = literal(moment, DateTime(timezone=True)) <= func.now()
-    return bool(await session.scalar(select(has_come)))
+async def find_token(on: Executor, token_hash: bytes) -> TokenOwner | None:
+    """Return the valid token with a hash."""
+    return await _FIND_TOKEN.one(on, hash=token_hash)
 
 
-async def user(session: AsyncSession, user_id: str) -> UserRow | None:
-    """The user of this id who has not been deleted."""
-    return (
-        await session.scalars(select(UserRow).where(UserRow.id == user_id, _ACTIVE))
-    ).one_or_none()
+async def valid_among(on: Executor, token_ids: Collection[str]) -> list[str]:
+    """Return those of the token ids that are valid."""
+    return await _VALID_AMONG.values(on, ids=list(token_ids))
 
 
-async def first_user(session: AsyncSession) -> UserRow | None:
-    """The oldest user."""
-    return (
-        await session.scalars(select(UserRow).where(_ACTIVE).order_by(UserRow.id).limit(1))
-    ).one_or_none()
+async def is_past(on: Executor, moment: datetime) -> bool:
+    """Return whether a time has come, by PostgreSQL's clock."""
+    return bool(await _IS_PAST.value(on, moment=moment))
 
 
-async def newest_users(
-    session: AsyncSession, *, after: str | None, limit: int
-) -> Sequence[UserRow]:
-    """Users, newest first."""
-    query = select(UserRow).where(_ACTIVE).order_by(UserRow.id.desc()).limit(limit)
-    if after:
-        query = query.where(UserRow.id < after)
-    return (await session.scalars(query)).all()
+async def get(on: Executor, user_id: str) -> UserRecord | None:
+    """Return one user."""
+    return await _GET.one(on, user_id=user_id)
 
 
-async def newest_tokens(
-    session: AsyncSession, *, owner_id: str, after: str | None, limit: int
-) -> Sequence[TokenRow]:
-    """A user's tokens, newest first."""
-    query = (
-        select(TokenRow)
-        .where(TokenRow.user_id == owner_id)
-        .order_by(TokenRow.id.desc())
-        .limit(limit)
+async def oldest(on: Executor) -> UserRecord | None:
+    """Return the first user who was created."""
+    return await _OLDEST.one(on)
+
+
+async def page(on: Executor, *, after: str | None, limit: int) -> list[UserRecord]:
+    """Return users, newest first."""
+    return await _PAGE.all(on, after=after, limit=limit)
+
+
+async def insert(on: Executor, user_id: str, name: str) -> UserRecord:
+    """Insert a user."""
+    return await _INSERT.only(on, id=user_id, name=name)
+
+
+async def mark_deleted(on: Executor, user_id: str) -> bool:
+    """Mark a user as deleted; return whether the user existed."""
+    return await _MARK_DELETED.execute(on, user_id=user_id) > 0
+
+
+async def set_quota(on: Executor, user_id: str, quota_bytes: int | None) -> bool:
+    """Set how many bytes a user may store; return whether the user exists."""
+    return await _SET_QUOTA.execute(on, user_id=user_id, quota_bytes=quota_bytes) > 0
+
+
+async def insert_token(
+    on: Executor,
+    token_id: str,
+    *,
+    user_id: str,
+    name: str,
+    token_hash: bytes,
+    scopes: list[str],
+    expires_at: datetime | None,
+) -> TokenRecord:
+    """Insert a token."""
+    return await _INSERT_TOKEN.only(
+        on,
+        id=token_id,
+        user_id=user_id,
+        name=name,
+        hash=token_hash,
+        scopes=scopes,
+        expires_at=expires_at,
     )
-    if after:
-        query = query.where(TokenRow.id < after)
-    return (await session.scalars(query)).all()
 
 
-async def delete_token(session: AsyncSession, token_id: str, *, owner_id: str | None) -> bool:
-    """Delete a token, of `owner_id` where given; whether there was one."""
-    query = delete(TokenRow).where(TokenRow.id == token_id).returning(TokenRow.id)
-    if owner_id is not None:
-        query = query.where(TokenRow.user_id == owner_id)
-    return (await session.execute(query)).first() is not None
+async def token_page(
+    on: Executor, *, user_id: str, after: str | None, limit: int
+) -> list[TokenRecord]:
+    """Return a user's tokens, newest first."""
+    return await _TOKEN_PAGE.all(on, user_id=user_id, after=after, limit=limit)
 
 
-async def delete_tokens_named(session: AsyncSession, name: str, *, owner_id: str) -> None:
-    """Delete a user's tokens of this name."""
-    await session.execute(
-        delete(TokenRow).where(TokenRow.user_id == owner_id, TokenRow.name == name)
-    )
+async def token_ids(on: Executor, user_id: str) -> list[str]:
+    """Return the ids of a user's tokens."""
+    return await _TOKEN_IDS.values(on, user_id=user_id)
 
 
-async def token_ids(session: AsyncSession, user_id: str) -> Sequence[str]:
-    """The ids of a user's tokens."""
-    return (await session.scalars(select(TokenRow.id).where(TokenRow.user_id == user_id))).all()
+async def delete_token(on: Executor, token_id: str, *, owner_id: str | None) -> bool:
+    """Delete a token, of `owner_id` where given; return whether it existed."""
+    return await _DELETE_TOKEN.execute(on, token_id=token_id, owner_id=owner_id) > 0
+
+
+async def delete_tokens_named(on: Executor, name: str, *, user_id: str) -> None:
+    """Delete a user's tokens of a name."""
+    await _DELETE_TOKENS_NAMED.execute(on, user_id=user_id, name=name)
+
+
+async def lock_bootstrap(on: Executor) -> None:
+    """Wait until no other replica creates the first user, until the end of the transaction."""
+    await _LOCK_BOOTSTRAP.execute(on)
+
+
+async def deleted(on: Executor, *, before: timedelta, after: str, limit: int) -> list[str]:
+    """Return the ids of users who were deleted at least `before` ago, by id."""
+    return await _DELETED.values(on, before=before, after=after, limit=limit)
+
+
+async def remove(on: Executor, user_id: str) -> None:
+    """Remove a deleted user and their tokens.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: Rows of the user are left.
+    """
+    await _REMOVE.execute(on, user_id=user_id)

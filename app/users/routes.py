@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
-from app.http.auth import PrincipalDep, Revocations
-from app.http.dependencies import DatabaseDep, Injected, SessionDep
-from app.http.idempotency.keys import OnceDep, fingerprint_of, replayed
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
+from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.pagination import PageDep
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.users.schemas import token_made, token_out, user_out
-from app.users.service import UserService
+from app.users.service import TokenService, UserService
 from processing_context.wire.users import (
     Me,
     Scope,
@@ -26,71 +27,56 @@ from processing_context.wire.users import (
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["users"])
 
-
-async def _service(session: SessionDep) -> UserService:
-    return UserService(session)
-
-
-Users = Annotated[UserService, Depends(_service)]
-RevocationsDep = Annotated[Revocations, Injected(Revocations)]
+Users = Annotated[UserService, Injected(UserService)]
+Tokens = Annotated[TokenService, Injected(TokenService)]
 
 
 @router.post("/users", status_code=201)
 async def create_user(
-    once: OnceDep, session: SessionDep, users: Users, body: UserCreate, response: Response
+    key: IdempotencyKeyDep, users: Users, body: UserCreate, response: Response
 ) -> User:
     """Make a user. He has no token yet: make one with `POST /v1/tokens`."""
-    made = await once.begin(fingerprint_of(body))
-    if made is not None:
+    user, is_replay = await users.create(body, key)
+    if is_replay:
         replayed(response)
-        return user_out(await users.get(made))
-    row = await users.create(body.name)
-    await once.done(session, row.id)
-    return user_out(row)
+    return user_out(user)
 
 
 @router.get("/users")
 async def list_users(users: Users, page: PageDep) -> UserList:
     """List users, newest first."""
-    rows, following = await users.page(page)
-    return UserList(next=following, users=[user_out(row) for row in rows])
+    found, following = await users.page(page)
+    return UserList(next=following, users=[user_out(user) for user in found])
 
 
 @router.delete("/users/{user_id}", status_code=204)
-async def delete_user(user_id: str, db: DatabaseDep, revocations: RevocationsDep) -> None:
+async def delete_user(user_id: str, users: Users) -> None:
     """Lock a user out at once; the data is swept after."""
-    async with db.session() as session:
-        token_ids = await UserService(session).lock_out(user_id)
-    for token_id in token_ids:
-        revocations.revoke_token(token_id)
-    revocations.delete_user(user_id)
+    await users.delete(user_id)
 
 
-@router.get("/me")
-async def who_am_i(users: Users, principal: PrincipalDep) -> Me:
+@router.get("/me", response_model=Me)
+async def who_am_i(users: Users, principal: PrincipalDep) -> Response:
     """Return whom this token speaks for."""
     user = await users.get(principal.user_id)
-    return Me(user=user_out(user), scopes=cast("list[Scope]", sorted(principal.scopes)))
+    scopes = cast("list[Scope]", sorted(principal.scopes))
+    return json_response(Me(user=user_out(user), scopes=scopes))
 
 
 @router.post("/tokens", status_code=201)
-async def create_token(users: Users, principal: PrincipalDep, body: TokenCreate) -> TokenMade:
+async def create_token(tokens: Tokens, principal: PrincipalDep, body: TokenCreate) -> TokenMade:
     """Make a token; its secret is told this once."""
-    return token_made(*await users.give_token(principal, body))
+    return token_made(*await tokens.give(principal, body))
 
 
 @router.get("/tokens")
-async def list_tokens(users: Users, principal: PrincipalDep, page: PageDep) -> TokenList:
+async def list_tokens(tokens: Tokens, principal: PrincipalDep, page: PageDep) -> TokenList:
     """List one's tokens, without their secrets."""
-    rows, following = await users.tokens(principal.user_id, page)
-    return TokenList(next=following, tokens=[token_out(row) for row in rows])
+    found, following = await tokens.page(principal.user_id, page)
+    return TokenList(next=following, tokens=[token_out(token) for token in found])
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
-async def revoke_token(
-    token_id: str, db: DatabaseDep, principal: PrincipalDep, revocations: RevocationsDep
-) -> None:
+async def revoke_token(token_id: str, tokens: Tokens, principal: PrincipalDep) -> None:
     """Revoke a token: one's own, or anybody's for an admin. Its sockets are closed."""
-    async with db.session() as session:
-        await UserService(session).revoke(token_id, by=principal)
-    revocations.revoke_token(token_id)
+    await tokens.revoke(token_id, by=principal)

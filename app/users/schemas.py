@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import cast
 
-from app.users.models import TokenRow, UserRow
+from app.users.queries import TokenRecord, UserRecord
 from processing_context.wire.users import Scope, Token, TokenMade, User
 
 
-def user_out(row: UserRow) -> User:
+def user_out(row: UserRecord) -> User:
     """Return a user."""
     return User(id=row.id, name=row.name, created_at=row.created_at)
 
 
-def token_out(row: TokenRow) -> Token:
+def token_out(row: TokenRecord) -> Token:
     """Return a token without its secret."""
     return Token(
         id=row.id,
@@ -24,7 +24,7 @@ def token_out(row: TokenRow) -> Token:
     )
 
 
-def token_made(row: TokenRow, secret: str) -> TokenMade:
+def token_made(row: TokenRecord, secret: str) -> TokenMade:
     """Return a new token, the once that its secret is told."""
     return TokenMade(
         id=row.id,

@@ -1,42 +1,28 @@
-"""Users and their tokens, within the caller's transaction."""
+"""Users and their tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from app.database.engine import Database
+from app.database.statement import Connection
 from app.http import pagination
-from app.http.auth import USER_PREFIX, Principal, hash_token, new_token
-from app.http.problems import Forbidden, Invalid, NotFound
+from app.http.auth import USER_PREFIX, Principal, Revocations, hash_token, new_token
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
+from app.http.problems import Forbidden, Invalid
 from app.runtime.ids import new_id
 from app.users import queries
-from app.users.models import TokenRow, UserRow
-from processing_context.wire.users import TokenCreate
+from app.users.errors import TokenNotFound, UserNotFound
+from app.users.queries import TokenRecord, UserRecord
+from processing_context.wire.users import TokenCreate, UserCreate
 
 ADMIN_SCOPES = frozenset({"worker", "fleet", "admin"})
-"""What only an admin may give."""
-
-
-class UserNotFound(NotFound):
-    """No such user."""
-
-    code = "user_not_found"
-    detail = "There is no such user."
-
-
-class TokenNotFound(NotFound):
-    """No such token, or not the caller's."""
-
-    code = "token_not_found"
-    detail = "There is no such token."
+"""The scopes that only an admin may give."""
 
 
 class UserTokens:
-    """The tokens of users."""
+    """The stored tokens of users."""
 
     def __init__(self, db: Database, *, default_quota: int | None) -> None:
         self._db = db
@@ -44,131 +30,179 @@ class UserTokens:
 
     async def find(self, token_hash: bytes) -> Principal | None:
         """Return the principal of a token; None for one that is unknown, revoked or expired."""
-        row = await queries.BY_HASH.row(self._db.pool, hash=token_hash)
-        if row is None:
+        owner = await queries.find_token(self._db.pool, token_hash)
+        if owner is None:
             return None
-        own_quota: int | None = row["quota_bytes"]
         return Principal(
-            user_id=row["user_id"],
-            scopes=frozenset(row["scopes"]),
-            token_id=row["id"],
-            quota_bytes=self._default_quota if own_quota is None else own_quota,
-            lasts_s=row["lasts_s"],
+            user_id=owner.user_id,
+            scopes=frozenset(owner.scopes),
+            token_id=owner.id,
+            quota_bytes=self._default_quota if owner.quota_bytes is None else owner.quota_bytes,
+            lasts_s=owner.lasts_s,
         )
 
     async def valid_among(self, token_ids: Collection[str]) -> set[str]:
         """Return those of the token ids that are neither revoked nor expired."""
-        rows = await queries.VALID_AMONG.rows(self._db.pool, ids=list(token_ids))
-        return {row["id"] for row in rows}
+        return set(await queries.valid_among(self._db.pool, token_ids))
 
 
 class UserService:
-    """Users and tokens."""
+    """Users."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, db: Database, revocations: Revocations) -> None:
+        self._db = db
+        self._revocations = revocations
 
-    async def get(self, user_id: str) -> UserRow:
+    async def get(self, user_id: str) -> UserRecord:
         """Return one user.
 
         Raises:
-            UserNotFound: There is none of this id.
+            UserNotFound: The user does not exist.
         """
-        row = await queries.user(self._session, user_id)
-        if row is None:
+        user = await queries.get(self._db.pool, user_id)
+        if user is None:
             raise UserNotFound
-        return row
+        return user
 
-    async def create(self, name: str) -> UserRow:
-        """Make a user without any token."""
-        row = UserRow(id=new_id(), name=name)
-        self._session.add(row)
-        await self._session.flush()
-        await self._session.refresh(row)
-        return row
+    async def page(self, page: pagination.Page) -> tuple[Sequence[UserRecord], str | None]:
+        """Return a page of users, newest first, and the next cursor."""
+        users = await queries.page(self._db.pool, after=page.after, limit=page.size + 1)
+        return pagination.cut(users, page.size)
 
-    async def page(self, page: pagination.Page) -> tuple[Sequence[UserRow], str | None]:
-        """Return a page of users and the next cursor."""
-        rows = await queries.newest_users(self._session, after=page.after, limit=page.size + 1)
-        return pagination.cut(rows, page.size)
+    async def create(
+        self, request: UserCreate, key: IdempotencyKey | None = None
+    ) -> tuple[UserRecord, bool]:
+        """Create a user without any token.
 
-    async def lock_out(self, user_id: str) -> Sequence[str]:
-        """Delete a user: his tokens stop working with this transaction. Returns their ids."""
-        row = await self.get(user_id)
-        row.deleted_at = func.now()
-        return await queries.token_ids(self._session, user_id)
+        Returns:
+            The user, and whether an earlier request with the same key created them.
+        """
+        created = await key.begin(fingerprint_of(request)) if key else None
+        if created is not None:
+            return await self.get(created), True
+        async with self._db.transaction() as on:
+            user = await queries.insert(on, new_id(), request.name)
+            if key:
+                await key.complete(on, user.id)
+        return user, False
 
-    async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
-        """Let a user's assets take this many bytes; None: as many as the settings say.
+    async def delete(self, user_id: str) -> None:
+        """Delete a user: their tokens stop working at once, their data is removed later.
 
         Raises:
-            UserNotFound: There is none of this id.
+            UserNotFound: The user does not exist.
         """
-        (await self.get(user_id)).quota_bytes = quota_bytes
+        async with self._db.transaction() as on:
+            if not await queries.mark_deleted(on, user_id):
+                raise UserNotFound
+            token_ids = await queries.token_ids(on, user_id)
+        for token_id in token_ids:
+            self._revocations.revoke_token(token_id)
+        self._revocations.delete_user(user_id)
 
-    async def give_token(self, giver: Principal, request: TokenCreate) -> tuple[TokenRow, str]:
-        """Make a token by the rules of who may give what; returns it with its secret.
+    async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
+        """Set how many bytes a user's assets may take; None: the default of the settings.
+
+        Raises:
+            UserNotFound: The user does not exist.
+        """
+        if not await queries.set_quota(self._db.pool, user_id, quota_bytes):
+            raise UserNotFound
+
+
+class TokenService:
+    """Tokens of users."""
+
+    def __init__(self, db: Database, users: UserService, revocations: Revocations) -> None:
+        self._db = db
+        self._users = users
+        self._revocations = revocations
+
+    async def page(
+        self, user_id: str, page: pagination.Page
+    ) -> tuple[Sequence[TokenRecord], str | None]:
+        """Return a page of a user's tokens, newest first, and the next cursor."""
+        tokens = await queries.token_page(
+            self._db.pool, user_id=user_id, after=page.after, limit=page.size + 1
+        )
+        return pagination.cut(tokens, page.size)
+
+    async def give(self, giver: Principal, request: TokenCreate) -> tuple[TokenRecord, str]:
+        """Create a token that the giver may give; return it with its secret.
 
         Raises:
             Forbidden: The giver lacks a scope, or only an admin may give it.
+            Invalid: `expires_at` is in the past.
             UserNotFound: An admin names a user who does not exist.
         """
-        is_admin = "admin" in giver.scopes
-        wanted = frozenset(request.scopes)
-        if not is_admin and request.user_id not in (None, giver.user_id):
-            raise Forbidden("Only an admin makes tokens for another user: leave out user_id.")
-        if not is_admin and wanted & ADMIN_SCOPES:
-            names = ", ".join(sorted(wanted & ADMIN_SCOPES))
-            raise Forbidden(f"Only an admin gives: {names}.")
-        if not wanted <= giver.scopes:
-            names = ", ".join(sorted(wanted - giver.scopes))
-            raise Forbidden(f"You cannot give what your own token lacks: {names}.")
-        if request.expires_at and await queries.is_past(self._session, request.expires_at):
+        _check_gift(giver, request)
+        if request.expires_at and await queries.is_past(self._db.pool, request.expires_at):
             raise Invalid("expires_at lies in the past: give a later time, or leave it out.")
-        owner = await self.get(request.user_id or giver.user_id)
-        return await self.make_token(
+        owner = await self._users.get(request.user_id or giver.user_id)
+        return await self.create(
             owner.id, request.name, request.scopes, expires_at=request.expires_at
         )
 
-    async def make_token(
+    async def create(
         self,
         user_id: str,
         name: str,
         scopes: Collection[str],
         *,
         expires_at: datetime | None = None,
-        secret: str | None = None,
-    ) -> tuple[TokenRow, str]:
-        """Make a token without asking who gives it; `secret` where it is decided elsewhere."""
-        secret = secret or new_token(USER_PREFIX)
-        row = TokenRow(
-            id=new_id(),
-            user_id=user_id,
-            name=name,
-            hash=hash_token(secret),
-            scopes=sorted(set(scopes)),
-            expires_at=expires_at,
-        )
-        self._session.add(row)
-        await self._session.flush()
-        await self._session.refresh(row)
-        return row, secret
-
-    async def tokens(
-        self, owner_id: str, page: pagination.Page
-    ) -> tuple[Sequence[TokenRow], str | None]:
-        """Return a page of a user's tokens and the next cursor."""
-        rows = await queries.newest_tokens(
-            self._session, owner_id=owner_id, after=page.after, limit=page.size + 1
-        )
-        return pagination.cut(rows, page.size)
+    ) -> tuple[TokenRecord, str]:
+        """Create a token without checking who gives it; return it with its secret."""
+        async with self._db.transaction() as on:
+            return await insert_token(on, user_id, name, scopes, expires_at=expires_at)
 
     async def revoke(self, token_id: str, *, by: Principal) -> None:
-        """Delete a token: one's own, or anybody's for an admin.
+        """Revoke a token: the caller's own, or any for an admin.
 
         Raises:
-            TokenNotFound: There is none, or it is another user's.
+            TokenNotFound: The token does not exist, or it is another user's.
         """
         owner_id = None if "admin" in by.scopes else by.user_id
-        if not await queries.delete_token(self._session, token_id, owner_id=owner_id):
+        if not await queries.delete_token(self._db.pool, token_id, owner_id=owner_id):
             raise TokenNotFound
+        self._revocations.revoke_token(token_id)
+
+
+async def insert_token(
+    on: Connection,
+    user_id: str,
+    name: str,
+    scopes: Collection[str],
+    *,
+    expires_at: datetime | None = None,
+    secret: str | None = None,
+) -> tuple[TokenRecord, str]:
+    """Insert a token, random unless its `secret` is given; return it with its secret."""
+    secret = secret or new_token(USER_PREFIX)
+    token = await queries.insert_token(
+        on,
+        new_id(),
+        user_id=user_id,
+        name=name,
+        token_hash=hash_token(secret),
+        scopes=sorted(set(scopes)),
+        expires_at=expires_at,
+    )
+    return token, secret
+
+
+def _check_gift(giver: Principal, request: TokenCreate) -> None:
+    """Check that a principal may give a token.
+
+    Raises:
+        Forbidden: They may not.
+    """
+    is_admin = "admin" in giver.scopes
+    wanted = frozenset(request.scopes)
+    if not is_admin and request.user_id not in (None, giver.user_id):
+        raise Forbidden("Only an admin makes tokens for another user: leave out user_id.")
+    if not is_admin and wanted & ADMIN_SCOPES:
+        names = ", ".join(sorted(wanted & ADMIN_SCOPES))
+        raise Forbidden(f"Only an admin gives: {names}.")
+    if not wanted <= giver.scopes:
+        names = ", ".join(sorted(wanted - giver.scopes))
+        raise Forbidden(f"You cannot give what your own token lacks: {names}.")

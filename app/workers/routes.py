@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
-from app.http.idempotency.keys import OnceDep, replayed
+from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.pagination import PageDep
 from app.http.routing import SecuredRoute
 from app.settings import Settings
@@ -31,7 +31,7 @@ SettingsDep = Annotated[Settings, Injected(Settings)]
 
 @router.post("", status_code=201)
 async def register_worker(
-    once: OnceDep,
+    once: IdempotencyKeyDep,
     workers: WorkersDep,
     principal: PrincipalDep,
     body: WorkerCreate,

@@ -10,7 +10,7 @@ import asyncpg
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.auth import Principal
-from app.http.idempotency.keys import Once, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.pagination import Page, encode_cursor
 from app.http.problems import Forbidden, NotFound
 from app.runtime.ids import new_id
@@ -66,7 +66,7 @@ class Workers:
         self._known: dict[str, asyncpg.Record] = {}
 
     async def register(
-        self, principal: Principal, request: WorkerCreate, once: Once
+        self, principal: Principal, request: WorkerCreate, once: IdempotencyKey
     ) -> tuple[str, bool]:
         """Add a worker that the caller's token alone speaks for; returns its id.
 
@@ -89,7 +89,7 @@ class Workers:
                 request.slots,
                 request.metadata,
             )
-            await once.done(connection, worker_id)
+            await once.complete(connection, worker_id)
         return worker_id, False
 
     async def page(self, user_id: str, page: Page) -> tuple[Sequence[asyncpg.Record], str | None]:

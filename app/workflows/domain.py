@@ -6,18 +6,21 @@ from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER, USER_OR_JOB, Principal
 from app.runtime.services import Services
-from app.workflows import cleanup, routes
+from app.workflows import queries, routes
 from app.workflows.models import WorkflowRow, WorkflowVersionRow
 from app.workflows.service import WorkflowService
 
 
+def _build(services: Services) -> list[object]:
+    return [WorkflowService(services.get(Database))]
+
+
 async def _find(services: Services, principal: Principal, workflow_id: str) -> object:
-    async with services.get(Database).session() as session:
-        return await WorkflowService(session, user_id=principal.user_id).get(workflow_id)
+    return await services.get(WorkflowService).get(principal.user_id, workflow_id)
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await cleanup.delete_all_of(services.get(Database), user_id, limit=limit)
+    return await queries.delete_of_user(services.get(Database).pool, user_id, limit=limit)
 
 
 DOMAIN = Domain(
@@ -34,6 +37,7 @@ DOMAIN = Domain(
         "GET /v1/workflows/{workflow_id}/versions/{version}": USER_OR_JOB,
     },
     tables=(WorkflowRow, WorkflowVersionRow),
+    build=_build,
     path_lookups={"workflow_id": _find},
     user_data=(
         UserData(label="workflows of deleted users", tables=(WorkflowRow,), delete=_delete),

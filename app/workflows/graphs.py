@@ -1,13 +1,12 @@
-"""What makes a graph runnable, and what it takes and gives."""
+"""Checks of the structure of a graph."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from app.http.problems import Invalid
-from processing_context.wire.graph import Graph, GraphError, Node
+from processing_context.wire.graph import Graph, GraphError
 
 
 class InvalidGraph(Invalid):
@@ -122,69 +121,3 @@ def _pop_through(path: list[str], node: str) -> list[str]:
     while popped[-1] != node:
         popped.append(path.pop())
     return popped[::-1]
-
-
-_JSON_TYPES: dict[str, dict[str, Any]] = {
-    "Integer": {"type": "integer"},
-    "Float": {"type": "number"},
-    "Number": {"type": "number"},
-    "Boolean": {"type": "boolean"},
-    "Text": {"type": "string"},
-    "String": {"type": "string"},
-    "List": {"type": "array"},
-    "Dict": {"type": "object"},
-}
-_REFS = ("Image", "Audio", "Video", "Document", "Folder", "Dataframe", "Model", "Asset")
-
-
-def _schema_of(kind: str) -> dict[str, Any]:
-    if kind in _JSON_TYPES:
-        return dict(_JSON_TYPES[kind])
-    if kind in _REFS:
-        return {
-            "type": "object",
-            "description": f"A reference to a file ({kind.lower()}).",
-            "properties": {
-                "type": {"const": kind.lower()},
-                "asset_id": {"type": ["string", "null"]},
-                "uri": {"type": "string"},
-            },
-            "required": ["type"],
-        }
-    return {}
-
-
-def _named(nodes: Iterable[Node], namespace: str, suffix: str) -> Iterator[tuple[str, str, Node]]:
-    """Nodes of the type `[…]<namespace>.<Kind><suffix>` as (name, Kind, node)."""
-    for node in nodes:
-        *packages, cls = node.type.split(".")
-        if namespace in packages and cls.endswith(suffix):
-            name = node.data.get("name")
-            yield (
-                name if isinstance(name, str) and name else node.id,
-                cls.removesuffix(suffix),
-                node,
-            )
-
-
-def input_schema(graph: Graph) -> dict[str, Any]:
-    """Return the JSON Schema of a job's params: the input nodes', whose values are defaults."""
-    properties: dict[str, Any] = {}
-    required: list[str] = []
-    for name, kind, node in _named(graph.nodes, "input", "Input"):
-        properties[name] = _schema_of(kind)
-        if description := node.data.get("description"):
-            properties[name]["description"] = description
-        if node.data.get("value") is not None:
-            properties[name]["default"] = node.data["value"]
-        else:
-            required.append(name)
-    return {"type": "object", "properties": properties, "required": required}
-
-
-def output_schema(graph: Graph) -> dict[str, Any]:
-    """Return the JSON Schema of a job's result, from the graph's output nodes."""
-    properties = {
-        name: _schema_of(kind) for name, kind, _ in _named(graph.nodes, "output", "Output")
-    }
-    return {"type": "object", "properties": properties}

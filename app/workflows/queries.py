@@ -1,37 +1,155 @@
-"""Statements on workflows."""
+"""Statements on workflows and their versions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app.workflows.models import WorkflowRow, WorkflowVersionRow
-
-
-def _readable(user_id: str) -> ColumnElement[bool]:
-    return or_(WorkflowRow.user_id == user_id, WorkflowRow.access == "public")
+from app.database.like import contains
+from app.database.statement import Connection, Executor, Query, Statement
 
 
-async def readable(session: AsyncSession, workflow_id: str, *, by: str) -> WorkflowRow | None:
-    """A workflow that a user owns or that is public."""
-    query = select(WorkflowRow).where(WorkflowRow.id == workflow_id, _readable(by))
-    return (await session.scalars(query)).one_or_none()
+class WorkflowRecord(NamedTuple):
+    """A workflow; `graph` and `settings` are JSON text."""
+
+    id: str
+    user_id: str
+    name: str
+    description: str
+    tags: list[str]
+    access: str
+    graph: str
+    settings: str
+    thumbnail_url: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
 
 
-async def own_locked(
-    session: AsyncSession, workflow_id: str, *, owner_id: str
-) -> WorkflowRow | None:
-    """A workflow of its owner, locked to be changed."""
-    query = select(WorkflowRow).where(
-        and_(WorkflowRow.id == workflow_id, WorkflowRow.user_id == owner_id)
-    )
-    return (await session.scalars(query.with_for_update())).one_or_none()
+class VersionRecord(NamedTuple):
+    """A version of a workflow; `graph` and `settings` are JSON text."""
+
+    workflow_id: str
+    version: int
+    name: str
+    description: str
+    graph: str
+    settings: str
+    created_at: datetime
 
 
-async def newest(
-    session: AsyncSession,
+_COLUMNS = """
+id, user_id, name, description, tags, access, graph::text as graph, settings::text as settings,
+thumbnail_url, version, created_at, updated_at"""
+_VERSION_COLUMNS = """
+workflow_id, version, name, description, graph::text as graph, settings::text as settings,
+created_at"""
+
+_GET_READABLE = Query(
+    f"""
+select {_COLUMNS} from workflows
+where id = :workflow_id and (user_id = :user_id or access = 'public')""",
+    WorkflowRecord,
+)
+_LOCK_OWN = Query(
+    f"""
+select {_COLUMNS} from workflows where id = :workflow_id and user_id = :user_id for update""",
+    WorkflowRecord,
+)
+_INSERT = Query(
+    f"""
+insert into workflows
+    (id, user_id, name, description, tags, access, graph, settings, thumbnail_url, version)
+values (:id, :user_id, :name, :description, :tags, :access, :graph, :settings, :thumbnail_url, 1)
+returning {_COLUMNS}""",
+    WorkflowRecord,
+)
+_UPDATE = Query(
+    f"""
+update workflows
+set name = :name, description = :description, tags = :tags, access = :access, graph = :graph,
+    settings = :settings, thumbnail_url = :thumbnail_url, version = version + 1, updated_at = now()
+where id = :id returning {_COLUMNS}""",
+    WorkflowRecord,
+)
+_KEEP_VERSION = Statement(
+    """
+insert into workflow_versions (workflow_id, version, name, description, graph, settings)
+select id, version, name, description, graph, settings from workflows where id = :workflow_id"""
+)
+_DELETE = Statement("delete from workflows where id = :workflow_id")
+_VERSION = Query(
+    f"""
+select {_VERSION_COLUMNS} from workflow_versions
+where workflow_id = :workflow_id and version = :version""",
+    VersionRecord,
+)
+_VERSIONS = Query(
+    f"""
+select {_VERSION_COLUMNS} from workflow_versions
+where workflow_id = :workflow_id and (:before::int is null or version < :before)
+order by version desc limit :limit""",
+    VersionRecord,
+)
+_DELETE_OF_USER = Statement(
+    """
+delete from workflows where id in (
+    select id from workflows where user_id = :user_id limit :limit)"""
+)
+_FILTERS = {
+    "user_id": "user_id = :user_id",
+    "access": "access = :access",
+    "q": "(name ilike :q or description ilike :q)",
+    "tag": "tags @> array[:tag::text]",
+    "after": "id < :after",
+}
+
+
+async def get_readable(on: Executor, workflow_id: str, *, user_id: str) -> WorkflowRecord | None:
+    """Return a workflow that a user owns or that is public."""
+    return await _GET_READABLE.one(on, workflow_id=workflow_id, user_id=user_id)
+
+
+async def lock_own(on: Connection, workflow_id: str, *, user_id: str) -> WorkflowRecord | None:
+    """Return a workflow of its owner, locked until the end of the transaction."""
+    return await _LOCK_OWN.one(on, workflow_id=workflow_id, user_id=user_id)
+
+
+async def insert(on: Connection, workflow_id: str, user_id: str, **values: Any) -> WorkflowRecord:
+    """Insert a workflow and its first version.
+
+    Args:
+        on: The transaction.
+        workflow_id: The id.
+        user_id: The owner.
+        **values: What a user can edit.
+    """
+    row = await _INSERT.only(on, id=workflow_id, user_id=user_id, **values)
+    await _KEEP_VERSION.execute(on, workflow_id=workflow_id)
+    return row
+
+
+async def update(on: Connection, workflow_id: str, **values: Any) -> WorkflowRecord:
+    """Change a workflow and add a version.
+
+    Args:
+        on: The transaction.
+        workflow_id: The id.
+        **values: What a user can edit.
+    """
+    row = await _UPDATE.only(on, id=workflow_id, **values)
+    await _KEEP_VERSION.execute(on, workflow_id=workflow_id)
+    return row
+
+
+async def delete(on: Executor, workflow_id: str) -> None:
+    """Delete a workflow and its versions."""
+    await _DELETE.execute(on, workflow_id=workflow_id)
+
+
+async def page(
+    on: Executor,
     *,
     user_id: str,
     q: str | None,
@@ -39,46 +157,40 @@ async def newest(
     access: str | None,
     after: str | None,
     limit: int,
-) -> Sequence[WorkflowRow]:
-    """A user's workflows, or with `access="public"` everybody's public ones, newest first."""
-    query = select(WorkflowRow).order_by(WorkflowRow.id.desc()).limit(limit)
-    if access == "public":
-        query = query.where(WorkflowRow.access == "public")
-    else:
-        query = query.where(WorkflowRow.user_id == user_id)
-    if access == "private":
-        query = query.where(WorkflowRow.access == "private")
-    if q:
-        query = query.where(
-            or_(
-                WorkflowRow.name.icontains(q, autoescape=True),
-                WorkflowRow.description.icontains(q, autoescape=True),
-            )
-        )
-    if tag:
-        query = query.where(WorkflowRow.tags.contains([tag]))
-    if after:
-        query = query.where(WorkflowRow.id < after)
-    return (await session.scalars(query)).all()
+) -> list[WorkflowRecord]:
+    """Return a user's workflows, or with `access="public"` all public ones, newest first."""
+    filters = {
+        "user_id": None if access == "public" else user_id,
+        "access": access,
+        "q": contains(q) if q else None,
+        "tag": tag or None,
+        "after": after,
+    }
+    given = {name: value for name, value in filters.items() if value is not None}
+    return await _page(frozenset(given)).all(on, **given, limit=limit)
 
 
-async def version(
-    session: AsyncSession, workflow_id: str, number: int
-) -> WorkflowVersionRow | None:
-    """One version of a workflow."""
-    return await session.get(WorkflowVersionRow, (workflow_id, number))
+@lru_cache(maxsize=32)
+def _page(filters: frozenset[str]) -> Query[WorkflowRecord]:
+    conditions = " and ".join(_FILTERS[name] for name in sorted(filters))
+    return Query(
+        f"select {_COLUMNS} from workflows where {conditions} order by id desc limit :limit",
+        WorkflowRecord,
+    )
+
+
+async def version(on: Executor, workflow_id: str, number: int) -> VersionRecord | None:
+    """Return one version of a workflow."""
+    return await _VERSION.one(on, workflow_id=workflow_id, version=number)
 
 
 async def versions(
-    session: AsyncSession, workflow_id: str, *, before: int | None, limit: int
-) -> Sequence[WorkflowVersionRow]:
-    """A workflow's versions, newest first."""
-    query = (
-        select(WorkflowVersionRow)
-        .where(WorkflowVersionRow.workflow_id == workflow_id)
-        .order_by(WorkflowVersionRow.version.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        query = query.where(WorkflowVersionRow.version < before)
-    return (await session.scalars(query)).all()
+    on: Executor, workflow_id: str, *, before: int | None, limit: int
+) -> list[VersionRecord]:
+    """Return a workflow's versions, newest first."""
+    return await _VERSIONS.all(on, workflow_id=workflow_id, before=before, limit=limit)
+
+
+async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:
+    """Delete some of a user's workflows; return how many."""
+    return await _DELETE_OF_USER.execute(on, user_id=user_id, limit=limit)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from app.http.auth import PrincipalDep
-from app.http.dependencies import SessionDep
+from app.http.dependencies import Injected
 from app.http.etags import IfMatch
-from app.http.idempotency.keys import OnceDep, fingerprint_of, replayed
+from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.pagination import EmptyAsAbsent, PageDep, PageSize
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.workflows import service
-from app.workflows.models import WorkflowRow
-from app.workflows.schemas import version_out, workflow_out
+from app.workflows.queries import WorkflowRecord
+from app.workflows.schemas import version_fields, workflow_fields
 from app.workflows.service import WorkflowService
 from processing_context.wire.base import Text
 from processing_context.wire.workflows import (
@@ -29,102 +30,106 @@ from processing_context.wire.workflows import (
 
 router = APIRouter(prefix="/v1/workflows", route_class=SecuredRoute, tags=["workflows"])
 
-
-async def _service(session: SessionDep, principal: PrincipalDep) -> WorkflowService:
-    return WorkflowService(session, user_id=principal.user_id)
-
-
-Workflows = Annotated[WorkflowService, Depends(_service)]
+Workflows = Annotated[WorkflowService, Injected(WorkflowService)]
 OptionalText = Annotated[Text | None, EmptyAsAbsent, Query()]
 
 
-def _out(row: WorkflowRow, response: Response) -> Workflow:
-    response.headers["ETag"] = service.etag(row)
-    return workflow_out(row)
+def _response(workflow: WorkflowRecord, *, status_code: int = 200) -> Response:
+    headers = {"ETag": service.etag(workflow)}
+    return json_response(workflow_fields(workflow), status_code=status_code, headers=headers)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=Workflow)
 async def create_workflow(
-    once: OnceDep,
-    session: SessionDep,
-    workflows: Workflows,
-    body: WorkflowCreate,
-    response: Response,
-) -> Workflow:
+    key: IdempotencyKeyDep, workflows: Workflows, principal: PrincipalDep, body: WorkflowCreate
+) -> Response:
     """Save a workflow."""
-    made = await once.begin(fingerprint_of(body))
-    if made is not None:
+    workflow, is_replay = await workflows.create(principal.user_id, body, key)
+    response = _response(workflow, status_code=201)
+    if is_replay:
         replayed(response)
-        return _out(await workflows.get(made), response)
-    row = await workflows.create(body)
-    await once.done(session, row.id)
-    return _out(row, response)
+    return response
 
 
-@router.get("")
+@router.get("", response_model=WorkflowList)
 async def list_workflows(
     workflows: Workflows,
+    principal: PrincipalDep,
     page: PageDep,
     q: OptionalText = None,
     tag: OptionalText = None,
     access: Annotated[Access | None, EmptyAsAbsent, Query()] = None,
-) -> WorkflowList:
+) -> Response:
     """List one's own workflows, newest first; `access=public` lists everybody's public ones."""
-    rows, following = await workflows.page(page, q=q, tag=tag, access=access)
-    return WorkflowList(next=following, workflows=[workflow_out(row) for row in rows])
+    found, following = await workflows.page(principal.user_id, page, q=q, tag=tag, access=access)
+    return json_response(
+        {"next": following, "workflows": [workflow_fields(workflow) for workflow in found]}
+    )
 
 
-@router.get("/{workflow_id}")
-async def get_workflow(workflow_id: str, workflows: Workflows, response: Response) -> Workflow:
+@router.get("/{workflow_id}", response_model=Workflow)
+async def get_workflow(workflow_id: str, workflows: Workflows, principal: PrincipalDep) -> Response:
     """Return a workflow: one's own or a public one."""
-    return _out(await workflows.get(workflow_id), response)
+    return _response(await workflows.get(principal.user_id, workflow_id))
 
 
-@router.put("/{workflow_id}")
+@router.put("/{workflow_id}", response_model=Workflow)
 async def replace_workflow(
     workflow_id: str,
     workflows: Workflows,
+    principal: PrincipalDep,
     body: WorkflowCreate,
-    response: Response,
     if_match: IfMatch = None,
-) -> Workflow:
+) -> Response:
     """Replace all that a user can edit; what is left out goes back to its default."""
-    return _out(await workflows.update(workflow_id, body, if_match=if_match), response)
+    return _response(
+        await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
+    )
 
 
-@router.patch("/{workflow_id}")
+@router.patch("/{workflow_id}", response_model=Workflow)
 async def update_workflow(
     workflow_id: str,
     workflows: Workflows,
+    principal: PrincipalDep,
     body: WorkflowUpdate,
-    response: Response,
     if_match: IfMatch = None,
-) -> Workflow:
+) -> Response:
     """Change what the body gives."""
-    return _out(await workflows.update(workflow_id, body, if_match=if_match), response)
+    return _response(
+        await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
+    )
 
 
 @router.delete("/{workflow_id}", status_code=204)
-async def delete_workflow(workflow_id: str, workflows: Workflows, if_match: IfMatch = None) -> None:
+async def delete_workflow(
+    workflow_id: str, workflows: Workflows, principal: PrincipalDep, if_match: IfMatch = None
+) -> None:
     """Delete a workflow and its versions."""
-    await workflows.delete(workflow_id, if_match=if_match)
+    await workflows.delete(principal.user_id, workflow_id, if_match=if_match)
 
 
-@router.get("/{workflow_id}/versions")
+@router.get("/{workflow_id}/versions", response_model=WorkflowVersionList)
 async def list_versions(
     workflow_id: str,
     workflows: Workflows,
+    principal: PrincipalDep,
     page_size: PageSize = None,
     cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
-) -> WorkflowVersionList:
+) -> Response:
     """List a workflow's versions, newest first."""
-    rows, following = await workflows.versions(
-        workflow_id, page_size=page_size or 100, cursor=cursor
+    found, following = await workflows.versions(
+        principal.user_id, workflow_id, page_size=page_size or 100, cursor=cursor
     )
-    return WorkflowVersionList(next=following, versions=[version_out(row) for row in rows])
+    return json_response(
+        {"next": following, "versions": [version_fields(version) for version in found]}
+    )
 
 
-@router.get("/{workflow_id}/versions/{version}")
-async def get_version(workflow_id: str, version: int, workflows: Workflows) -> WorkflowVersion:
+@router.get("/{workflow_id}/versions/{version}", response_model=WorkflowVersion)
+async def get_version(
+    workflow_id: str, version: int, workflows: Workflows, principal: PrincipalDep
+) -> Response:
     """Return one version of a workflow."""
-    return version_out(await workflows.version(workflow_id, version))
+    found = await workflows.version(principal.user_id, workflow_id, version)
+    return json_response(version_fields(found))

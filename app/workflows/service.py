@@ -1,177 +1,171 @@
-"""Workflows of one user, within the caller's transaction."""
+"""Workflows and their versions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func
-from sqlalchemy.ext.asyncio import AsyncSession
+import orjson
 
+from app.database.engine import Database
+from app.database.statement import Connection
 from app.http import etags, pagination
+from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
-from app.http.problems import NotFound
 from app.runtime.ids import new_id
 from app.workflows import queries
+from app.workflows.errors import VersionNotFound, WorkflowNotFound
 from app.workflows.graphs import check_graph
-from app.workflows.models import WorkflowRow, WorkflowVersionRow
+from app.workflows.queries import VersionRecord, WorkflowRecord
 from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
 
 EDITABLE = ("name", "description", "tags", "access", "graph", "settings", "thumbnail_url")
-"""What a user can change, and what the ETag covers."""
+"""The fields that a user can edit, and that the ETag covers."""
 
 MAX_VERSION = 2**31 - 1
 
 
-class WorkflowNotFound(NotFound):
-    """No such workflow, or not for the caller."""
-
-    code = "workflow_not_found"
-    detail = "There is no such workflow."
-
-
-class VersionNotFound(NotFound):
-    """The workflow has no such version."""
-
-    code = "workflow_version_not_found"
-    detail = "This workflow has no such version."
-
-
-def etag(row: WorkflowRow) -> str:
+def etag(workflow: WorkflowRecord) -> str:
     """Return the ETag over what a user can edit."""
-    return etags.etag_of(*(getattr(row, field) for field in EDITABLE))
+    return etags.etag_of(*(getattr(workflow, field) for field in EDITABLE))
 
 
 class WorkflowService:
-    """The workflows that one user may see."""
+    """Workflows of all users; each call names the user that it acts for."""
 
-    def __init__(self, session: AsyncSession, *, user_id: str) -> None:
-        self._session = session
-        self._user_id = user_id
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
-    async def get(self, workflow_id: str) -> WorkflowRow:
-        """Return one workflow that the user owns or that is public.
+    async def get(self, user_id: str, workflow_id: str) -> WorkflowRecord:
+        """Return a workflow that the user owns or that is public.
 
         Raises:
-            WorkflowNotFound: It is neither, or does not exist.
+            WorkflowNotFound: It does not exist, or is another user's and private.
         """
-        row = await queries.readable(self._session, workflow_id, by=self._user_id)
-        if row is None:
+        workflow = await queries.get_readable(self._db.pool, workflow_id, user_id=user_id)
+        if workflow is None:
             raise WorkflowNotFound
-        return row
+        return workflow
 
     async def page(
-        self, page: Page, *, q: str | None, tag: str | None, access: str | None
-    ) -> tuple[Sequence[WorkflowRow], str | None]:
-        """Return a page of workflows and the next cursor."""
-        rows = await queries.newest(
-            self._session,
-            user_id=self._user_id,
+        self, user_id: str, page: Page, *, q: str | None, tag: str | None, access: str | None
+    ) -> tuple[Sequence[WorkflowRecord], str | None]:
+        """Return a page of workflows, newest first, and the next cursor."""
+        workflows = await queries.page(
+            self._db.pool,
+            user_id=user_id,
             q=q,
             tag=tag,
             access=access,
             after=page.after,
             limit=page.size + 1,
         )
-        return pagination.cut(rows, page.size)
+        return pagination.cut(workflows, page.size)
 
-    async def create(self, request: WorkflowCreate) -> WorkflowRow:
-        """Make a workflow.
+    async def create(
+        self, user_id: str, request: WorkflowCreate, key: IdempotencyKey
+    ) -> tuple[WorkflowRecord, bool]:
+        """Create a workflow.
+
+        Returns:
+            The workflow, and whether an earlier request with the same key created it.
 
         Raises:
-            InvalidGraph: Its graph cannot be run.
+            InvalidGraph: The graph cannot be run.
         """
+        created = await key.begin(fingerprint_of(request))
+        if created is not None:
+            return await self.get(user_id, created), True
         check_graph(request.graph)
         values = request.model_dump(mode="json")
-        row = WorkflowRow(id=new_id(), user_id=self._user_id, version=1, **values)
-        self._session.add(row)
-        await self._session.flush()
-        self._keep_version(row)
-        await self._session.flush()
-        await self._session.refresh(row)
-        return row
+        async with self._db.transaction() as on:
+            workflow = await queries.insert(on, new_id(), user_id, **values)
+            await key.complete(on, workflow.id)
+        return workflow, False
 
     async def update(
-        self, workflow_id: str, request: WorkflowCreate | WorkflowUpdate, *, if_match: str | None
-    ) -> WorkflowRow:
-        """Change what the request gives (a `WorkflowCreate`: all); a change makes a version.
+        self,
+        user_id: str,
+        workflow_id: str,
+        request: WorkflowCreate | WorkflowUpdate,
+        *,
+        if_match: str | None,
+    ) -> WorkflowRecord:
+        """Change the given fields (of a `WorkflowCreate`: all); a change adds a version.
 
         Raises:
-            WorkflowNotFound: It does not exist or is another user's.
+            WorkflowNotFound: It does not exist, or is another user's.
             PreconditionFailed: It has changed since.
             InvalidGraph: The new graph cannot be run.
         """
-        row = await self._own(workflow_id)
-        etags.check_if_match(if_match, etag(row))
-        if request.graph is not None:
-            check_graph(request.graph)
-        values = _given(request)
-        if any(getattr(row, field) != value for field, value in values.items()):
-            for field, value in values.items():
-                setattr(row, field, value)
-            row.version += 1
-            row.updated_at = func.now()
-            self._keep_version(row)
-            await self._session.flush()
-            await self._session.refresh(row)
-        return row
+        async with self._db.transaction() as on:
+            workflow = await _lock(on, user_id, workflow_id)
+            etags.check_if_match(if_match, etag(workflow))
+            if request.graph is not None:
+                check_graph(request.graph)
+            current = _values(workflow)
+            values = current | _given(request)
+            if values == current:
+                return workflow
+            return await queries.update(on, workflow_id, **values)
 
-    async def delete(self, workflow_id: str, *, if_match: str | None) -> None:
+    async def delete(self, user_id: str, workflow_id: str, *, if_match: str | None) -> None:
         """Delete a workflow and its versions; jobs that ran it keep their copy of the graph.
 
         Raises:
-            WorkflowNotFound: It does not exist or is another user's.
+            WorkflowNotFound: It does not exist, or is another user's.
             PreconditionFailed: It has changed since.
         """
-        row = await self._own(workflow_id)
-        etags.check_if_match(if_match, etag(row))
-        await self._session.delete(row)
+        async with self._db.transaction() as on:
+            workflow = await _lock(on, user_id, workflow_id)
+            etags.check_if_match(if_match, etag(workflow))
+            await queries.delete(on, workflow_id)
 
-    async def version(self, workflow_id: str, number: int) -> WorkflowVersionRow:
+    async def version(self, user_id: str, workflow_id: str, number: int) -> VersionRecord:
         """Return one version.
 
         Raises:
-            WorkflowNotFound: The workflow is not for the user.
+            WorkflowNotFound: The user may not read the workflow.
             VersionNotFound: It has no such version.
         """
-        await self.get(workflow_id)
-        row = None
+        await self.get(user_id, workflow_id)
+        version = None
         if 0 < number <= MAX_VERSION:
-            row = await queries.version(self._session, workflow_id, number)
-        if row is None:
+            version = await queries.version(self._db.pool, workflow_id, number)
+        if version is None:
             raise VersionNotFound
-        return row
+        return version
 
     async def versions(
-        self, workflow_id: str, *, page_size: int, cursor: str | None
-    ) -> tuple[Sequence[WorkflowVersionRow], str | None]:
-        """Return a page of versions, newest first, and the next cursor."""
-        await self.get(workflow_id)
+        self, user_id: str, workflow_id: str, *, page_size: int, cursor: str | None
+    ) -> tuple[Sequence[VersionRecord], str | None]:
+        """Return a page of versions, newest first, and the next cursor.
+
+        Raises:
+            WorkflowNotFound: The user may not read the workflow.
+            InvalidCursor: The cursor is not one of this list.
+        """
+        await self.get(user_id, workflow_id)
         before = _version_cursor(cursor) if cursor else None
-        rows = await queries.versions(
-            self._session, workflow_id, before=before, limit=page_size + 1
+        versions = await queries.versions(
+            self._db.pool, workflow_id, before=before, limit=page_size + 1
         )
-        if len(rows) <= page_size:
-            return rows, None
-        return rows[:page_size], encode_cursor(str(rows[page_size - 1].version))
+        if len(versions) <= page_size:
+            return versions, None
+        return versions[:page_size], encode_cursor(str(versions[page_size - 1].version))
 
-    async def _own(self, workflow_id: str) -> WorkflowRow:
-        row = await queries.own_locked(self._session, workflow_id, owner_id=self._user_id)
-        if row is None:
-            raise WorkflowNotFound
-        return row
 
-    def _keep_version(self, row: WorkflowRow) -> None:
-        self._session.add(
-            WorkflowVersionRow(
-                workflow_id=row.id,
-                version=row.version,
-                name=row.name,
-                description=row.description,
-                graph=row.graph,
-                settings=row.settings,
-            )
-        )
+async def _lock(on: Connection, user_id: str, workflow_id: str) -> WorkflowRecord:
+    workflow = await queries.lock_own(on, workflow_id, user_id=user_id)
+    if workflow is None:
+        raise WorkflowNotFound
+    return workflow
+
+
+def _values(workflow: WorkflowRecord) -> dict[str, Any]:
+    """Return what a user can edit of a workflow, JSON parsed."""
+    values = {field: getattr(workflow, field) for field in EDITABLE}
+    return values | {name: orjson.loads(values[name]) for name in ("graph", "settings")}
 
 
 def _given(request: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.workflows.graphs import InvalidGraph, check_graph, input_schema, output_schema
+from app.workflows.graph_schemas import input_schema, output_schema
+from app.workflows.graphs import InvalidGraph, check_graph
 from processing_context.wire.graph import Edge, Graph, Node
 
 
@@ -94,10 +95,10 @@ def test_schemas_come_from_the_input_and_output_nodes() -> None:
         Node(id="4", type="output.ImageOutput", data={"name": "small"}),
         Node(id="5", type="output.AnyOutput"),
     ]
-    taken = input_schema(Graph(nodes=nodes))
+    taken = input_schema(Graph(nodes=nodes).model_dump()["nodes"])
     assert taken["properties"]["width"] == {"type": "integer", "default": 64}
     assert taken["properties"]["photo"]["properties"]["type"] == {"const": "image"}
     assert taken["required"] == ["photo"]
-    given = output_schema(Graph(nodes=nodes))
+    given = output_schema(Graph(nodes=nodes).model_dump()["nodes"])
     assert given["properties"]["small"]["type"] == "object"
     assert given["properties"]["5"] == {}

@@ -6,18 +6,23 @@ from functools import partial
 
 from app.database.engine import Database
 from app.domain import Domain, UserData
-from app.http.idempotency import keys
-from app.http.idempotency.keys import IdempotencyKeyRow
+from app.http.idempotency import queries
+from app.http.idempotency.models import IdempotencyKeyRow
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await keys.delete_all_of(services.get(Database), user_id, limit=limit)
+    pool = services.get(Database).pool
+    return await queries.DELETE_OF_USER.execute(pool, user_id=user_id, limit=limit)
+
+
+async def _purge(db: Database) -> None:
+    await queries.PURGE.execute(db.pool)
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
-    return [PeriodicTask(partial(keys.purge, services.get(Database)), 60)]
+    return [PeriodicTask(partial(_purge, services.get(Database)), 60)]
 
 
 DOMAIN = Domain(

@@ -1,0 +1,144 @@
+"""Reservation of idempotency keys for the time of a request.
+
+Keys are reserved, in a transaction of their own, before the work. The transaction that creates the
+objects also stores their ids with the keys, and fails where a reservation has expired. A request
+that is running renews its reservations; so a crash blocks a key for seconds only, and a failure
+releases it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from app.database.engine import Database
+from app.database.errors import is_database_away
+from app.database.statement import Connection, Statement
+from app.http.idempotency import queries
+from app.http.idempotency.errors import IdempotencyInFlight, IdempotencyKeyReused
+from app.runtime.ids import new_id
+
+logger = logging.getLogger(__name__)
+
+RENEW_S = 5
+_ATTEMPTS = 3
+
+
+class PreviousResult(NamedTuple):
+    """What an earlier request with the same key created; no id while it is still running."""
+
+    object_id: str | None
+    fingerprint: bytes | None
+
+    def created(self, fingerprint: bytes | None) -> str:
+        """Return the id of the object.
+
+        Args:
+            fingerprint: Of the present request's body; None: not known yet.
+
+        Raises:
+            IdempotencyInFlight: The earlier request is still running.
+            IdempotencyKeyReused: It had another body.
+        """
+        if self.object_id is None:
+            raise IdempotencyInFlight
+        if fingerprint is not None and fingerprint != self.fingerprint:
+            raise IdempotencyKeyReused
+        return self.object_id
+
+
+class KeyReservation:
+    """The reserved keys of one request, one for each object that it creates."""
+
+    def __init__(self, db: Database, user_id: str, route: str) -> None:
+        self._db = db
+        self._place: dict[str, Any] = {"user_id": user_id, "route": route}
+        self._request = new_id()
+        self._reserved: list[str] = []
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def begin(self, wanted: Mapping[str, bytes | None]) -> dict[str, PreviousResult]:
+        """Reserve keys; return the results of those that were used before.
+
+        Args:
+            wanted: Fingerprints by key.
+        """
+        previous: dict[str, PreviousResult] = {}
+        left = dict(wanted)
+        for _ in range(_ATTEMPTS):  # a key may be released between the two statements
+            self._reserved += (reserved := await self._reserve(left))
+            for key in reserved:
+                del left[key]
+            for key, result in (await self._find(left)).items():
+                previous[key] = result
+                del left[key]
+            if not left:
+                break
+        if self._reserved:
+            self._renewal = asyncio.create_task(self._renew())
+        return previous | {key: PreviousResult(None, None) for key in left}
+
+    async def complete(
+        self, on: Connection, created: Mapping[str, tuple[str, bytes | None]]
+    ) -> None:
+        """Store the ids and fingerprints of created objects, in the transaction that creates them.
+
+        Raises:
+            IdempotencyInFlight: A reservation has expired; another request may hold the key.
+        """
+        if not created:
+            return
+        ids, fingerprints = zip(*created.values(), strict=True)
+        count = await queries.COMPLETE.execute(
+            on,
+            **self._place,
+            request=self._request,
+            keys=list(created),
+            object_ids=list(ids),
+            fingerprints=list(fingerprints),
+        )
+        if count < len(created):
+            raise IdempotencyInFlight
+
+    async def close(self, *, has_failed: bool) -> None:
+        """Stop renewing; after a failure release the keys of what was not created."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._renewal
+        if has_failed and self._reserved:
+            await self._run(queries.RELEASE, "an idempotency key stays reserved until it expires")
+
+    async def _reserve(self, wanted: Mapping[str, bytes | None]) -> list[str]:
+        return await queries.RESERVE.values(
+            self._db.pool,
+            **self._place,
+            request=self._request,
+            keys=list(wanted),
+            fingerprints=list(wanted.values()),
+        )
+
+    async def _find(self, wanted: Mapping[str, bytes | None]) -> dict[str, PreviousResult]:
+        if not wanted:
+            return {}
+        rows = await queries.FIND.all(self._db.pool, **self._place, keys=list(wanted))
+        return {row.key: PreviousResult(row.object_id, row.fingerprint) for row in rows}
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            await self._run(queries.RENEW, "an idempotency key was not renewed")
+
+    async def _run(self, statement: Statement, failure: str) -> None:
+        """Run a statement on the reserved keys; it may fail while the database is away."""
+        try:
+            await statement.execute(
+                self._db.pool, **self._place, request=self._request, keys=self._reserved
+            )
+        except Exception as exc:
+            if not is_database_away(exc):
+                raise
+            logger.warning("%s: %s", failure, exc)

@@ -1,0 +1,73 @@
+"""JSON Schemas of the params and the result of a graph, from its input and output nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+Nodes: TypeAlias = Iterable[Mapping[str, Any]]
+"""The nodes of a graph, as JSON."""
+
+_JSON_TYPES: dict[str, dict[str, Any]] = {
+    "Integer": {"type": "integer"},
+    "Float": {"type": "number"},
+    "Number": {"type": "number"},
+    "Boolean": {"type": "boolean"},
+    "Text": {"type": "string"},
+    "String": {"type": "string"},
+    "List": {"type": "array"},
+    "Dict": {"type": "object"},
+}
+_REFS = ("Image", "Audio", "Video", "Document", "Folder", "Dataframe", "Model", "Asset")
+
+
+def _schema_of(kind: str) -> dict[str, Any]:
+    if kind in _JSON_TYPES:
+        return dict(_JSON_TYPES[kind])
+    if kind in _REFS:
+        return {
+            "type": "object",
+            "description": f"A reference to a file ({kind.lower()}).",
+            "properties": {
+                "type": {"const": kind.lower()},
+                "asset_id": {"type": ["string", "null"]},
+                "uri": {"type": "string"},
+            },
+            "required": ["type"],
+        }
+    return {}
+
+
+def _named(nodes: Nodes, namespace: str, suffix: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the nodes of the type `[…]<namespace>.<Kind><suffix>` as (name, Kind, data)."""
+    for node in nodes:
+        *packages, cls = node["type"].split(".")
+        if namespace in packages and cls.endswith(suffix):
+            data = node["data"]
+            name = data.get("name")
+            yield (
+                name if isinstance(name, str) and name else node["id"],
+                cls.removesuffix(suffix),
+                data,
+            )
+
+
+def input_schema(nodes: Nodes) -> dict[str, Any]:
+    """Return the JSON Schema of a job's params, from the input nodes; their values are defaults."""
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for name, kind, data in _named(nodes, "input", "Input"):
+        properties[name] = _schema_of(kind)
+        if description := data.get("description"):
+            properties[name]["description"] = description
+        if data.get("value") is not None:
+            properties[name]["default"] = data["value"]
+        else:
+            required.append(name)
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def output_schema(nodes: Nodes) -> dict[str, Any]:
+    """Return the JSON Schema of a job's result, from the output nodes."""
+    properties = {name: _schema_of(kind) for name, kind, _ in _named(nodes, "output", "Output")}
+    return {"type": "object", "properties": properties}
