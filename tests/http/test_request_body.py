@@ -1,0 +1,69 @@
+"""JSON request bodies, in every form that callers send them."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tests.support.services import User
+
+JSON = "application/json"
+TYPES = (JSON, "Application/JSON; charset=utf-8", "application/merge-patch+json", "text/json", "")
+ID = "0" * 32
+GOOD = (orjson.dumps({"asset_ids": [ID]}), b' { "asset_ids" : [ ] } ')
+BAD = (
+    *(b"", b" ", b"{", b"null", b"[]", b"7", b'"x"', b"\xff", b"NaN", b'{"asset_ids": "x"}'),
+    *(b'{"asset_ids": [1]}', b'{"asset_ids": [], "other": 2}', b'{"asset_ids": ["\\ud800"]}'),
+)
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("body", GOOD)
+async def test_a_good_body_needs_a_json_content_type(
+    user: User, body: bytes, content_type: str
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    reply = await user.http.post("/v1/assets/find", content=body, headers=headers)
+    is_json = content_type.lower().startswith("application/")
+    assert reply.status_code == (200 if is_json else 422), reply.text
+    if is_json:
+        assert reply.json() == {"assets": []}
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("body", BAD)
+async def test_a_bad_body_is_refused_and_the_place_named(
+    user: User, body: bytes, content_type: str
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    reply = await user.http.post("/v1/assets/find", content=body, headers=headers)
+    assert reply.status_code == 422, reply.text
+    assert [error["loc"][0] for error in reply.json()["errors"]] == ["body"]
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"wait_s": 0, "max_jobs": 1}'])
+async def test_an_optional_body_may_be_left_out(user: User, body: bytes) -> None:
+    reply = await user.http.post(f"/v1/jobs/{ID}/cancel", content=body)
+    assert reply.status_code == 404, reply.text
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("page_size=0", ["page_size"]),
+        ("page_size=1001&recursive=x", ["page_size", "recursive"]),
+        ("urls=maybe", ["urls"]),
+    ],
+)
+async def test_every_wrong_query_parameter_is_named(
+    user: User, query: str, wrong: list[str]
+) -> None:
+    reply = await user.http.get(f"/v1/assets?{query}")
+    assert reply.status_code == 422, reply.text
+    assert sorted(error["loc"][1] for error in reply.json()["errors"]) == wrong
+
+
+@pytest.mark.parametrize("query", ["page_size=", "cursor=&q=&urls=", "more=1", "page_size=%207"])
+async def test_empty_and_unknown_query_parameters_are_ignored(user: User, query: str) -> None:
+    reply = await user.http.get(f"/v1/assets?{query}")
+    assert reply.status_code == 200, reply.text
