@@ -17,6 +17,7 @@ from scripts.benchmarks import (
     large,
     memory,
     metadata,
+    routes,
     runner,
     small,
     worker_memory,
@@ -25,6 +26,7 @@ from scripts.benchmarks.stack import Stack, running_stack
 from scripts.benchmarks.table import Row, render
 
 PARTS: dict[str, Callable[[Stack, int], Awaitable[list[Row]]]] = {
+    "service.routes": routes.rows,
     "assets.metadata": metadata.rows,
     "assets.small": small.rows,
     "assets.large": large.rows,
@@ -43,7 +45,7 @@ def _named(name: str) -> list[str]:
     found = [part for part in PARTS if part == name or part.startswith(f"{name}.")]
     if not found:
         raise argparse.ArgumentTypeError(
-            f"{name!r} is no part; the parts are assets, jobs, {', '.join(PARTS)}"
+            f"{name!r} is no part; the parts are service, assets, jobs, {', '.join(PARTS)}"
         )
     return found
 
@@ -57,7 +59,7 @@ def main() -> None:
         type=_named,
         default=[list(PARTS)],
         metavar="part",
-        help=f"assets, jobs, or one of {', '.join(PARTS)}; default: all",
+        help=f"service, assets, jobs, or one of {', '.join(PARTS)}; default: all",
     )
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each side")
     options = parser.parse_args()

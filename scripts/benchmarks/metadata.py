@@ -1,4 +1,4 @@
-"""The metadata of assets: one, lists of very many, URLs in batches."""
+"""The metadata of very many assets: pages, URLs in batches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import httpx
 
 from app.database.engine import connect_args
 from app.http.pagination import encode_cursor
-from scripts.benchmarks.load import cpu_per_request
 from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
-from tests.support.processes import environment, started
-from tests.support.services import free_port
 
 MANY = 1_000_000
 PAGE = 100
@@ -30,45 +27,7 @@ _COUNTED = "select sum(bytes)::bigint from asset_bytes where user_id = $1"
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure all three."""
-    return [await _one(stack, rounds), *await _many(stack, rounds)]
-
-
-async def _one(stack: Stack, rounds: int) -> Row:
-    port = free_port()
-    bare_url = f"http://127.0.0.1:{port}"
-    async with stack.context() as ctx:
-        asset = await ctx.create_asset("one", "text/plain", b"x")
-    bare = started(
-        *("-m", "scripts.benchmarks.bare", str(port)),
-        env=environment(stack.settings),
-        ready_url=f"{bare_url}/healthz",
-    )
-    with bare as process:
-        figures = await _cpu(stack, asset.id, bare_url, process.pid, rounds)
-    return Row(
-        "GET one asset / bare FastAPI route with one asyncpg query, per CPU second",
-        f"{figures[0]:.0f}/s",
-        f"{figures[1]:.0f}/s",
-        f"{figures[2]:.2f}",
-    )
-
-
-async def _cpu(
-    stack: Stack, asset_id: str, bare_url: str, bare_pid: int, rounds: int
-) -> tuple[float, float, float]:
-    async def ours() -> float:
-        url = f"{stack.url}/v1/assets/{asset_id}"
-        return 1 / await cpu_per_request(url, stack.pid, stack.token)
-
-    async def limit() -> float:
-        return 1 / await cpu_per_request(f"{bare_url}/assets/{asset_id}", bare_pid)
-
-    return await in_turn(ours, limit, rounds=rounds)
-
-
-async def _many(stack: Stack, rounds: int) -> list[Row]:
-    """Measure lists and batches over a million assets of one user."""
+    """Measure pages and batches over a million assets of one user."""
     async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
         user_id = (await api.get("/v1/me")).raise_for_status().json()["user"]["id"]
         await _fill(stack.database_url, user_id)

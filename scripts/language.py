@@ -1,0 +1,133 @@
+"""`python -m scripts.language`: check the language of docstrings, comments and documentation.
+
+CONTRIBUTING.md says how texts are written. This check finds the words and the beginnings that make
+a text a riddle; it cannot say that a text is good.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+WORDS = re.compile(
+    r"\b(he|him|his|she|hers|we|us|our|ours|whoever|whomever|whom|nobody|somebody|anybody|told|"
+    r"tells|goes by|let in|hold that|held against|as it comes|as they come|what becomes|"
+    r"(?:is|are|was) none|of ours|by itself alone)\b",
+    re.IGNORECASE,
+)
+"""Words of stories, and turns that say something else than they mean."""
+
+FIRST_WORDS = re.compile(
+    r"(what|who|whose|where|when|how|whether|from|made|bytes that|that|those|some|all that)\b",
+    re.IGNORECASE,
+)
+"""Beginnings of a docstring that does not say what the thing is or does."""
+
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "client/README.md",
+    "client/CHANGELOG.md",
+)
+DESCRIPTIONS = ("openapi/openapi.json",)
+_CODE = re.compile(r"`[^`]*`|\"[^\"]*\"")
+
+
+class Finding(NamedTuple):
+    """A text that breaks a rule."""
+
+    place: str
+    text: str
+    rule: str
+
+
+def main() -> int:
+    """Print all findings; return 1 if there are any."""
+    findings = [*_python_findings(), *_document_findings(), *_description_findings()]
+    for finding in findings:
+        sys.stderr.write(f"{finding.place}: {finding.rule}: {finding.text}\n")
+    return 1 if findings else 0
+
+
+def _python_findings() -> Iterator[Finding]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split():
+        source = Path(name).read_text()
+        for line, text, is_docstring in _texts(source):
+            yield from _check(f"{name}:{line}", text, has_first_word=is_docstring)
+
+
+def _texts(source: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield the docstrings and comments of a module: line, text, whether it is a docstring."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _docstrings(node.body)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not token.string.startswith(("#!", "# type:")):
+            yield token.start[0], token.string.partition("noqa")[0], False
+
+
+def _docstrings(body: list[ast.stmt]) -> Iterator[tuple[int, str, bool]]:
+    for number, statement in enumerate(body):
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            value = statement.value.value
+            if isinstance(value, str):
+                # After an assignment it documents the attribute: a noun phrase of any form.
+                yield statement.lineno, value, number == 0
+
+
+def _document_findings() -> Iterator[Finding]:
+    for name in DOCUMENTS:
+        is_code = False
+        for number, line in enumerate(Path(name).read_text().splitlines(), 1):
+            is_code ^= line.lstrip().startswith("```")
+            if not is_code and not line.startswith("    "):
+                yield from _check(f"{name}:{number}", line, has_first_word=False)
+
+
+def _description_findings() -> Iterator[Finding]:
+    for name in DESCRIPTIONS:
+        for path, text in _descriptions(json.loads(Path(name).read_text())):
+            yield from _check(f"{name} {path}", text, has_first_word=True)
+
+
+def _descriptions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _descriptions(item, f"{path}/{number}")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "description" and isinstance(item, str):
+                yield path, item
+            else:
+                yield from _descriptions(item, f"{path}/{name}")
+
+
+def _check(place: str, text: str, *, has_first_word: bool) -> Iterator[Finding]:
+    plain = _CODE.sub("", text)
+    for found in WORDS.finditer(plain):
+        yield Finding(place, _excerpt(text), f"the word {found[0]!r}")
+    if has_first_word and FIRST_WORDS.match(plain.lstrip()):
+        yield Finding(place, _excerpt(text), "the first word")
+
+
+def _excerpt(text: str) -> str:
+    return " ".join(text.split())[:100]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
