@@ -1,4 +1,7 @@
-"""Every setting of the service, read once in `main` from the environment (prefix `CONTEXT_`)."""
+"""Settings of the service, read once from the environment variables with the prefix `CONTEXT_`.
+
+The README's table of settings is generated from this class (scripts/openapi).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 
 class Settings(BaseSettings):
@@ -16,76 +24,150 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CONTEXT_", env_ignore_empty=True, extra="ignore")
 
-    # Where it listens, where embedded servers keep their data.
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    data_dir: Path = Path(".data")
-    log_level: str = "INFO"
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free port.")
+    data_dir: Path = Field(
+        Path(".data"),
+        description="Data of the embedded servers, generated credentials and tokens.",
+    )
+    log_level: str = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
 
-    # PostgreSQL; unset: a real one is started in the data dir.
-    database_url: str | None = None
-    postgres_bin_dir: Path | None = None
-    database_pool_size: Annotated[int, Field(ge=2)] = 10
+    database_url: str | None = Field(
+        None,
+        description="PostgreSQL 14 or later: `postgresql+asyncpg://user:password@host/db`. "
+        "Unset: an embedded server is started in the data directory.",
+    )
+    postgres_bin_dir: Path | None = Field(
+        None, description="Programs of the embedded PostgreSQL. Unset: the installed package."
+    )
+    database_pool_size: int = Field(10, ge=2, description="Connections to PostgreSQL per replica.")
 
-    # S3; unset: a real server is started in the data dir.
-    s3_endpoint: str | None = None
-    s3_public_endpoint: str | None = None
-    s3_access_key: SecretStr | None = None
-    s3_secret_key: SecretStr | None = None
-    s3_region: str = "us-east-1"
-    s3_asset_bucket: str = "context-assets"
-    s3_temp_bucket: str = "context-temp"
+    s3_endpoint: str | None = Field(
+        None,
+        description="URL of the S3 storage as the service reaches it. Unset: an embedded server "
+        "is started in the data directory.",
+    )
+    s3_public_endpoint: str | None = Field(
+        None,
+        description="URL of the S3 storage as browsers and remote workers reach it. Unset: the "
+        "endpoint.",
+    )
+    s3_access_key: SecretStr | None = Field(
+        None, description="Access key of the S3 storage; required with an endpoint."
+    )
+    s3_secret_key: SecretStr | None = Field(
+        None, description="Secret key of the S3 storage; required with an endpoint."
+    )
+    s3_region: str = Field("us-east-1", description="Region of the S3 storage.")
+    s3_asset_bucket: str = Field(
+        "context-assets", description="Bucket of assets; created where it is missing."
+    )
+    s3_temp_bucket: str = Field(
+        "context-temp", description="Bucket of temporary files; created where it is missing."
+    )
 
-    # Who may come in.
-    secret_key: SecretStr | None = None
-    bootstrap_token: SecretStr | None = None
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Key that encrypts stored secrets, the same on every replica; required with "
+        "`DATABASE_URL`, else generated into the data directory.",
+    )
+    bootstrap_token: SecretStr | None = Field(
+        None,
+        description="Token of the first user. Unset: generated, in `<data dir>/token`.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of browser pages, comma-separated. Unset: the same origin only."
+    )
 
-    # Limits.
-    max_upload_bytes: Annotated[int, Field(gt=0)] = 10 * 1024 * MIB
-    max_json_bytes: Annotated[int, Field(gt=0)] = 8 * MIB
-    max_event_bytes: Annotated[int, Field(gt=0)] = 64 * 1024
-    # Those over 1 MiB that pass the service; each holds up to some 30 MiB of memory.
-    max_streamed_uploads: Annotated[int, Field(gt=0)] = 32
-    user_quota_bytes: Annotated[int, Field(ge=0)] | None = None
-    temp_ttl_s: Annotated[int, Field(gt=0)] = 24 * 3600
-    upload_url_ttl_s: Annotated[int, Field(gt=0)] = 6 * 3600
-    url_ttl_s: Annotated[int, Field(gt=0)] = 3600
+    max_upload_bytes: int = Field(10 * GIB, gt=0, description="Largest file.")
+    max_json_bytes: int = Field(8 * MIB, gt=0, description="Largest JSON body.")
+    max_event_bytes: int = Field(64 * KIB, gt=0, description="Largest job event.")
+    max_streamed_uploads: int = Field(
+        32,
+        gt=0,
+        description="Uploads over 1 MiB through the service at once; more wait. Each takes up to "
+        "30 MiB of memory.",
+    )
+    user_quota_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Bytes that the assets of one user may take. Unset: no limit. "
+        "`python -m app users quota` sets another value for one user.",
+    )
+    temp_ttl_s: int = Field(DAY, gt=0, description="Lifetime of a temporary file.")
+    upload_url_ttl_s: int = Field(
+        6 * HOUR, gt=0, description="Lifetime of a presigned URL for an upload."
+    )
+    url_ttl_s: int = Field(
+        HOUR, gt=0, description="Lifetime of the presigned URLs in replies of the API."
+    )
 
-    # What nobody will finish or name any more is swept; nothing younger than the grace is touched.
-    sweep_interval_s: Annotated[float, Field(gt=0)] = 3600
-    sweep_grace_s: Annotated[float, Field(ge=0)] = 3600
-    abandoned_upload_s: Annotated[float, Field(gt=0)] = 24 * 3600
+    sweep_interval_s: float = Field(
+        HOUR,
+        gt=0,
+        description="Pause between cleanups of what crashes and deletions leave behind. "
+        "`python -m app sweep --dry-run` shows what one would do.",
+    )
+    sweep_grace_s: float = Field(
+        HOUR, ge=0, description="Age below which a cleanup leaves everything alone."
+    )
+    abandoned_upload_s: float = Field(
+        DAY, gt=0, description="Age at which an unfinished presigned upload is removed."
+    )
 
-    # What the service fetches for users beside public addresses: CIDRs, addresses, host names.
-    fetch_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts, addresses and networks (CIDR) that are not public and that the "
+        "service may still fetch from and post to, comma-separated.",
+    )
 
-    # Decoders of what users send: processes that start when they are needed.
-    decoder_processes: Annotated[int, Field(gt=0)] = 2
-    decoder_memory_bytes: Annotated[int, Field(ge=256 * MIB)] = 2048 * MIB
-    decoder_timeout_s: Annotated[float, Field(gt=0)] = 60
-    max_pixels: Annotated[int, Field(gt=0)] = 100_000_000
+    decoder_processes: int = Field(2, gt=0, description="Decoder processes per replica.")
+    decoder_memory_bytes: int = Field(
+        2 * GIB, ge=256 * MIB, description="Memory limit of a decoder process."
+    )
+    decoder_timeout_s: float = Field(60, gt=0, description="Time limit for decoding one file.")
+    max_pixels: int = Field(
+        100_000_000, gt=0, description="Largest image or video frame, in pixels."
+    )
 
-    # Jobs.
-    lease_ttl_s: Annotated[float, Field(gt=0)] = 30
-    heartbeat_interval_s: Annotated[float, Field(gt=0)] = 10
-    cancel_grace_s: Annotated[float, Field(gt=0)] = 30
-    max_running_jobs_per_user: Annotated[int, Field(gt=0)] = 1000
-    event_retention_days: Annotated[int, Field(gt=0)] = 30
+    lease_ttl_s: float = Field(
+        30, gt=0, description="Time without a heartbeat after which a worker loses its job."
+    )
+    heartbeat_interval_s: float = Field(
+        10, gt=0, description="Pause between the heartbeats of workers."
+    )
+    cancel_grace_s: float = Field(
+        30, gt=0, description="Time that a worker has to confirm a cancellation."
+    )
+    max_running_jobs_per_user: int = Field(
+        1000, gt=0, description="Jobs of one user that may run at once."
+    )
+    event_retention_days: int = Field(
+        30,
+        gt=0,
+        description="Days that job events are kept; those of unfinished jobs are kept longer.",
+    )
 
-    # Webhooks: how long a receiver has for its answer, the pauses between attempts (a day in all),
-    # and how many attempts each replica makes at once.
-    webhook_timeout_s: Annotated[float, Field(gt=0)] = 15
-    webhook_retry_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = (
-        5, 300, 1800, 7200, 18_000, 36_000, 21_600,
-    )  # fmt: skip
-    webhook_concurrency: Annotated[int, Field(gt=0)] = 64
-    webhook_concurrency_per_receiver: Annotated[int, Field(gt=0)] = 4
+    webhook_timeout_s: float = Field(
+        15, gt=0, description="Time that a webhook's receiver has to answer."
+    )
+    webhook_retry_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        (5, 300, 1800, 7200, 18_000, 36_000, 21_600),
+        description="Pauses between the attempts to deliver a webhook, comma-separated.",
+    )
+    webhook_concurrency: int = Field(
+        64, gt=0, description="Webhook deliveries at once per replica."
+    )
+    webhook_concurrency_per_receiver: int = Field(
+        4, gt=0, description="Of these, to one receiver of one user."
+    )
 
-    # The worker that `serve` starts beside the API; 0 starts none.
-    local_worker_slots: Annotated[int, Field(ge=0)] = 2
-
-    shutdown_grace_s: Annotated[float, Field(ge=0)] = 20
+    local_worker_slots: int = Field(
+        2, ge=0, description="Jobs at once of the worker that `serve` starts; 0: no worker."
+    )
+    shutdown_grace_s: float = Field(
+        20, ge=0, description="Time that running transfers have when a replica stops."
+    )
 
     @field_validator("allowed_origins", "fetch_allow", "webhook_retry_s", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""Upload a photograph, make a postcard of it on a worker, watch it being made."""
+"""Upload a photograph, turn it into a postcard on a worker, and follow the progress."""
 
 import asyncio
 import sys
