@@ -21,10 +21,10 @@ from app.http.idempotency.errors import IdempotencyInFlight
 from app.http.idempotency.keys import fingerprint_of
 from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import ProblemError, Unavailable
-from app.media import media_types
 from app.runtime.ids import is_id, new_id
 from app.storage import Journal, Storage, StorageUnavailable
 from app.storage.errors import UploadInterrupted
+from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, BatchItem
 
 _OF_ONE = (InvalidParent, QuotaExceeded, IdempotencyInFlight)

@@ -17,8 +17,8 @@ from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.auth import Principal
 from app.http.problems import Unauthorized
-from app.media import media_types
 from app.runtime.ids import is_id
+from processing_context.wire import media_types
 from processing_context.wire.assets import AssetCreate, UploadCreate
 
 Columns: TypeAlias = dict[str, Any]

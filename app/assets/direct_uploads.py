@@ -24,11 +24,11 @@ from app.http.form_parser import FormReader, Part
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import TooLarge
 from app.http.request_body import parse_part
-from app.media import media_types
 from app.runtime.ids import new_id
 from app.settings import Settings
 from app.storage import Journal, Storage
 from app.storage.streaming_upload import Upload
+from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, AssetCreate
 from processing_context.wire.base import Name
 

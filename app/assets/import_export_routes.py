@@ -11,11 +11,11 @@ from app.assets.archive import Archive
 from app.assets.routes import Caller, made
 from app.assets.url_import import ImportService
 from app.database.engine import Database
+from app.http import content_headers
 from app.http.auth import PrincipalDep
 from app.http.dependencies import services_of
 from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.routing import SecuredRoute
-from app.media import media_types
 from app.outbound import Fetcher
 from app.storage import Storage
 from processing_context.wire.assets import ArchiveCreate, Asset, AssetImport
@@ -52,5 +52,5 @@ async def archive_assets(
     services = services_of(request)
     db, storage = services.get(Database), services.get(Storage)
     archive = await Archive.of(db, storage, body.asset_ids, owner_id=principal.user_id)
-    headers = {"Content-Disposition": media_types.disposition("attachment", "assets.zip")}
+    headers = {"Content-Disposition": content_headers.disposition("attachment", "assets.zip")}
     return StreamingResponse(archive.chunks(), media_type="application/zip", headers=headers)

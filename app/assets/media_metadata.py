@@ -15,11 +15,11 @@ import orjson
 from app.assets.presigned_urls import key_of
 from app.assets.queries import Row
 from app.database.engine import Database
-from app.media import media_types
 from app.media.decoders.errors import ConversionTimeout, DecodersBusy, SourceTooLarge, Undecodable
 from app.media.decoders.pool import Decoders
 from app.media.decoders.sources import Source, stored
 from app.storage import ObjectMissing, Storage, StorageUnavailable
+from processing_context.wire import media_types
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from app.assets.errors import AssetCorrupt, NoContent, UploadIncomplete
 from app.assets.part_plan import Cut
 from app.assets.queries import Row
+from app.http import content_headers
 from app.http.file_response import Content
-from app.media import media_types
 from app.storage import Network, Storage
 from processing_context.wire.assets import FOLDER
 
@@ -53,14 +53,14 @@ class Links:
             return None
         content_type = row["content_type"]
         disposition = None
-        if download or not media_types.is_safe_inline(content_type):
-            disposition = media_types.disposition("attachment", row["name"])
+        if download or not content_headers.is_safe_inline(content_type):
+            disposition = content_headers.disposition("attachment", row["name"])
         return self._storage.presign_get(
             self._storage.assets,
             key_of(row),
             network=self._network,
             expires_s=expires_s,
-            content_type=media_types.header_of(content_type),
+            content_type=content_headers.header_of(content_type),
             disposition=disposition,
         )
 

@@ -10,11 +10,11 @@ from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.file_response import Content
 from app.http.problems import Invalid
-from app.media import media_types
 from app.media.decoders.pool import Decoders
 from app.media.decoders.sources import stored
 from app.runtime.ids import new_id
 from app.storage import Journal, ObjectMissing, Storage
+from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER
 
 USUAL_SIZE = 256

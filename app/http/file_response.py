@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
+from app.http import content_headers
 from app.http.problems import BadRequest, RangeNotSatisfiable
 from app.http.request_body import limited
-from app.media import media_types
 from app.storage import Bucket
 
 _ONE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
@@ -38,8 +38,8 @@ class Content:
     @property
     def disposition(self) -> str:
         """Whether a browser shows or saves it, and under which name."""
-        is_inline = media_types.is_safe_inline(self.content_type)
-        return media_types.disposition("inline" if is_inline else "attachment", self.name)
+        is_inline = content_headers.is_safe_inline(self.content_type)
+        return content_headers.disposition("inline" if is_inline else "attachment", self.name)
 
 
 async def content_response(content: Content, request: Request) -> Response:
@@ -64,7 +64,7 @@ async def content_response(content: Content, request: Request) -> Response:
         wanted = parse_range(request.headers.get("range"), content.size)
     start, end = wanted or (0, content.size)
     headers["Content-Length"] = str(end - start)
-    headers["Content-Type"] = media_types.header_of(content.content_type)
+    headers["Content-Type"] = content_headers.header_of(content.content_type)
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
     if request.method == "HEAD":

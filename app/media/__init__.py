@@ -1,1 +1,1 @@
-"""Media types and the pool of decoder processes."""
+"""Pool of decoder processes for media files."""

@@ -11,17 +11,18 @@ from typing import Self
 from starlette.requests import Request
 
 from app.database.engine import Database
+from app.http import content_headers
 from app.http.auth import Principal, current_principal
 from app.http.dependencies import services_of
 from app.http.file_response import Content
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import Conflict, Gone, Invalid, NotFound, TooLarge
-from app.media import media_types
 from app.runtime.ids import new_id
 from app.settings import Settings
 from app.storage import MAX_PUT_BYTES, Journal, Network, ObjectMissing, Storage, network_of
 from app.temp import queries
 from app.temp.queries import Row
+from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, TempUploadCreate
 
 _TEMP_ID = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,16}")
@@ -198,14 +199,14 @@ class TempService:
     def url_to_get(self, row: Row, expires_s: int) -> str:
         """Return a URL for the bytes."""
         content_type = row["content_type"]
-        is_inline = media_types.is_safe_inline(content_type)
+        is_inline = content_headers.is_safe_inline(content_type)
         return self._storage.presign_get(
             self._storage.temp,
             row["id"],
             network=self._network,
             expires_s=expires_s,
-            content_type=media_types.header_of(content_type),
-            disposition=None if is_inline else media_types.disposition("attachment", row["id"]),
+            content_type=content_headers.header_of(content_type),
+            disposition=None if is_inline else content_headers.disposition("attachment", row["id"]),
         )
 
     def url_to_put(self, row: Row) -> str:

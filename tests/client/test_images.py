@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from skimage import data as photographs
 
 from processing_context import ImageRef, ProcessingContext
-from processing_context.convert.sniff import image_type
+from processing_context.wire.media_types import image_type
 
 ASTRONAUT: np.ndarray = photographs.astronaut()  # type: ignore[no-untyped-call]
 COINS: np.ndarray = photographs.coins()  # type: ignore[no-untyped-call]

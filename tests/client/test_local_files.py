@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from processing_context import ProcessingContext
-from processing_context._local_files import content_type_of, safe_name
+from processing_context._local_files import safe_name
 from tests.support.services import Service, User
 
 MIB = 1024 * 1024
@@ -189,11 +188,3 @@ def test_a_name_that_is_too_long_is_refused() -> None:
     assert safe_name("x" * 255)
     with pytest.raises(ValueError, match="too long"):
         safe_name("ü" * 128)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("a.png", "image/png"), ("a.tar.gz", "application/gzip"), ("a", "application/octet-stream")],
-)
-def test_the_type_comes_from_the_name(name: str, kind: Any) -> None:
-    assert content_type_of(Path(name)) == kind

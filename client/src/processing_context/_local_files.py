@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import mimetypes
 import os
 import re
 import uuid
@@ -22,6 +21,7 @@ from processing_context._transport.parallel import AT_ONCE, in_parallel
 from processing_context._transport.transfer import Progress
 from processing_context.resources.assets import Assets
 from processing_context.wire.assets import FOLDER, Asset
+from processing_context.wire.media_types import guess
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,14 +64,6 @@ def safe_name(name: str) -> str:
     return safe
 
 
-def content_type_of(path: Path) -> str:
-    """Return the media type that a file's name suggests."""
-    kind, encoding = mimetypes.guess_type(path.name)
-    if encoding is not None:
-        return {"gzip": "application/gzip"}.get(encoding, f"application/x-{encoding}")
-    return kind or "application/octet-stream"
-
-
 class LocalFiles:
     """Copies between assets and the local disk.
 
@@ -101,7 +93,7 @@ class LocalFiles:
             async def work(file: _Upload) -> None:
                 await self._assets.create(
                     file.path.name,
-                    content_type_of(file.path),
+                    guess(file.path.name),
                     file.path,
                     file.parent_id,
                     progress=total.part(),

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from processing_context.convert.sniff import HEAD_BYTES, image_type
 from processing_context.resources.files import Files, ref_bytes
 from processing_context.resources.temp import STABLE_PATH, TempFiles, temp_id_of
+from processing_context.wire.media_types import HEAD_BYTES, extension_of, image_type
 from processing_context.wire.refs import REF_TYPES
 
 _REF_KEYS = frozenset({"uri", "asset_id", "data"})
@@ -96,6 +96,6 @@ def is_presigned_temp(uri: str) -> bool:
 
 def _extension(head: bytes) -> str:
     try:
-        return image_type(head).rpartition("/")[2].removeprefix("x-")
+        return extension_of(image_type(head))
     except ValueError:
         return ""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing_context.wire.media_types import guess
+
 if TYPE_CHECKING:
     from processing_context._local_files import OnExisting
     from processing_context.context import ProcessingContext
@@ -109,8 +111,6 @@ async def _run(command: Command, arguments: argparse.Namespace) -> None:
 
 
 async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
-    from processing_context._local_files import content_type_of
-
     progress = _has_bar(arguments)
     for path in arguments.path:
         if await asyncio.to_thread(path.is_dir):
@@ -118,7 +118,7 @@ async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None
         else:
             asset = await ctx.create_asset(
                 path.name,
-                arguments.type or content_type_of(path),
+                arguments.type or guess(path.name),
                 path,
                 arguments.to,
                 progress=progress,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import mimetypes
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from processing_context.wire.media_types import extension_of
 
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
@@ -58,7 +59,8 @@ async def _content(context: ProcessingContext, value: Any) -> tuple[str, Any]:
 async def _suffix(context: ProcessingContext, ref: Mapping[str, Any]) -> str:
     if ref.get("asset_id"):
         asset = await context.find_asset(ref["asset_id"])
-        return mimetypes.guess_extension(asset.content_type.partition(";")[0].strip()) or ""
+        extension = extension_of(asset.content_type, default="")
+        return f".{extension}" if extension else ""
     return Path(ref["uri"].partition("?")[0]).suffix
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from processing_context.wire import media_types
 from processing_context.wire.graph import Graph
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ async def _value(context: ProcessingContext, text: str, input_type: str | None) 
 async def _uploaded(
     context: ProcessingContext, path: Path, input_type: str | None
 ) -> dict[str, Any]:
-    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    content_type = media_types.guess(path.name)
     asset = await context.create_asset(path.name, content_type, path)
-    kind = content_type.partition("/")[0]
+    kind = media_types.kind_of(content_type)
     kind = kind if kind in ("image", "audio", "video", "text") else "document"
     return {"type": _REF_OF_INPUT.get(input_type or "", kind), "uri": "", "asset_id": asset.id}

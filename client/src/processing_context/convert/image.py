@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from processing_context._arguments import given
 from processing_context._extras import require
-from processing_context.convert.sniff import HEAD_BYTES, image_type
 from processing_context.resources.assets import Assets
 from processing_context.resources.files import Files, from_base64, from_data_uri
+from processing_context.wire.media_types import HEAD_BYTES, image_type
 from processing_context.wire.refs import ImageRef
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from processing_context.wire import media_types
 from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp, Update
 from processing_context.wire.errors import Problem
 
@@ -21,8 +22,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 ContentType = Annotated[
     str,
     StringConstraints(
-        max_length=255,
-        pattern=r"^(folder|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[A-Za-z0-9!#$&^_.+-]+=[^\x00-\x1f\x7f]+)*)$",
+        max_length=media_types.MAX_CHARS, pattern=rf"^({FOLDER}|{media_types.PATTERN})$"
     ),
 ]
 """A media type such as `image/png`, or `folder`."""

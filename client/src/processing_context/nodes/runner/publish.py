@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-import mimetypes
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from processing_context.convert.sniff import HEAD_BYTES, image_type
 from processing_context.nodes.errors import UnsendableError
 from processing_context.nodes.runner.values import (
     TooMuchError,
@@ -17,6 +15,7 @@ from processing_context.nodes.runner.values import (
     to_wire,
 )
 from processing_context.resources.temp import STABLE_PATH, temp_id_of
+from processing_context.wire.media_types import HEAD_BYTES, UNKNOWN, extension_of, image_type
 from processing_context.wire.refs import AssetRef
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class TempPublisher:
         wire = await _walked(value)
         for file in wire.files:
             content = await self._context.asset_to_bytes(file.ref)
-            extension = _extension(_content_type(file.ref.type, content))
+            extension = extension_of(_content_type(file.ref.type, content))
             file.target["uri"] = await self._store(content, extension)
         large = await _too_large(wire.value)
         if large is None:
@@ -154,11 +153,7 @@ def _content_type(kind: str, content: bytes) -> str:
     try:
         return image_type(content[:HEAD_BYTES])
     except ValueError:
-        return "text/plain" if kind == "text" else "application/octet-stream"
-
-
-def _extension(content_type: str) -> str:
-    return (mimetypes.guess_extension(content_type) or "").removeprefix(".")
+        return "text/plain" if kind == "text" else UNKNOWN
 
 
 def _plain(value: Any) -> bytes:
