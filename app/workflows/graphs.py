@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from app.http.problems import Invalid
 from processing_context.wire.graph import Graph, GraphError
+from processing_context.wire.graph_checks import cycles
 
 
 class InvalidGraph(Invalid):
@@ -69,55 +70,6 @@ def _taken(graph: Graph) -> Iterator[GraphError]:
 
 
 def _cycles(graph: Graph) -> Iterator[GraphError]:
-    following: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
-    for edge in graph.edges:
-        if edge.source in following and edge.target in following:
-            following[edge.source].append(edge.target)
-    for component in _strong_components(following):
-        if len(component) > 1 or component[0] in following[component[0]]:
-            ring = " -> ".join([*component, component[0]]) if len(component) < 10 else "many nodes"
-            yield GraphError(
-                type="cycle", msg=f"the graph runs in a circle: {ring}", node_ids=component
-            )
-
-
-def _strong_components(following: dict[str, list[str]]) -> Iterator[list[str]]:
-    """Tarjan's algorithm (1972), iterative: graphs may be deeper than Python's stack."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
-
-    def enter(node: str) -> tuple[str, Iterator[str]]:
-        index[node] = low[node] = len(index)
-        path.append(node)
-        on_path.add(node)
-        return node, iter(following[node])
-
-    for root in following:
-        if root in index:
-            continue
-        work = [enter(root)]
-        while work:
-            node, successors = work[-1]
-            for successor in successors:
-                if successor not in index:
-                    work.append(enter(successor))
-                    break
-                if successor in on_path:
-                    low[node] = min(low[node], index[successor])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    component = _pop_through(path, node)
-                    on_path.difference_update(component)
-                    yield component
-
-
-def _pop_through(path: list[str], node: str) -> list[str]:
-    popped = [path.pop()]
-    while popped[-1] != node:
-        popped.append(path.pop())
-    return popped[::-1]
+    for node_ids in cycles(graph):
+        ring = " -> ".join([*node_ids, node_ids[0]]) if len(node_ids) < 10 else "many nodes"
+        yield GraphError(type="cycle", msg=f"the graph runs in a circle: {ring}", node_ids=node_ids)

@@ -17,6 +17,7 @@ from processing_context.nodes.base import BaseNode, InputNode, OutputNode
 from processing_context.nodes.errors import GraphError, UnknownNodeTypeError
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.wire.graph import Edge, Graph, Node
+from processing_context.wire.graph_checks import unsorted_nodes
 from processing_context.wire.refs import AssetRef
 
 
@@ -138,7 +139,9 @@ class Plan:
             raise GraphError(f"node ids are used twice: {_listed(twice)}")
         for edge in graph.edges:
             self._connect(edge)
-        self._check_order()
+        if unsorted := unsorted_nodes(graph):
+            raise GraphError(f"the graph has a cycle through: {', '.join(sorted(unsorted))}")
+        self._check_inputs()
         self._check_outputs()
         self._fill_inputs(params)
 
@@ -168,18 +171,7 @@ class Plan:
         except KeyError:
             raise GraphError(f"an edge names node {node_id!r}, which is not in the graph") from None
 
-    def _check_order(self) -> None:
-        waiting = {node.id: len(node.incoming) for node in self.nodes.values()}
-        ready = [node.id for node in self.roots()]
-        while ready:
-            node_id = ready.pop()
-            del waiting[node_id]
-            for edge in self.nodes[node_id].outgoing:
-                waiting[edge.target] -= 1
-                if not waiting[edge.target]:
-                    ready.append(edge.target)
-        if waiting:
-            raise GraphError(f"the graph has a cycle through: {', '.join(sorted(waiting))}")
+    def _check_inputs(self) -> None:
         for node in self.nodes.values():
             if len(node.incoming) < 2:
                 continue

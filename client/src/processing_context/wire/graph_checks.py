@@ -1,0 +1,97 @@
+"""Cycle detection in workflow graphs, for the service and for the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from processing_context.wire.graph import Graph
+
+_Successors = Mapping[str, Sequence[str]]
+
+
+def unsorted_nodes(graph: Graph) -> list[str]:
+    """Return the ids of the nodes in cycles and of all nodes that depend on them.
+
+    These are the nodes that a topological sort leaves over (Kahn's algorithm, 1962); a graph
+    without a cycle has none.
+    """
+    return _unsorted(_successors(graph))
+
+
+def cycles(graph: Graph) -> list[list[str]]:
+    """Return the ids of the nodes of each cycle; cycles that share a node are one."""
+    successors = _successors(graph)
+    if not _unsorted(successors):
+        return []
+    return [
+        component
+        for component in _strong_components(successors)
+        if len(component) > 1 or component[0] in successors[component[0]]
+    ]
+
+
+def _successors(graph: Graph) -> _Successors:
+    """Return the targets of each node's edges; edges from or to an unknown node are left out."""
+    successors: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+    for edge in graph.edges:
+        if edge.source in successors and edge.target in successors:
+            successors[edge.source].append(edge.target)
+    return successors
+
+
+def _unsorted(successors: _Successors) -> list[str]:
+    waiting = dict.fromkeys(successors, 0)
+    for targets in successors.values():
+        for target in targets:
+            waiting[target] += 1
+    ready = [node for node, count in waiting.items() if not count]
+    while ready:
+        node = ready.pop()
+        del waiting[node]
+        for target in successors[node]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                ready.append(target)
+    return list(waiting)
+
+
+def _strong_components(successors: _Successors) -> Iterator[list[str]]:
+    """Tarjan's algorithm (1972), iterative: graphs may be deeper than Python's stack."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    path: list[str] = []
+    on_path: set[str] = set()
+
+    def enter(node: str) -> tuple[str, Iterator[str]]:
+        index[node] = low[node] = len(index)
+        path.append(node)
+        on_path.add(node)
+        return node, iter(successors[node])
+
+    for root in successors:
+        if root in index:
+            continue
+        work = [enter(root)]
+        while work:
+            node, rest = work[-1]
+            for successor in rest:
+                if successor not in index:
+                    work.append(enter(successor))
+                    break
+                if successor in on_path:
+                    low[node] = min(low[node], index[successor])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    component = _pop_through(path, node)
+                    on_path.difference_update(component)
+                    yield component
+
+
+def _pop_through(path: list[str], node: str) -> list[str]:
+    popped = [path.pop()]
+    while popped[-1] != node:
+        popped.append(path.pop())
+    return popped[::-1]
