@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from processing_context.wire import events, sockets
+from processing_context.wire.envelope import OPTIONAL, TYPE, Envelope
 
 OPS: dict[type[BaseModel], tuple[type[BaseModel], ...]] = {
     sockets.Subscribe: (sockets.Subscribed, sockets.ProblemFrame),
@@ -26,26 +27,9 @@ OPS: dict[type[BaseModel], tuple[type[BaseModel], ...]] = {
     sockets.Ping: (sockets.Pong,),
 }
 """What a client sends, and what answers it."""
-EVENTS = (
-    events.JobUpdate,
-    events.NodeUpdate,
-    events.NodeProgress,
-    events.OutputUpdate,
-    events.Preview,
-    events.PredictionEvent,
-    events.Log,
-    events.ErrorEvent,
-)
+EVENTS: tuple[type[BaseModel], ...] = get_args(events.ProcessingMessage)
 CONTROL = (sockets.Snapshot, sockets.CaughtUp, sockets.Gap, sockets.ProblemFrame)
 """What the service sends unasked, beside events."""
-PLACE: dict[str, dict[str, Any]] = {
-    "job_id": {"type": "string"},
-    "seq": {"type": "integer", "minimum": 1},
-    "attempt": {"type": "integer", "minimum": 1},
-    "time": {"type": "string", "format": "date-time"},
-}
-"""What every event that is sent has, though no worker sends it."""
-
 DESCRIPTION = """\
 One socket carries many subscriptions. Messages are JSON objects in text frames.
 
@@ -64,14 +48,19 @@ Close codes: 4400 malformed op, 4401 no or bad token, 4403 scope or origin, 4408
 
 def document() -> dict[str, Any]:
     """Return the document."""
-    models = [*OPS, *EVENTS, *CONTROL, *(answer for answers in OPS.values() for answer in answers)]
+    models: list[type[BaseModel]] = [
+        *OPS,
+        *EVENTS,
+        *CONTROL,
+        *(answer for answers in OPS.values() for answer in answers),
+    ]
     unique = list(dict.fromkeys(models))
     _, found = models_json_schema(
         [(model, "validation") for model in unique], ref_template="#/components/schemas/{model}"
     )
     schemas: dict[str, Any] = _without_titles(found["$defs"])
     for model in EVENTS:
-        _place(schemas[model.__name__])
+        _add_envelope(schemas[model.__name__])
     reached = _reached(schemas, [op.__name__ for op in OPS])
     for name in schemas.keys() - reached:
         if schemas[name].get("additionalProperties") is False:
@@ -166,10 +155,21 @@ def _channel_ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/channels/socket/messages/{_name(model)}"}
 
 
-def _place(schema: dict[str, Any]) -> None:
-    schema["properties"] |= PLACE
-    schema["properties"]["traceparent"] = {"type": "string"}
-    schema["required"] = ["type", *PLACE, *schema.get("required", ())]
+def _add_envelope(schema: dict[str, Any]) -> None:
+    """Put the envelope into the schema of an event: the service sends it, no worker does."""
+    fields = {
+        name: _sent(field) for name, field in Envelope.model_json_schema()["properties"].items()
+    }
+    required = [name for name in fields if name not in OPTIONAL]
+    schema["properties"] |= fields
+    schema["required"] = [TYPE, *required, *schema.get("required", ())]
+
+
+def _sent(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field of the envelope in an event that is sent: never null."""
+    found: dict[str, Any] = next(part for part in field["anyOf"] if part["type"] != "null")
+    sent = {"type": found["type"], **found}
+    return sent | {"minimum": 1} if sent["type"] == "integer" else sent
 
 
 def _without_titles(value: Any) -> Any:

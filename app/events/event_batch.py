@@ -10,11 +10,9 @@ import pydantic
 from app.events.log import Draft, draft
 from app.http.problems import ProblemError, validation_problem
 from app.jobs.errors import EventTooLarge
+from processing_context.wire.envelope import CLIENT_SEQ, SERVICE_FIELDS
 from processing_context.wire.events import EVENTS
 from processing_context.wire.jobs import ENDED
-
-PLACE = frozenset({"client_seq", "job_id", "seq", "attempt", "time", "traceparent", "from_seq"})
-"""What the service gives an event, whatever the worker says."""
 
 MAX_CLIENT_SEQ = 2**31 - 1
 
@@ -57,14 +55,14 @@ def read_batch(
         ]
         raise validation_problem(errors) from None
     posted = [
-        _encoded(index, raw["client_seq"], event, max_event_bytes)
+        _encoded(index, raw[CLIENT_SEQ], event, max_event_bytes)
         for index, (raw, event) in enumerate(zip(events, bare, strict=True))
     ]
     for index, item in enumerate(posted[1:], 1):
         before = posted[index - 1]
         if item.client_seq != before.client_seq + 1:
             raise _wrong(
-                index, "client_seq", f"follows {before.client_seq}: it must be one more than that"
+                index, CLIENT_SEQ, f"follows {before.client_seq}: it must be one more than that"
             )
         if before.draft.is_end:
             raise _wrong(index, "type", "comes after the end of the job: the end must come last")
@@ -73,13 +71,13 @@ def read_batch(
 
 def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
     """Return an event without what the service gives it."""
-    client_seq = raw.get("client_seq")
+    client_seq = raw.get(CLIENT_SEQ)
     if type(client_seq) is not int or not 1 <= client_seq <= MAX_CLIENT_SEQ:
-        raise _wrong(index, "client_seq", "is needed: 1, 2, 3 … in each attempt")
+        raise _wrong(index, CLIENT_SEQ, "is needed: 1, 2, 3 … in each attempt")
     if raw.get("job_id") not in (None, job_id):
         raise _wrong(index, "job_id", "is not the job that the events are posted to")
     event = dict(raw)
-    for key in PLACE & raw.keys():
+    for key in SERVICE_FIELDS & raw.keys():
         del event[key]
     return event
 
@@ -91,8 +89,8 @@ def _encoded(index: int, client_seq: int, event: dict[str, Any], max_event_bytes
         event.setdefault("chunk", "")
     encoded = draft(event)
     # A character has four bytes at most: of a short text nobody needs to count them.
-    size = len(encoded.tail)
-    if size * 4 > max_event_bytes and (size := len(encoded.tail.encode())) > max_event_bytes:
+    size = len(encoded.tail) - 1  # without the comma
+    if size * 4 > max_event_bytes and (size := len(encoded.tail.encode()) - 1) > max_event_bytes:
         raise EventTooLarge(
             f"Event {client_seq} ({event['type']}) has {size} bytes; the limit is "
             f"{max_event_bytes}. Put the value into a temporary file or an asset and send its ref."

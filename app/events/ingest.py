@@ -19,7 +19,7 @@ from app.events.event_batch import Posted
 from app.events.log import Batch
 from app.events.node_states import columns_sql, node_columns
 from app.events.queries import UPSERT_NODES
-from app.events.sql import shared_sql, tail_of, text_sql
+from app.events.sql import shared_sql, text_sql
 from app.jobs.queries import STATE
 
 On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
@@ -173,7 +173,7 @@ def _event_columns(postings: Sequence[Posting]) -> list[list[Any]]:
         [at for at, _, _ in flat],
         [number for _, number, _ in flat],
         [draft.type for _, _, draft in flat],
-        [tail_of(draft) for _, _, draft in flat],
+        [draft.tail for _, _, draft in flat],
     ]
 
 

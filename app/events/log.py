@@ -17,17 +17,19 @@ import orjson
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.events import queries
+from processing_context.wire import envelope
 from processing_context.wire.jobs import ENDED
 
 MAX_SEQ = 2**31 - 1
 PAGE_EVENTS = 500
 PAGE_BYTES = 1024 * 1024
 
-_PROGRESS = '{"type":"node_progress",'
+_PROGRESS = envelope.text({"type": "node_progress"})
+_SLOT = "\0"
 
 
 class Draft(NamedTuple):
-    """An encoded event without its place; `tail` is its JSON object without the opening brace."""
+    """An encoded event without its envelope; `tail` is its JSON as it follows the envelope."""
 
     type: str
     tail: str
@@ -82,7 +84,8 @@ def draft(event: Mapping[str, Any]) -> Draft:
     rest = dict(event)
     kind = rest.pop("type")
     is_end = kind == "job_update" and rest["status"] in ENDED
-    return Draft(kind, orjson.dumps(rest).decode()[1:], is_end)
+    tail = f",{orjson.dumps(rest)[1:].decode()}" if rest else "}"
+    return Draft(kind, tail, is_end)
 
 
 def rfc3339(moment: datetime) -> str:
@@ -100,15 +103,18 @@ def place(
     traceparent: str | None,
 ) -> list[Stored]:
     """Give drafts the places after `after`, and the trace of their job where it has one."""
-    trace = f',"traceparent":"{traceparent}"' if traceparent else ""
-    shared = f'"attempt":{attempt},"time":"{rfc3339(time)}"{trace}'
+    fields = {
+        "type": _SLOT,
+        "job_id": job_id,
+        "seq": _SLOT,
+        "attempt": str(attempt),
+        "time": rfc3339(time),
+    }
+    if traceparent:
+        fields["traceparent"] = traceparent
+    start, middle, shared = envelope.text(fields).split(_SLOT)
     return [
-        Stored(
-            seq,
-            f'{{"type":"{kind}","job_id":"{job_id}","seq":{seq},{shared}'
-            f"{'' if tail == '}' else ','}{tail}",
-            is_end,
-        )
+        Stored(seq, f"{start}{kind}{middle}{seq}{shared}{tail}", is_end)
         for seq, (kind, tail, is_end) in enumerate(drafts, after + 1)
     ]
 

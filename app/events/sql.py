@@ -1,29 +1,33 @@
-"""The text of an event, put together by PostgreSQL where its place is known only there.
+"""SQL expressions of an event's text, for statements where only PostgreSQL knows the envelope.
 
-The same text as `app.events.log.place` makes: readers of this replica are given that one, and all
-others what is stored.
+They give the same text as `app.events.log.place`: readers of this replica receive that one, and
+all others the stored one.
 """
 
 from __future__ import annotations
 
-from app.events.log import Draft
+from collections.abc import Mapping
+
+from processing_context.wire import envelope
+
+_MARK = "\0"
 
 
 def shared_sql(*, attempt: str, time: str, traceparent: str) -> str:
-    """Return the SQL of what all events of a batch have in common."""
+    """Return the SQL of the fields that all events of a batch have in common."""
     moment = f"to_char({time} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-    trace = f"coalesce(',\"traceparent\":\"' || {traceparent} || '\"', '')"
-    return f"',\"attempt\":' || {attempt} || ',\"time\":\"' || {moment} || '\"' || {trace}"
+    always = _concatenated({"attempt": attempt, "time": moment})
+    return f"{always} || coalesce({_concatenated({'traceparent': traceparent})}, '')"
 
 
 def text_sql(*, kind: str, job_id: str, seq: str, shared: str, tail: str) -> str:
     """Return the SQL of an event's text; `shared` and `tail` are SQL like the others."""
-    return (
-        f'\'{{"type":"\' || {kind} || \'","job_id":"\' || {job_id} || \'","seq":\' || {seq}'
-        f" || {shared} || {tail}"
-    )
+    own = _concatenated({"type": kind, "job_id": job_id, "seq": seq})
+    return f"{own} || {shared} || {tail}"
 
 
-def tail_of(draft: Draft) -> str:
-    """Return a draft's end as it follows what its batch has in common."""
-    return draft.tail if draft.tail == "}" else f",{draft.tail}"
+def _concatenated(fields: Mapping[str, str]) -> str:
+    """Return the SQL of the text of some fields whose values are SQL."""
+    marked = {name: f"{_MARK}{value}{_MARK}" for name, value in fields.items()}
+    parts = envelope.text(marked).split(_MARK)  # literals and values by turns
+    return " || ".join(part if at % 2 else f"'{part}'" for at, part in enumerate(parts) if part)

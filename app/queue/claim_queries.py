@@ -16,7 +16,7 @@ import asyncpg
 
 from app.events import log
 from app.events.log import Batch
-from app.events.sql import shared_sql, tail_of, text_sql
+from app.events.sql import shared_sql, text_sql
 from app.jobs import queries
 from app.jobs.queries import On
 from app.workers.service import Claimant
@@ -84,7 +84,7 @@ with recursive there as materialized (
         job_id="g.id",
         seq="(g.last_seq + 1)",
         shared=shared_sql(attempt="g.attempt", time="g.now", traceparent="g.traceparent"),
-        tail=f"'{tail_of(RUNNING)}'",
+        tail=f"'{RUNNING.tail}'",
     )
 }
     from granted g

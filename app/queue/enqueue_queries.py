@@ -12,7 +12,7 @@ import asyncpg
 from app.database.engine import dumps
 from app.events import log
 from app.events.log import Batch, Draft
-from app.events.sql import shared_sql, tail_of, text_sql
+from app.events.sql import shared_sql, text_sql
 from app.jobs.queries import On
 from app.queue import claim_queries
 from app.queue.waiting_claims import Needs
@@ -67,7 +67,7 @@ with clock as materialized (
 def _event(draft: Draft, seq: int, source: str) -> str:
     """Return the SQL of the row of a new job's event."""
     shared = shared_sql(attempt="1", time="now", traceparent="traceparent")
-    kind, tail = f"'{draft.type}'", f"'{tail_of(draft)}'"
+    kind, tail = f"'{draft.type}'", f"'{draft.tail}'"
     text = text_sql(kind=kind, job_id="id", seq=str(seq), shared=shared, tail=tail)
     return f"select id, {seq}, now, false, {text} from {source}"
 

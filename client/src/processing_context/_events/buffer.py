@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 
 from processing_context._events.encoded_event import Encoded
 from processing_context._transport.api import dumps
+from processing_context.wire.envelope import CLIENT_SEQ, SERVICE_FIELDS
 from processing_context.wire.events import (
     EVENT,
     NodeProgress,
@@ -21,8 +22,8 @@ MAX_EVENT_BYTES = 64 * 1024
 MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 1024 * 1024
 _MESSAGES = frozenset(get_args(ProcessingMessage))
-_ADDED_BY_SERVICE = {"job_id", "seq", "attempt", "time"}
-_NUMBERING_BYTES = 40  # `{"client_seq":…,` and the comma after it
+_NUMBERED = b'{"%s":%%d,%%s' % CLIENT_SEQ.encode()
+_NUMBERING_BYTES = 40  # what this adds, and the comma after it
 
 
 @dataclass
@@ -134,11 +135,11 @@ def encode(message: ProcessingMessage) -> bytes:
         ValueError: It is larger than 64 KiB, or JSON has no form for it.
     """
     if isinstance(message, OutputUpdate) and message.value is None:  # null is a value
-        fields = message.model_dump(exclude=_ADDED_BY_SERVICE, exclude_none=True)
+        fields = message.model_dump(exclude={*SERVICE_FIELDS}, exclude_none=True)
         encoded = dumps(fields | {"value": None})
     else:
         # To leave something out takes as long as all the rest, and there is seldom anything.
-        excluded = message.model_fields_set & _ADDED_BY_SERVICE or None
+        excluded = message.model_fields_set & SERVICE_FIELDS or None
         encoded = message.__pydantic_serializer__.to_json(
             message, exclude=excluded, exclude_none=True
         )
@@ -158,7 +159,5 @@ def _fitting(kind: str, encoded: bytes) -> bytes:
 
 def numbered(events: list[bytes], first: int) -> bytes:
     """Return the body of a batch whose events have the numbers from `first`."""
-    bodies = (
-        b'{"client_seq":%d,%s' % (number, event[1:]) for number, event in enumerate(events, first)
-    )
+    bodies = (_NUMBERED % (number, event[1:]) for number, event in enumerate(events, first))
     return b'{"events":[' + b",".join(bodies) + b"]}"

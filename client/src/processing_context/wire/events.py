@@ -10,22 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from processing_context.wire.base import Id, Request, Text, Timestamp
+from processing_context.wire.base import Request, Text, Timestamp
+from processing_context.wire.envelope import Envelope
 from processing_context.wire.jobs import JobError, JobStatus
 
 NodeStatus = Literal["waiting", "running", "completed", "cached", "failed", "cancelled"]
 NodeId = Annotated[Text, Field(max_length=1000)]
 
 
-class _Event(Request):
+class _Event(Envelope):
     # Not null, in silence: whoever encodes it sees that there is something JSON has no form for.
     model_config = {"ser_json_inf_nan": "constants"}
-
-    job_id: Id | None = None
-    seq: int | None = None
-    attempt: int | None = None
-    time: Timestamp | None = None
-    traceparent: str | None = None
 
 
 class JobUpdate(_Event):
@@ -108,25 +103,6 @@ class ErrorEvent(_Event):
     node_id: NodeId | None = None
 
 
-Event = Annotated[
-    JobUpdate
-    | NodeUpdate
-    | NodeProgress
-    | OutputUpdate
-    | Preview
-    | PredictionEvent
-    | Log
-    | ErrorEvent,
-    Field(discriminator="type"),
-]
-"""Any event of a job."""
-
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-"""Reads and writes any event."""
-
-EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
-"""Reads and writes several."""
-
 ProcessingMessage = (
     JobUpdate
     | NodeUpdate
@@ -138,6 +114,15 @@ ProcessingMessage = (
     | ErrorEvent
 )
 """What goes through a context's message queue."""
+
+Event = Annotated[ProcessingMessage, Field(discriminator="type")]
+"""Any event of a job."""
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads and writes any event."""
+
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
+"""Reads and writes several."""
 
 
 class EventPage(Request):

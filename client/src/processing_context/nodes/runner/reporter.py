@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from processing_context.wire.events import ProcessingMessage
 
 _CHUNK = 8_000
+# The fields of each update and their order, up to the status.
+_UPDATE = NodeUpdate(node_id="", node_name="", node_type="", status="running").model_dump(
+    exclude_none=True
+) | {"status": ""}
 
 
 class Teller:
@@ -89,14 +93,8 @@ class Teller:
         """Return the beginning of each update of a node, up to its status."""
         head = self._heads.get(node.id)
         if head is None:
-            said = {
-                "type": "node_update",
-                "node_id": node.id,
-                "node_name": node.name,
-                "node_type": node.type,
-                "status": "",
-            }
-            head = self._heads[node.id] = json_bytes(said).removesuffix(b'"}')
+            named = {"node_id": node.id, "node_name": node.name, "node_type": node.type}
+            head = self._heads[node.id] = json_bytes(_UPDATE | named).removesuffix(b'"}')
         return head
 
     def _say(self, node_id: str, event: bytes) -> None:
