@@ -10,11 +10,11 @@ from app.jobs.service import Jobs
 from app.queue.claim import Claims
 from app.queue.leases import Leases
 from app.runtime.shutdown import Shutdown
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 
 JobsDep = Annotated[Jobs, Injected(Jobs)]
 LeasesDep = Annotated[Leases, Injected(Leases)]
 ClaimsDep = Annotated[Claims, Injected(Claims)]
 HubDep = Annotated[Hub, Injected(Hub)]
 ShutdownDep = Annotated[Shutdown, Injected(Shutdown)]
-WorkersDep = Annotated[Workers, Injected(Workers)]
+WorkersDep = Annotated[WorkerService, Injected(WorkerService)]

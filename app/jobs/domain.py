@@ -14,7 +14,7 @@ from app.queue.transitions import Ledgers
 from app.runtime.services import Services
 from app.settings import Settings
 from app.webhooks.service import Webhooks
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 from app.workflows.service import WorkflowService
 
 
@@ -25,7 +25,7 @@ def _build(services: Services) -> list[object]:
             services.get(Hub),
             services.get(Ledgers),
             services.get(Makings),
-            services.get(Workers),
+            services.get(WorkerService),
             services.get(Webhooks),
             services.get(WorkflowService),
             services.get(Settings),

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from app.workers.service import Abilities
+from app.workers.claimant import WorkerCapabilities
 
 
 def waiting_reason(
-    capabilities: Collection[str], node_types: Collection[str], workers: Sequence[Abilities]
+    capabilities: Collection[str],
+    node_types: Collection[str],
+    workers: Sequence[WorkerCapabilities],
 ) -> str | None:
     """Return what no worker has that a job needs; None where one can run it."""
     if not workers:
         return "No worker is connected that takes this user's jobs."
-    if any(worker.fit(capabilities, node_types) for worker in workers):
+    if any(worker.can_run(capabilities, node_types) for worker in workers):
         return None
     unknown = [
         node_type
         for node_type in node_types
-        if not any(worker.fit((), (node_type,)) for worker in workers)
+        if not any(worker.can_run((), (node_type,)) for worker in workers)
     ]
-    missing = [name for name in capabilities if not any(w.fit((name,), ()) for w in workers)]
+    missing = [name for name in capabilities if not any(w.can_run((name,), ()) for w in workers)]
     reasons = []
     if unknown:
         reasons.append(f"no worker runs the node type{'s' * (len(unknown) > 1)} {_names(unknown)}")

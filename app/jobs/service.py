@@ -29,7 +29,7 @@ from app.runtime.ids import is_id, new_id
 from app.runtime.request_context import traceparent
 from app.settings import Settings
 from app.webhooks.service import Webhooks
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 from app.workflows.graphs import check_graph
 from app.workflows.service import WorkflowService
 from processing_context.wire.jobs import ENDED, Job, RunJobRequest
@@ -46,7 +46,7 @@ class Jobs:
         hub: Hub,
         ledgers: Ledgers,
         makings: Makings,
-        workers: Workers,
+        workers: WorkerService,
         webhooks: Webhooks,
         workflows: WorkflowService,
         settings: Settings,

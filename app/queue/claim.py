@@ -16,7 +16,9 @@ from app.queue.transitions import Ledgers
 from app.queue.waiting_claims import Bell
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
-from app.workers.service import Claimant, WorkerNotFound, Workers
+from app.workers.claimant import Claimant
+from app.workers.errors import WorkerNotFound
+from app.workers.service import WorkerService
 
 
 class Claims:
@@ -27,7 +29,7 @@ class Claims:
         db: Database,
         ledgers: Ledgers,
         bell: Bell,
-        workers: Workers,
+        workers: WorkerService,
         shutdown: Shutdown,
         settings: Settings,
     ) -> None:
@@ -96,7 +98,7 @@ class Claims:
             Forbidden: Another token registered it.
         """
         async with self._ledgers.open() as ledger:
-            await self._workers.remove(ledger.connection, worker_id, principal)
+            await self._workers.delete(ledger.connection, worker_id, principal)
             for row in await lease_queries.lock_of_worker(ledger.connection, worker_id):
                 await ledger.give_back(row, "The worker was removed.", counts=False)
 
@@ -119,9 +121,9 @@ class Claims:
             again_first=is_first,
         )
         if taken is None:
-            self._workers.forget(worker_id)
+            self._workers.evict(worker_id)
             raise WorkerNotFound
-        self._workers.saw(worker_id)
+        self._workers.mark_seen(worker_id)
         claimant = replace(claimant, is_draining=taken.is_draining)
         if taken.is_owed_more:
             if again := await self._again(worker_id, max_jobs):

@@ -19,7 +19,7 @@ from app.events.log import Batch
 from app.events.sql import shared_sql, text_sql
 from app.jobs import queries
 from app.jobs.queries import On
-from app.workers.service import Claimant
+from app.workers.claimant import Claimant
 
 SPARE = 16
 """How many more candidates a claim looks at than it takes: others may claim the first ones."""
@@ -146,9 +146,9 @@ async def take(
         ttl_s: How long the leases last.
         again_first: Whether to give nothing to a worker that is owed earlier leases.
     """
-    types = claimant.abilities.node_types
+    types = claimant.capabilities.node_types
     args: list[Any] = [
-        list(claimant.abilities.capabilities),
+        list(claimant.capabilities.names),
         None if types is None else list(types),
         user_limit,
         len(token_hashes) + SPARE,

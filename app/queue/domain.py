@@ -23,11 +23,15 @@ from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.webhooks.dispatcher import Dispatcher
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 
 
 def _build(services: Services) -> list[object]:
-    db, settings, workers = services.get(Database), services.get(Settings), services.get(Workers)
+    db, settings, workers = (
+        services.get(Database),
+        services.get(Settings),
+        services.get(WorkerService),
+    )
     bell = Bell(services.get(Notifications))
     ledgers = Ledgers(db, services.get(Hub), bell, services.get(Dispatcher))
     return [

@@ -17,7 +17,7 @@ from app.jobs.errors import ClientSeqGap, JobEnded, JobNotFound, LeaseLost
 from app.queue import lease_queries
 from app.queue.transitions import Ledger, Ledgers
 from app.settings import Settings
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 from processing_context.wire.events import EventsAccepted
 from processing_context.wire.jobs import ENDED
 from processing_context.wire.workers import HeartbeatReply, JobEvents
@@ -27,7 +27,7 @@ class Leases:
     """The leases of this replica and the others: they live in the database alone."""
 
     def __init__(
-        self, db: Database, ledgers: Ledgers, workers: Workers, settings: Settings
+        self, db: Database, ledgers: Ledgers, workers: WorkerService, settings: Settings
     ) -> None:
         self._db = db
         self._ledgers = ledgers
@@ -50,7 +50,7 @@ class Leases:
             if status is None:
                 raise JobNotFound  # deleted just now
             raise JobEnded if status in ENDED else LeaseLost
-        self._workers.saw(row["worker_id"])
+        self._workers.mark_seen(row["worker_id"])
         return HeartbeatReply(
             cancel_requested=row["cancel_requested"], lease_expires_at=row["expires_at"]
         )
@@ -141,7 +141,7 @@ class Leases:
             ended=["completed" for found in kept.values() if found.row["completed"]],
         )
         for found in kept.values():
-            self._workers.saw(found.row["lease_worker_id"])
+            self._workers.mark_seen(found.row["lease_worker_id"])
         return kept
 
     async def _settle(self, posting: Posting) -> EventsAccepted:
@@ -180,7 +180,7 @@ class Leases:
                 result=last.event.get("result"),
                 last_seq=kept.last_seq,
             )
-        self._workers.saw(lease["lease_worker_id"])
+        self._workers.mark_seen(lease["lease_worker_id"])
         return _accepted(kept, has_ended=last.end_status is not None)
 
 

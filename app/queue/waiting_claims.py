@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.queue.claim_queries import Granted
-from app.workers.service import Claimant
+from app.workers.claimant import Claimant
 
 TOPIC = "queue"
 
@@ -79,7 +79,7 @@ class Waiter:
 
     def fits(self, needs: Needs) -> bool:
         """Whether its worker can run such a job."""
-        return self.takes_from(needs.user_id) and self.claimant.abilities.fit(
+        return self.takes_from(needs.user_id) and self.claimant.capabilities.can_run(
             needs.capabilities, needs.node_types
         )
 

@@ -8,28 +8,34 @@ from app.http.auth import WORKER, Principal
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
-from app.workers import cleanup, routes
+from app.workers import queries, routes
 from app.workers.models import WorkerRow
-from app.workers.service import Workers
+from app.workers.service import WorkerService
+
+FLUSH_SEEN_S = 1
+DELETE_LOST_S = 60
 
 
 def _build(services: Services) -> list[object]:
-    return [Workers(services.get(Database), lease_ttl_s=services.get(Settings).lease_ttl_s)]
+    return [WorkerService(services.get(Database), lease_ttl_s=services.get(Settings).lease_ttl_s)]
 
 
 async def _find(services: Services, principal: Principal, worker_id: str) -> object:
-    workers = services.get(Workers)
-    workers.forget(worker_id)
+    workers = services.get(WorkerService)
+    workers.evict(worker_id)
     return await workers.claimant(worker_id, principal)
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await cleanup.delete_all_of(services.get(Database), user_id, limit=limit)
+    return await queries.delete_of_user(services.get(Database).pool, user_id, limit=limit)
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
-    workers = services.get(Workers)
-    return [PeriodicTask(workers.write_down_seen, 1), PeriodicTask(workers.forget_lost, 60)]
+    workers = services.get(WorkerService)
+    return [
+        PeriodicTask(workers.flush_seen, FLUSH_SEEN_S),
+        PeriodicTask(workers.delete_lost, DELETE_LOST_S),
+    ]
 
 
 DOMAIN = Domain(

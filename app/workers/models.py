@@ -12,7 +12,7 @@ from app.database.tables import Base
 
 
 class WorkerRow(Base):
-    """A registered worker; `token_id` is the one token that speaks for it.
+    """A registered worker; only the token `token_id` may act for it.
 
     `last_seen_at` is in no index, so that the update of each heartbeat stays within its page.
     """

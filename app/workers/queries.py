@@ -1,108 +1,193 @@
-"""Statements on workers, by asyncpg: heartbeats and claims run them all the time."""
+"""Statements on workers."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
 
-import asyncpg
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
-from app.database.statement import Connection
 
-On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
+class WorkerRecord(NamedTuple):
+    """A worker and the ids of the jobs that it runs."""
+
+    id: str
+    name: str
+    capabilities: list[str]
+    node_types: list[str] | None
+    slots: int
+    metadata: dict[str, Any]
+    is_draining: bool
+    is_lost: bool
+    running_jobs: list[str]
+    last_seen_at: datetime
+    created_at: datetime
+
+
+class RegistrationRecord(NamedTuple):
+    """The owner of a worker, and what the worker can run."""
+
+    user_id: str
+    token_id: str
+    is_fleet: bool
+    capabilities: list[str]
+    node_types: list[str] | None
+    is_draining: bool
+
+
+class CapabilitiesRecord(NamedTuple):
+    """The capabilities and node types of a worker."""
+
+    capabilities: list[str]
+    node_types: list[str] | None
+
 
 _COLUMNS = """
-w.id, w.user_id, w.token_id, w.is_fleet, w.name, w.capabilities, w.node_types, w.slots, w.metadata,
-w.is_draining, w.last_seen_at, w.created_at,
-w.last_seen_at < clock_timestamp() - $1 * interval '1 s' as is_lost,
+w.id, w.name, w.capabilities, w.node_types, w.slots, w.metadata, w.is_draining,
+w.last_seen_at < clock_timestamp() - :lost_after_s * interval '1 s' as is_lost,
 array(select l.job_id from job_leases l where l.worker_id = w.id and l.ended_at is null
-      order by l.job_id) as running_jobs"""
+      order by l.job_id) as running_jobs,
+w.last_seen_at, w.created_at"""
+_REGISTRATION = """
+select user_id, token_id, is_fleet, capabilities, node_types, is_draining
+from workers where id = :worker_id"""
 
-_INSERT = """
-insert into workers (id, user_id, token_id, is_fleet, name, capabilities, node_types, slots,
-    metadata)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
-_PAGE = f"""
+_INSERT = Statement(
+    """
+insert into workers
+    (id, user_id, token_id, is_fleet, name, capabilities, node_types, slots, metadata)
+values
+    (:id, :user_id, :token_id, :is_fleet, :name, :capabilities, :node_types, :slots, :metadata)"""
+)
+_PAGE = Query(
+    f"""
 select {_COLUMNS} from workers w
-where w.user_id = $2 and ($3::text is null or w.id < $3) order by w.id desc limit $4"""
-_GET = f"select {_COLUMNS} from workers w where w.id = $2"
-_FIND = """
-select id, user_id, token_id, is_fleet, capabilities, node_types, is_draining
-from workers where id = $1"""
-_LOCK = f"{_FIND} for {{}}"
-_BEAT = """
-update workers set last_seen_at = clock_timestamp(), is_draining = coalesce($2, is_draining)
-where id = $1"""
-_SEEN = """
+where w.user_id = :user_id and (:after::text is null or w.id < :after)
+order by w.id desc limit :limit""",
+    WorkerRecord,
+)
+_GET = Query(f"select {_COLUMNS} from workers w where w.id = :worker_id", WorkerRecord)
+_FIND = Query(_REGISTRATION, RegistrationRecord)
+_LOCK_SHARED = Query(f"{_REGISTRATION} for key share", RegistrationRecord)
+_LOCK = Query(f"{_REGISTRATION} for update", RegistrationRecord)
+_RECORD_HEARTBEAT = Statement(
+    """
+update workers
+set last_seen_at = clock_timestamp(), is_draining = coalesce(:is_draining, is_draining)
+where id = :worker_id"""
+)
+_MARK_SEEN = Statement(
+    """
 update workers w set last_seen_at = clock_timestamp()
-from (select id from workers where id = any($1) order by id for no key update) locked
+from (select id from workers where id = any(:worker_ids) order by id for no key update) locked
 where w.id = locked.id"""
-_ACTIVE = """
+)
+_ACTIVE = Query(
+    """
 select distinct capabilities, node_types from workers
-where (is_fleet or user_id = $1) and not is_draining
-    and last_seen_at >= clock_timestamp() - $2 * interval '1 s'"""
-_FORGET = """
-delete from workers w where w.last_seen_at < now() - interval '1 day'
-    and not exists (select from job_leases l where l.worker_id = w.id and l.ended_at is null)"""
+where (is_fleet or user_id = :user_id) and not is_draining
+    and last_seen_at >= clock_timestamp() - :lost_after_s * interval '1 s'""",
+    CapabilitiesRecord,
+)
+_DELETE = Statement("delete from workers where id = :worker_id")
+_IS_IDLE = "not exists (select from job_leases l where l.worker_id = w.id and l.ended_at is null)"
+_DELETE_LOST = Statement(
+    f"delete from workers w where w.last_seen_at < now() - interval '1 day' and {_IS_IDLE}"
+)
+_DELETE_OF_USER = Statement(
+    f"""
+delete from workers where id in (
+  select id from workers w where user_id = :user_id and {_IS_IDLE} limit :limit)"""
+)
+_HAS_WORKERS = Scalar("select exists (select from workers where user_id = :user_id)", bool)
 
 
-async def insert(on: On, *values: Any) -> None:
-    """Store a new worker."""
-    await on.execute(_INSERT, *values)
+async def insert(
+    on: Executor,
+    worker_id: str,
+    *,
+    user_id: str,
+    token_id: str,
+    is_fleet: bool,
+    name: str,
+    capabilities: list[str],
+    node_types: list[str] | None,
+    slots: int,
+    metadata: dict[str, Any],
+) -> None:
+    """Insert a worker."""
+    await _INSERT.execute(
+        on,
+        id=worker_id,
+        user_id=user_id,
+        token_id=token_id,
+        is_fleet=is_fleet,
+        name=name,
+        capabilities=capabilities,
+        node_types=node_types,
+        slots=slots,
+        metadata=metadata,
+    )
 
 
-async def newest(
-    on: On, *, lost_after_s: float, user_id: str, after: str | None, limit: int
-) -> list[asyncpg.Record]:
-    """A user's workers, newest first."""
-    rows: list[asyncpg.Record] = await on.fetch(_PAGE, lost_after_s, user_id, after, limit)
-    return rows
+async def page(
+    on: Executor, *, user_id: str, lost_after_s: float, after: str | None, limit: int
+) -> list[WorkerRecord]:
+    """Return a user's workers, newest first."""
+    return await _PAGE.all(on, user_id=user_id, lost_after_s=lost_after_s, after=after, limit=limit)
 
 
-async def get(on: On, worker_id: str, *, lost_after_s: float) -> asyncpg.Record | None:
-    """One worker."""
-    row: asyncpg.Record | None = await on.fetchrow(_GET, lost_after_s, worker_id)
-    return row
+async def get(on: Executor, worker_id: str, *, lost_after_s: float) -> WorkerRecord | None:
+    """Return one worker."""
+    return await _GET.one(on, worker_id=worker_id, lost_after_s=lost_after_s)
 
 
-async def find(on: On, worker_id: str) -> asyncpg.Record | None:
-    """What never changes of one worker, and whether it drains."""
-    row: asyncpg.Record | None = await on.fetchrow(_FIND, worker_id)
-    return row
+async def find(on: Executor, worker_id: str) -> RegistrationRecord | None:
+    """Return the registration of a worker."""
+    return await _FIND.one(on, worker_id=worker_id)
 
 
-async def hold(on: On, worker_id: str) -> asyncpg.Record | None:
-    """One worker, which stays there until the end of the transaction."""
-    row: asyncpg.Record | None = await on.fetchrow(_LOCK.format("key share"), worker_id)
-    return row
+async def lock_shared(on: Connection, worker_id: str) -> RegistrationRecord | None:
+    """Return a registration that cannot be deleted until the end of the transaction."""
+    return await _LOCK_SHARED.one(on, worker_id=worker_id)
 
 
-async def lock(on: On, worker_id: str) -> asyncpg.Record | None:
-    """One worker, to which nobody else gives a job until the end of the transaction."""
-    row: asyncpg.Record | None = await on.fetchrow(_LOCK.format("update"), worker_id)
-    return row
+async def lock(on: Connection, worker_id: str) -> RegistrationRecord | None:
+    """Return a registration, locked: no claim gives the worker a job meanwhile."""
+    return await _LOCK.one(on, worker_id=worker_id)
 
 
-async def beat(on: On, worker_id: str, *, draining: bool | None) -> None:
-    """Note that a worker spoke, and whether it takes jobs."""
-    await on.execute(_BEAT, worker_id, draining)
+async def record_heartbeat(on: Executor, worker_id: str, *, is_draining: bool | None) -> None:
+    """Store that a worker was seen now, and whether it drains; None leaves that as it is."""
+    await _RECORD_HEARTBEAT.execute(on, worker_id=worker_id, is_draining=is_draining)
 
 
-async def seen(on: On, worker_ids: list[str]) -> None:
-    """Note that workers spoke; locked in one order, since other replicas do the same."""
-    await on.execute(_SEEN, worker_ids)
+async def mark_seen(on: Executor, worker_ids: Collection[str]) -> None:
+    """Store that workers were seen now; locked in one order, so that replicas do not deadlock."""
+    await _MARK_SEEN.execute(on, worker_ids=list(worker_ids))
 
 
-async def active(on: On, *, user_id: str, lost_after_s: float) -> list[asyncpg.Record]:
-    """What the workers that take a user's jobs can run, each combination once."""
-    rows: list[asyncpg.Record] = await on.fetch(_ACTIVE, user_id, lost_after_s)
-    return rows
+async def active(on: Executor, *, user_id: str, lost_after_s: float) -> list[CapabilitiesRecord]:
+    """Return what the workers that take a user's jobs can run, each combination once."""
+    return await _ACTIVE.all(on, user_id=user_id, lost_after_s=lost_after_s)
 
 
-async def delete(on: On, worker_id: str) -> None:
-    """Remove a worker."""
-    await on.execute("delete from workers where id = $1", worker_id)
+async def delete(on: Executor, worker_id: str) -> None:
+    """Delete a worker."""
+    await _DELETE.execute(on, worker_id=worker_id)
 
 
-async def forget_lost(on: On) -> None:
-    """Remove those not heard of for a day."""
-    await on.execute(_FORGET)
+async def delete_lost(on: Executor) -> None:
+    """Delete workers that were not seen for a day and run no job."""
+    await _DELETE_LOST.execute(on)
+
+
+async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:
+    """Delete some of a user's workers that run no job; return how many."""
+    return await _DELETE_OF_USER.execute(on, user_id=user_id, limit=limit)
+
+
+async def has_workers(on: Executor, user_id: str) -> bool:
+    """Return whether a user has workers."""
+    return bool(await _HAS_WORKERS.value(on, user_id=user_id))

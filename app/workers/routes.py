@@ -1,4 +1,4 @@
-"""Routes of workers, other than those that touch jobs."""
+"""Routes of workers, except those that claim or end jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.http.pagination import PageDep
 from app.http.routing import SecuredRoute
 from app.settings import Settings
 from app.workers.schemas import worker_out
-from app.workers.service import Workers
+from app.workers.service import WorkerService
 from processing_context.wire.workers import (
     Worker,
     WorkerCreate,
@@ -24,22 +24,21 @@ from processing_context.wire.workers import (
 
 router = APIRouter(prefix="/v1/workers", route_class=SecuredRoute, tags=["workers"])
 
-
-WorkersDep = Annotated[Workers, Injected(Workers)]
+Workers = Annotated[WorkerService, Injected(WorkerService)]
 SettingsDep = Annotated[Settings, Injected(Settings)]
 
 
 @router.post("", status_code=201)
 async def register_worker(
-    once: IdempotencyKeyDep,
-    workers: WorkersDep,
+    key: IdempotencyKeyDep,
+    workers: Workers,
     principal: PrincipalDep,
     body: WorkerCreate,
     settings: SettingsDep,
     response: Response,
 ) -> WorkerRegistered:
     """Register a worker; a worker that starts again registers anew."""
-    worker_id, is_replay = await workers.register(principal, body, once)
+    worker_id, is_replay = await workers.register(principal, body, key)
     if is_replay:
         replayed(response)
     return WorkerRegistered(
@@ -50,7 +49,7 @@ async def register_worker(
 
 
 @router.get("")
-async def list_workers(workers: WorkersDep, principal: PrincipalDep, page: PageDep) -> WorkerList:
+async def list_workers(workers: Workers, principal: PrincipalDep, page: PageDep) -> WorkerList:
     """List one's workers, newest first."""
     rows, following = await workers.page(principal.user_id, page)
     return WorkerList(next=following, workers=[worker_out(row) for row in rows])
@@ -59,7 +58,7 @@ async def list_workers(workers: WorkersDep, principal: PrincipalDep, page: PageD
 @router.post("/{worker_id}/heartbeat")
 async def worker_heartbeat(
     worker_id: str,
-    workers: WorkersDep,
+    workers: Workers,
     principal: PrincipalDep,
     body: WorkerHeartbeat | None = None,
 ) -> Worker:

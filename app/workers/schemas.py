@@ -1,30 +1,30 @@
-"""Workers as they travel."""
+"""Workers in the form of the wire."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import asyncpg
-
+from app.workers.queries import WorkerRecord
 from processing_context.wire.workers import Worker
 
 
-def worker_out(row: asyncpg.Record) -> Worker:
-    """Return the wire form of a worker."""
-    state: Literal["active", "draining", "lost"] = "active"
-    if row["is_lost"]:
-        state = "lost"
-    elif row["is_draining"]:
-        state = "draining"
+def worker_out(row: WorkerRecord) -> Worker:
+    """Return a worker."""
     return Worker(
-        id=row["id"],
-        name=row["name"],
-        state=state,
-        capabilities=row["capabilities"],
-        node_types=row["node_types"],
-        slots=row["slots"],
-        metadata=row["metadata"],
-        running_jobs=row["running_jobs"],
-        last_heartbeat_at=row["last_seen_at"],
-        created_at=row["created_at"],
+        id=row.id,
+        name=row.name,
+        state=_state(row),
+        capabilities=row.capabilities,
+        node_types=row.node_types,
+        slots=row.slots,
+        metadata=row.metadata,
+        running_jobs=row.running_jobs,
+        last_heartbeat_at=row.last_seen_at,
+        created_at=row.created_at,
     )
+
+
+def _state(row: WorkerRecord) -> Literal["active", "draining", "lost"]:
+    if row.is_lost:
+        return "lost"
+    return "draining" if row.is_draining else "active"

@@ -9,14 +9,14 @@ from app.http.problems import ProblemError
 from app.jobs.queue_reason import waiting_reason
 from app.jobs.responses import preferred_wait_s
 from app.queue.reaper import back_off_s
-from app.workers.service import Abilities
+from app.workers.claimant import WorkerCapabilities
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 
 
-def worker(*capabilities: str, node_types: tuple[str, ...] | None = None) -> Abilities:
+def worker(*capabilities: str, node_types: tuple[str, ...] | None = None) -> WorkerCapabilities:
     types = None if node_types is None else frozenset(node_types)
-    return Abilities(frozenset(capabilities), types)
+    return WorkerCapabilities(frozenset(capabilities), types)
 
 
 def test_the_back_off_doubles_up_to_a_minute() -> None:
@@ -63,7 +63,7 @@ def test_prefer_wait_is_read_as_in_rfc_7240(header: str | None, seconds: float) 
     ],
 )
 def test_the_waiting_reason_names_what_is_missing(
-    workers: list[Abilities], reason: str | None
+    workers: list[WorkerCapabilities], reason: str | None
 ) -> None:
     assert waiting_reason(["cuda"], ["a.A", "b.B"], workers) == reason
 
