@@ -123,7 +123,7 @@ def test_importing_it_takes_few_modules(empty_environment: Path) -> None:
     assert int(run(empty_environment, whole)) < 200
 
 
-@pytest.mark.parametrize("module", ["context", "jobs", "convert.image", "_events"])
+@pytest.mark.parametrize("module", ["context", "resources.jobs", "convert.image", "_events"])
 def test_modules_can_be_imported_in_any_order(module: str) -> None:
     run(sys.executable, f"import processing_context.{module}")
     assert importlib.import_module(f"processing_context.{module}")

@@ -28,7 +28,6 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_S", 0.05)
-    monkeypatch.setattr("processing_context.resources.jobs._CANCEL_S", WAIT_S)
 
 
 @pytest.fixture

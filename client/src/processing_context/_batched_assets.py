@@ -1,4 +1,4 @@
-"""Small files: what is made or looked up at about the same time goes in one request."""
+"""Creation and look-up of small assets, many in one request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from processing_context.wire.assets import (
     BatchResults,
 )
 
-GATHERED_BYTES = 64 * 1024
-"""What is larger is not gathered: its bytes cost more than its request."""
+BATCHED_BYTES = 64 * 1024
+"""Largest file that shares a request with others: above it the bytes cost more than a request."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -38,15 +38,19 @@ def _weight(new: _New) -> int:
     return len(new.draft) + len(new.data)
 
 
-class SmallFiles:
-    """Makes small assets and finds assets; one for a context and its copies.
+class BatchedAssets:
+    """Batches of the requests that are made at about the same time.
 
-    A batch answers for each of its items. One that it did not make, or not find, is sent again
-    alone, under the same idempotency key: what a single request says of it is final.
+    The reply to a batch has a result for each of its items. An item that was not created, or not
+    found, is sent again alone, with the same idempotency key; that reply is final.
+
+    Args:
+        api: API calls.
+        network: Reads the bytes of small files.
     """
 
-    def __init__(self, http: Http, network: Network) -> None:
-        self._http = http
+    def __init__(self, api: Http, network: Network) -> None:
+        self._api = api
         self._network = network
         self._creates: Gathering[_New, Asset | None] = Gathering(
             self._create_all,
@@ -57,27 +61,27 @@ class SmallFiles:
         self._finds: Gathering[str, Asset | None] = Gathering(self._find_all, most=MAX_BATCH)
 
     async def create(self, asset: AssetCreate, data: bytes) -> Asset:
-        """Make an asset."""
+        """Create an asset."""
         kind = asset.content_type or "application/octet-stream"
         new = _New(dumps(asset), kind, data, uuid.uuid4().hex)
         made = None
-        if _weight(new) <= GATHERED_BYTES:
+        if _weight(new) <= BATCHED_BYTES:
             made = await self._creates.ask(new)
         return made or await self._create_alone(new)
 
     async def create_folder(self, folder: AssetCreate) -> Asset:
-        """Make a folder."""
+        """Create a folder."""
         return await self._post(uuid.uuid4().hex, [("json", "application/json", dumps(folder))])
 
     async def find(self, asset_id: str) -> Asset:
-        """Return an asset as it is now."""
+        """Return the current state of an asset."""
         path_id = segment(asset_id, "asset_id")
         found = await self._finds.ask(asset_id) if _ID.fullmatch(asset_id) else None
-        return found or await self._http.get(f"/v1/assets/{path_id}", Asset, is_hot=True)
+        return found or await self._api.get(f"/v1/assets/{path_id}", Asset, is_hot=True)
 
     async def read(self, asset: Asset) -> bytes | None:
-        """Return the bytes of a small asset that was just found; None: ask for them otherwise."""
-        if asset.get_url is None or asset.size > GATHERED_BYTES:
+        """Return the bytes of a small asset that was just found; None: use the bulk path."""
+        if asset.get_url is None or asset.size > BATCHED_BYTES:
             return None
         data = await self._network.quick.get(asset.get_url, asset.size)
         if data is None or asset.sha256 not in (None, hashlib.sha256(data).hexdigest()):
@@ -90,7 +94,7 @@ class SmallFiles:
 
     async def _post(self, key: str, parts: Sequence[tuple[str, str, bytes]]) -> Asset:
         body, content_type = _form(parts)
-        answered = await self._http.request(
+        answered = await self._api.request(
             "POST",
             "/v1/assets",
             content=body,
@@ -114,7 +118,7 @@ class SmallFiles:
             ]
         )
         try:
-            answered = await self._http.request(
+            answered = await self._api.request(
                 "POST",
                 "/v1/assets/batch",
                 content=body,
@@ -122,7 +126,7 @@ class SmallFiles:
                 is_hot=True,
             )
         except APIError as exc:
-            if not _is_about_one(exc):
+            if not _may_be_about_one_item(exc):
                 raise
             return [None] * len(batch)
         answer = BatchResults.model_validate_json(answered.body)
@@ -130,19 +134,19 @@ class SmallFiles:
 
     async def _find_all(self, asset_ids: Sequence[str]) -> Sequence[Asset | None]:
         if len(asset_ids) == 1:
-            return [await self._http.get(f"/v1/assets/{asset_ids[0]}", Asset, is_hot=True)]
+            return [await self._api.get(f"/v1/assets/{asset_ids[0]}", Asset, is_hot=True)]
         body = {"asset_ids": list(dict.fromkeys(asset_ids))}
         try:
-            answer = await self._http.post("/v1/assets/find", AssetsFound, body=body, is_hot=True)
+            answer = await self._api.post("/v1/assets/find", AssetsFound, body=body, is_hot=True)
         except APIError as exc:
-            if not _is_about_one(exc):
+            if not _may_be_about_one_item(exc):
                 raise
             return [None] * len(asset_ids)
         found = {asset.id: asset for asset in answer.assets}
         given: set[str] = set()
 
         def own(asset_id: str) -> Asset | None:
-            """Return an object that nobody else has."""
+            """Return an object of its own for each call."""
             asset = found.get(asset_id)
             is_first = asset_id not in given
             given.add(asset_id)
@@ -151,8 +155,8 @@ class SmallFiles:
         return [own(asset_id) for asset_id in asset_ids]
 
 
-def _is_about_one(exc: APIError) -> bool:
-    """Whether a batch was refused for what one of its items may be alone to blame for."""
+def _may_be_about_one_item(exc: APIError) -> bool:
+    """Return True if a batch may have been refused because of a single item."""
     return exc.status < 500 and exc.status not in (401, 403, 429)
 
 

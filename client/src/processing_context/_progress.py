@@ -1,4 +1,4 @@
-"""Showing how far a transfer is."""
+"""Progress of transfers: bars on the terminal, and sums over many files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processing_context._transport.transfer import Progress
 
 @contextmanager
 def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | None]:
-    """Return a callable for what a caller gave as `progress`: True is a bar on the terminal."""
+    """Return a callable for the `progress` argument of a method: True is a bar on the terminal."""
     if progress is None or progress is False:
         yield None
     elif callable(progress):
@@ -27,16 +27,16 @@ def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | No
             yield move
 
 
-class Sum:
-    """One progress out of those of many files.
+class TotalProgress:
+    """Sum of the progress of many files.
 
     Args:
-        tell: Called with the sums; None: nobody listens.
+        report: Called with the sums; None: they are not reported.
         total: In bytes.
     """
 
-    def __init__(self, tell: Progress | None, total: int) -> None:
-        self._tell = tell
+    def __init__(self, report: Progress | None, total: int) -> None:
+        self._report = report
         self._total = total
         self._done: list[int] = []
 
@@ -47,7 +47,7 @@ class Sum:
 
         def move(done: int, _total: int) -> None:
             self._done[number] = done
-            if self._tell is not None:
-                self._tell(sum(self._done), self._total)
+            if self._report is not None:
+                self._report(sum(self._done), self._total)
 
         return move

@@ -1,19 +1,23 @@
-"""What a run knows: its graph, variables and results. Memory only."""
+"""Storage of the state of a run: graph, variables and results."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, Self, TypeVar
 
-from processing_context.wire.graph import Graph, Node
+from processing_context.wire.graph import Graph
+
+Results = dict[str, dict[str, Any]]
+T = TypeVar("T")
 
 
 class RunState:
-    """The state of a context; nothing in it is shared with what it was made from.
+    """State of a context, independent of the objects that it was made from.
 
     Args:
-        graph: The workflow.
+        graph: The workflow; copied.
         variables: Copied, not deeply.
         results: Copied down to the slots.
     """
@@ -24,74 +28,64 @@ class RunState:
         variables: Mapping[str, Any] | None = None,
         results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._graph = _Own(None if graph is None else _own(graph))
         self.variables = dict(variables or {})
-        self.results = {node_id: dict(slots) for node_id, slots in (results or {}).items()}
+        self._graph = _OnFirstUse(partial(_copied_graph, graph))
+        self._results = _OnFirstUse(partial(_copied_results, results or {}))
+        self._graph.get()
+        self._results.get()
 
     @property
     def graph(self) -> Graph:
         """The workflow."""
         return self._graph.get()
 
+    @property
+    def results(self) -> Results:
+        """Outputs of nodes, `{node id: {slot: value}}`."""
+        return self._results.get()
+
     def borrow(self, graph: Graph) -> None:
-        """Take a graph that is copied when somebody first looks at it; most nodes never do."""
-        self._graph = _Own(None, graph)
+        """Set the graph, and copy it when it is first read: most nodes never read it."""
+        self._graph = _OnFirstUse(partial(_copied_graph, graph))
 
     def copy(self) -> Self:
         """Return a state with the same graph and variables, and results of its own."""
-        copy = type(self).__new__(type(self))
-        copy._graph, copy.variables = self._graph, self.variables
-        # A list, since other nodes may end meanwhile, in another thread than this one.
-        results = list(self.results.items())
-        copy.results = {node_id: dict(slots) for node_id, slots in results}
+        copy = self.copy_lazily()
+        copy._results.get()
         return copy
 
-    def find_node(self, node_id: str) -> Node:
-        """Return a node of the graph; ValueError if it is absent."""
-        for node in self.graph.nodes:
-            if node.id == node_id:
-                return node
-        raise ValueError(f"there is no node {node_id!r} in the graph")
-
-    def result(self, node_id: str, slot: str) -> Any:
-        """Return what a node put out at a slot; None if nothing."""
-        return self.results.get(node_id, {}).get(slot)
-
-    def set_result(self, node_id: str, res: Mapping[str, Any]) -> None:
-        """Keep the outputs of a node."""
-        if not isinstance(res, Mapping):
-            raise ValueError(f"a result is a dict of slots, not a {type(res).__name__}")
-        self.results[node_id] = dict(res)
-
-    def node_inputs(self, node_id: str) -> dict[str, Any]:
-        """Return what has come in at each connected handle of a node; None: nothing yet."""
-        return {
-            edge.targetHandle: self.result(edge.source, edge.sourceHandle)
-            for edge in self.graph.edges
-            if edge.target == node_id
-        }
+    def copy_lazily(self) -> Self:
+        """Return a copy whose results are those at the time of its first read of them."""
+        copy = type(self).__new__(type(self))
+        copy._graph, copy.variables = self._graph, self.variables
+        copy._results = _OnFirstUse(partial(_copied_results, self.results))
+        return copy
 
 
-class _Own:
-    """A graph that is not shared with whom it came from; one for a state and its copies."""
+class _OnFirstUse(Generic[T]):
+    """A value that is made when it is first read, once for all threads."""
 
-    def __init__(self, graph: Graph | None, borrowed: Graph | None = None) -> None:
-        self._graph = graph
-        self._borrowed = borrowed
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make: Callable[[], T] | None = make
         self._lock = threading.Lock()
 
-    def get(self) -> Graph:
-        """Return it."""
+    def get(self) -> T:
+        """Return the value."""
         with self._lock:
-            if self._graph is None:
-                self._graph = _own(self._borrowed)
-                self._borrowed = None
-            return self._graph
+            if self._make is not None:
+                self._value = self._make()
+                self._make = None
+            return self._value
 
 
-def _own(graph: Graph | Mapping[str, Any] | None) -> Graph:
+def _copied_graph(graph: Graph | Mapping[str, Any] | None) -> Graph:
     if graph is None:
         return Graph(nodes=[])
     if isinstance(graph, Graph):
         return graph.model_copy(deep=True)
     return Graph.model_validate(graph).model_copy(deep=True)
+
+
+def _copied_results(results: Mapping[str, Mapping[str, Any]]) -> Results:
+    # A list, since other threads may add results meanwhile.
+    return {node_id: dict(slots) for node_id, slots in list(results.items())}

@@ -47,7 +47,7 @@ def test_what_is_put_together_by_hand_is_what_the_model_says(name: str) -> None:
         update(node, "completed", result={}),
         update(node, "cancelled"),
     ]
-    messages = list(context._messages._messages)  # type: ignore[attr-defined]
+    messages = list(context._core.messages._messages)  # type: ignore[attr-defined]
     for message in messages:
         sent.add(message)
     assert sent.take_batch() == [encode(model) for model in expected]
@@ -80,4 +80,4 @@ def test_an_update_that_is_too_large_is_refused() -> None:
     context, node = ProcessingContext(), planned("n" * 70_000)
     Teller(context).running(node)
     with pytest.raises(ValueError, match="a node_update event of 70"):
-        Pending().add(context._messages._messages[0])  # type: ignore[attr-defined]
+        Pending().add(context._core.messages._messages[0])  # type: ignore[attr-defined]

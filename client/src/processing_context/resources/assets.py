@@ -1,22 +1,22 @@
-"""Assets: files and folders of the user."""
+"""Routes under `/v1/assets`: files and folders of the user."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import IO, Any
 
-from processing_context._batched_assets import SmallFiles
+from processing_context._arguments import given
 from processing_context._progress import shown
-from processing_context._transport.api import Http, dumps, segment
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.api import dumps, segment
 from processing_context._transport.content import Content, opened
 from processing_context._transport.download import SPOOL_BYTES
 from processing_context._transport.ranges import Changed, fetch, on_disk
 from processing_context._transport.transfer import Progress
+from processing_context._uploads import DIRECT_BYTES, Uploads
 from processing_context.errors import ContextError
-from processing_context.resources.uploads import Uploads
+from processing_context.resources.resource import Resource
 from processing_context.wire.assets import (
     FOLDER,
     Asset,
@@ -26,50 +26,46 @@ from processing_context.wire.assets import (
     PresignedUrl,
 )
 
-DIRECT_BYTES = 1024 * 1024
-"""Up to this size one request to the service carries the bytes; above it they go to storage."""
-
-_MOST_REPLACEMENTS = 5
+_MAX_REPLACEMENTS = 5
 
 
-class Assets:
-    """The routes under `/v1/assets`.
+class AssetMethods(Resource):
+    """Files and folders of the user."""
 
-    Args:
-        http: The API calls.
-        transport: The bytes.
-        small: Makes small assets and finds assets.
-        origin: `workflow_id` and `node_id` of what is created here.
-    """
+    async def find_asset(self, asset_id: str) -> Asset:
+        """Return an asset.
 
-    def __init__(
-        self, http: Http, transport: Bytes, small: SmallFiles, origin: Mapping[str, str | None]
-    ) -> None:
-        self._http = http
-        self._bytes = transport
-        self._small = small
-        self._origin = origin
-        self._uploads = Uploads(http, transport)
+        Raises:
+            NotFoundError: There is no asset with this id, or it belongs to another user.
+        """
+        return await self._core.batched_assets.find(asset_id)
 
-    async def find(self, asset_id: str) -> Asset:
-        """Return one asset."""
-        return await self._small.find(asset_id)
+    async def paginate_assets(
+        self, parent_id: str | None = None, page_size: int = 100, cursor: str | None = None
+    ) -> AssetList:
+        """Return a page of the assets in a folder, or at the top level."""
+        return await self.list_assets(parent_id=parent_id, page_size=page_size, cursor=cursor)
 
-    async def page(self, **filters: Any) -> AssetList:
-        """Return one page; the filters are the route's query parameters."""
-        return await self._http.get("/v1/assets", AssetList, params=_query(filters))
+    async def list_assets(self, **filters: Any) -> AssetList:
+        """Return a page of assets.
 
-    async def each(self, **filters: Any) -> AsyncIterator[Asset]:
-        """Yield all assets of all pages."""
-        page = await self.page(**filters)
+        Args:
+            filters: `parent_id, workflow_id, job_id, content_type` (exact, or a prefix such as
+                `image/`), `q` (in the name), `recursive, urls, page_size, cursor`.
+        """
+        return await self._core.api.get("/v1/assets", AssetList, params=_query(filters))
+
+    async def iter_assets(self, **filters: Any) -> AsyncIterator[Asset]:
+        """Iterate over the assets of all pages; filters as in `list_assets`."""
+        page = await self.list_assets(**filters)
         while True:
             for asset in page.assets:
                 yield asset
             if page.next is None:
                 return
-            page = await self.page(**filters | {"cursor": page.next})
+            page = await self.list_assets(**filters | {"cursor": page.next})
 
-    async def create(
+    async def create_asset(
         self,
         name: str,
         content_type: str,
@@ -79,131 +75,169 @@ class Assets:
         metadata: dict[str, Any] | None = None,
         progress: bool | Progress | None = None,
     ) -> Asset:
-        """Upload a file; see `ProcessingContext.create_asset`."""
-        fields = {
-            "name": name,
-            "content_type": content_type,
-            "parent_id": parent_id,
-            "metadata": metadata or {},
-            **self._origin,
-        }
-        if content_type == FOLDER:
+        """Upload a file.
+
+        Up to 1 MiB goes through the service (small files that are created at the same time in one
+        request), larger files go straight to storage: up to 64 MiB at once, above in parallel
+        parts. The SHA-256 is sent along and checked. After a crash or a lost connection above
+        64 MiB, the same call within a day resumes the upload; it is the same if name, content and
+        the other arguments are. A call after one that finished creates another asset.
+
+        Args:
+            name: Shown to people.
+            content_type: Media type.
+            content: A binary file object (read from its start, not closed), bytes, or a path.
+            parent_id: A folder.
+            metadata: Stored with the asset.
+            progress: True for a bar, or called with (bytes done, bytes in all).
+        """
+        given(name, "name")
+        if given(content_type, "content_type") == FOLDER:
             raise ValueError("a folder has no content: use create_folder")
-        asset = AssetCreate.model_validate(fields)
-        with shown(progress, name) as tell:
+        fields = self._asset_fields(name, content_type, parent_id) | {"metadata": metadata or {}}
+        draft = AssetCreate.model_validate(fields)
+        with shown(progress, name) as report:
             if isinstance(content, bytes) and len(content) <= DIRECT_BYTES:
-                return await self._send(asset, content, tell)
-            async with opened(content, self._bytes) as source:
+                return await self._create_small_asset(draft, content, report)
+            async with opened(content, self._core.bulk) as source:
                 if source.size <= DIRECT_BYTES:
-                    data = await self._bytes.run(source.read_all)
-                    return await self._send(asset, data, tell)
-                return await self._uploads.create(fields, source, tell)
+                    data = await self._core.bulk.run(source.read_all)
+                    return await self._create_small_asset(draft, data, report)
+                uploads = Uploads(self._core.api, self._core.bulk)
+                return await uploads.create(fields, source, report)
 
     async def create_folder(self, name: str, parent_id: str | None = None) -> Asset:
-        """Make a folder."""
-        folder = AssetCreate.model_validate(
-            {"name": name, "content_type": FOLDER, "parent_id": parent_id, **self._origin}
-        )
-        return await self._small.create_folder(folder)
+        """Create a folder."""
+        folder = AssetCreate.model_validate(self._asset_fields(name, FOLDER, parent_id))
+        return await self._core.batched_assets.create_folder(folder)
 
-    async def update(self, asset_id: str, changes: AssetUpdate) -> Asset:
-        """Change what is set in `changes`."""
-        answered = await self._http.request(
+    async def update_asset(self, asset_id: str, **changes: Any) -> Asset:
+        """Change `name, parent_id, metadata` or `content_type`."""
+        update = AssetUpdate.model_validate(changes)
+        answered = await self._core.api.request(
             "PATCH",
-            f"/v1/assets/{_id(asset_id)}",
-            content=dumps(changes.model_dump(exclude_unset=True)),
+            _path(asset_id),
+            content=dumps(update.model_dump(exclude_unset=True)),
             is_json=True,
         )
         return Asset.model_validate_json(answered.body)
 
-    async def delete(self, asset_id: str, *, recursive: bool = False) -> None:
-        """Delete an asset; of a folder that is not empty only with `recursive`."""
+    async def delete_asset(self, asset_id: str, *, recursive: bool = False) -> None:
+        """Delete an asset; a folder that is not empty only with `recursive`."""
         params = {"recursive": "true"} if recursive else None
-        await self._http.request("DELETE", f"/v1/assets/{_id(asset_id)}", params=params)
+        await self._core.api.request("DELETE", _path(asset_id), params=params)
 
-    async def url(
-        self, asset_id: str, *, expires_in: int | None = None, download: bool = False
-    ) -> str:
-        """Return a presigned URL."""
-        params = {"expires_in": expires_in, "download": "true" if download else None}
-        path = f"/v1/assets/{_id(asset_id)}/url"
-        return (await self._http.get(path, PresignedUrl, params=params)).url
-
-    async def download(
+    async def download_asset(
         self, asset_id: str, *, progress: bool | Progress | None = None
     ) -> IO[bytes]:
-        """Return the bytes as a seekable file, on disk above 16 MiB.
+        """Return the bytes as a seekable file, in memory up to 16 MiB, else on disk.
+
+        Their SHA-256 is compared where the service knows it.
 
         Raises:
-            ContextError: It has no bytes: a folder, or an upload that is not complete.
+            ContextError: The asset has no bytes: it is a folder, or its upload is not complete.
         """
-        asset = await self.find(asset_id)
-        with shown(progress, asset.name) as tell:
-            return await self.open(asset, tell)
+        asset = await self.find_asset(asset_id)
+        with shown(progress, asset.name) as report:
+            return await self._open_asset(asset, report)
 
-    async def open(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
-        """Return the bytes of an asset that was just found."""
-        if (data := await self._small.read(asset)) is not None:
+    async def get_asset_url(
+        self, asset_id: str, *, expires_in: int | None = None, download: bool = False
+    ) -> str:
+        """Return a presigned URL of an asset.
+
+        Args:
+            asset_id: The asset.
+            expires_in: Seconds, up to a week; an hour by default.
+            download: Make a browser save the file instead of showing it.
+        """
+        params = {"expires_in": expires_in, "download": "true" if download else None}
+        path = f"{_path(asset_id)}/url"
+        return (await self._core.api.get(path, PresignedUrl, params=params)).url
+
+    def asset_storage_url(self, key: str) -> str:
+        """Return the stable URL of an asset by its id or file name."""
+        return f"{self._core.api.base_url}/v1/storage/assets/{given(key, 'key')}"
+
+    def _asset_fields(self, name: str, content_type: str, parent_id: str | None) -> dict[str, Any]:
+        return {
+            "name": name,
+            "content_type": content_type,
+            "parent_id": parent_id,
+            "workflow_id": self.workflow_id or None,
+            "node_id": self.node_id,
+        }
+
+    async def _create_small_asset(
+        self, draft: AssetCreate, data: bytes, progress: Progress | None
+    ) -> Asset:
+        created = await self._core.batched_assets.create(draft, data)
+        if progress:
+            progress(len(data), len(data))
+        return created
+
+    async def _open_asset(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
+        """Return the bytes of an asset that was found a moment ago."""
+        if (data := await self._core.batched_assets.read(asset)) is not None:
             if progress is not None:
                 progress(asset.size, asset.size)
             return io.BytesIO(data)
         if asset.size > SPOOL_BYTES and asset.status == "ready":
-            raw = on_disk()
-            try:
-                await self.download_into(raw, asset, progress)
-            except BaseException:
-                raw.close()
-                raise
-            file = io.BufferedRandom(raw)
-            file.seek(0)
-            return file
-        download = await self._bytes.get(
-            _url(asset),
-            renew=lambda: self.url(asset.id),
+            return await self._asset_on_disk(asset, progress)
+        download = await self._core.bulk.get(
+            _content_url(asset),
+            renew=partial(self.get_asset_url, asset.id),
             sha256=asset.sha256,
             progress=progress,
         )
         return download.file
 
-    async def download_into(self, file: io.FileIO, asset: Asset, progress: Progress | None) -> None:
+    async def _asset_on_disk(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
+        raw = on_disk()
+        try:
+            await self._download_asset_into(raw, asset, progress)
+        except BaseException:
+            raw.close()
+            raise
+        file = io.BufferedRandom(raw)
+        file.seek(0)
+        return file
+
+    async def _download_asset_into(
+        self, file: io.FileIO, asset: Asset, progress: Progress | None
+    ) -> None:
         """Write the bytes of an asset into an empty, unbuffered file.
 
-        Where they are replaced meanwhile, the new ones: never some of both.
+        If they are replaced during the download, the new ones are written: never some of both.
         """
-        for _ in range(_MOST_REPLACEMENTS):
+        for _ in range(_MAX_REPLACEMENTS):
             try:
                 await fetch(
-                    self._bytes,
-                    _url(asset),
+                    self._core.bulk,
+                    _content_url(asset),
                     file,
                     asset.size,
                     sha256=asset.sha256,
-                    renew=partial(self.url, asset.id),
+                    renew=partial(self.get_asset_url, asset.id),
                     progress=progress,
                 )
             except Changed:
-                asset = await self.find(asset.id)
-                await self._bytes.run(file.truncate, 0)
+                asset = await self.find_asset(asset.id)
+                await self._core.bulk.run(file.truncate, 0)
             else:
                 return
         raise ContextError(f"asset {asset.id} is being replaced faster than it can be downloaded")
 
-    async def _send(self, asset: AssetCreate, data: bytes, progress: Progress | None) -> Asset:
-        made = await self._small.create(asset, data)
-        if progress:
-            progress(len(data), len(data))
-        return made
 
-
-def _url(asset: Asset) -> str:
+def _content_url(asset: Asset) -> str:
     if asset.get_url is None:
         what = "a folder" if asset.content_type == FOLDER else asset.status
         raise ContextError(f"asset {asset.id} has no content: it is {what}")
     return asset.get_url
 
 
-def _id(asset_id: str) -> str:
-    return segment(asset_id, "asset_id")
+def _path(asset_id: str) -> str:
+    return f"/v1/assets/{segment(asset_id, 'asset_id')}"
 
 
 def _query(filters: dict[str, Any]) -> dict[str, Any]:

@@ -1,110 +1,112 @@
-"""Bytes from anywhere: URLs, data URIs, refs, local files."""
+"""Bytes by URL and by ref: storage routes of the service, other servers, local files."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from processing_context._arguments import given
+from processing_context._outgoing import without_bytes
+from processing_context._refs import ref_bytes, ref_parts
 from processing_context._transport.api import Http
-from processing_context._transport.bulk import Bytes
-from processing_context.resources.assets import Assets
-from processing_context.resources.temp import TempFiles, temp_id_of
+from processing_context.convert.data_uri import from_data_uri
+from processing_context.resources.assets import AssetMethods
+from processing_context.resources.temp import TempMethods, temp_id_of
 
 _SERVICE_PATH = "/v1/"
 
 
-class Files:
-    """Reads what a URL or a ref names.
+class FileMethods(AssetMethods, TempMethods):
+    """Contents of URLs and refs."""
 
-    Args:
-        http: Knows the service, whose URLs are read with its token.
-        transport: Moves the bytes.
-        assets: For refs with an `asset_id`.
-        temp: For refs to temporary files.
-        allow_local_files: Whether `file:` and absolute paths may be read.
-    """
+    allow_local_files: bool
 
-    def __init__(
-        self,
-        http: Http,
-        transport: Bytes,
-        assets: Assets,
-        temp: TempFiles,
-        *,
-        allow_local_files: bool,
-    ) -> None:
-        self._http = http
-        self._bytes = transport
-        self._assets = assets
-        self._temp = temp
-        self._allow_local_files = allow_local_files
+    async def download_file(self, url: str) -> IO[bytes]:
+        """Return the content of a URL as a seekable file.
 
-    async def download(self, url: str) -> IO[bytes]:
-        """Return the bytes of a URL; see `ProcessingContext.download_file`."""
+        `http(s):`, `data:`, the service's own URLs (with its token), and with `allow_local_files`
+        also `file:` and absolute paths.
+
+        Raises:
+            ValueError: It is another kind of URL, or a local file that may not be read.
+            HTTPStatusError: The status is 400 or more.
+        """
         scheme = urlsplit(given(url, "url")).scheme
         if scheme == "data":
             return io.BytesIO(from_data_uri(url))
         if url.startswith(_SERVICE_PATH):
-            url = self._http.base_url + url
+            url = self._core.api.base_url + url
         if url.startswith(("http://", "https://")):
-            headers = {"User-Agent": "processing-context", **self._credentials(url)}
-            return (await self._bytes.get(url, headers=headers)).file
+            headers = {"User-Agent": "processing-context", **_credentials(self._core.api, url)}
+            return (await self._core.bulk.get(url, headers=headers)).file
         if scheme == "file" or Path(url).is_absolute():
-            return await self._open_local(url, is_uri=scheme == "file")
+            path = self._local_path(url, is_uri=scheme == "file")
+            return await self._core.bulk.run(path.open, "rb")
         raise ValueError(
             f"cannot download {url[:200]!r}: an http(s): or data: URL is wanted, or one of the "
             "service's storage routes"
         )
 
-    async def open_ref(self, ref: Any) -> IO[bytes]:
-        """Return the bytes that a ref names: `data`, else `asset_id`, else `uri`.
+    async def http_get(self, url: str, *, headers: Mapping[str, str] | None = None) -> bytes:
+        """Return the body at a URL.
 
         Raises:
-            ValueError: It names nothing, or is no ref.
+            ValueError: It is not an http(s): URL.
+            HTTPStatusError: The status is 400 or more.
         """
-        data, asset_id, uri = ref_parts(ref)
+        if not given(url, "url").startswith(("http://", "https://")):
+            raise ValueError(f"an http(s): URL is wanted, not {url[:200]!r}")
+        return await self._core.api.fetch(url, headers)
+
+    async def asset_to_io(self, asset_ref: Any) -> IO[bytes]:
+        """Return the bytes of a ref: its `data`, else its `asset_id`, else its `uri`.
+
+        Raises:
+            ValueError: The ref is empty.
+        """
+        data, asset_id, uri = ref_parts(asset_ref)
         if data is not None:
             return io.BytesIO(ref_bytes(data))
         if asset_id:
-            return await self._assets.download(asset_id)
+            return await self.download_asset(asset_id)
         if uri:
-            return await self.download(uri)
+            return await self.download_file(uri)
         raise ValueError("the ref is empty: it has no data, asset_id or uri")
 
-    async def refresh(self, ref: Any) -> Any:
-        """Set `uri` of a ref to a fresh presigned URL.
+    async def asset_to_bytes(self, asset_ref: Any) -> bytes:
+        """Return the bytes of a ref, as `asset_to_io`."""
+        with await self.asset_to_io(asset_ref) as file:
+            return await self._core.bulk.run(file.read)
+
+    async def refresh_uri(self, asset: Any) -> Any:
+        """Set `uri` of a ref to a fresh presigned URL; return the ref.
 
         Raises:
-            ValueError: It is neither an asset nor a temporary file.
+            ValueError: The ref is neither an asset nor a temporary file.
         """
-        _, asset_id, uri = ref_parts(ref)
+        _, asset_id, uri = ref_parts(asset)
         if asset_id:
-            fresh = await self._assets.url(asset_id)
+            fresh = await self.get_asset_url(asset_id)
         elif uri:
-            fresh = await self._temp.url(temp_id_of(uri))
+            fresh = await self._presigned_temp_url(temp_id_of(uri))
         else:
             raise ValueError("the ref has neither an asset_id nor the uri of a temporary file")
-        if isinstance(ref, dict):
-            ref["uri"] = fresh
+        if isinstance(asset, dict):
+            asset["uri"] = fresh
         else:
-            ref.uri = fresh
-        return ref
+            asset.uri = fresh
+        return asset
 
-    def _credentials(self, url: str) -> dict[str, str]:
-        if not self._http.is_configured:
-            return {}
-        is_ours = url.startswith(self._http.base_url + _SERVICE_PATH)
-        return self._http.auth_headers() if is_ours else {}
+    async def _without_bytes(self, value: Any) -> Any:
+        """Return a value as JSON; the bytes of its refs are stored as temporary files."""
+        return await without_bytes(value, open_ref=self.asset_to_io, store=self._store_temp)
 
-    async def _open_local(self, url: str, *, is_uri: bool) -> IO[bytes]:
-        if not self._allow_local_files:
+    def _local_path(self, url: str, *, is_uri: bool) -> Path:
+        if not self.allow_local_files:
             raise ValueError(
                 f"{url!r} is a local file, and those are not read unless "
                 "ProcessingContext(allow_local_files=True) says so"
@@ -112,60 +114,10 @@ class Files:
         parts = urlsplit(url)
         if is_uri and parts.netloc not in ("", "localhost"):
             raise ValueError(f"{url!r} names a file of another machine, {parts.netloc}")
-        path = Path(url2pathname(parts.path) if is_uri else url)
-        return await self._bytes.run(path.open, "rb")
+        return Path(url2pathname(parts.path) if is_uri else url)
 
 
-def ref_parts(ref: Any) -> tuple[Any, str | None, str]:
-    """Return `data`, `asset_id` and `uri` of anything that has the shape of a ref.
-
-    Raises:
-        ValueError: It has not.
-    """
-    if isinstance(ref, Mapping) and "type" in ref:
-        return ref.get("data"), ref.get("asset_id"), ref.get("uri") or ""
-    if all(hasattr(ref, name) for name in ("uri", "asset_id", "data")):
-        return ref.data, ref.asset_id, ref.uri or ""
-    raise ValueError(
-        f"a ref is wanted (uri, asset_id, data; as a dict with its type), not {type(ref).__name__}"
-    )
-
-
-def from_base64(text: str) -> bytes:
-    """Return what base64 text holds; white space in it does not matter.
-
-    Raises:
-        ValueError: It is not base64.
-    """
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise ValueError(f"not base64: {exc}") from exc
-
-
-def from_data_uri(uri: str) -> bytes:
-    """Return the bytes of a data URI, base64 or percent-encoded.
-
-    Raises:
-        ValueError: It has no comma, or its base64 is wrong.
-    """
-    head, comma, body = uri.partition(",")
-    if not comma:
-        raise ValueError(f"not a data URI, it has no comma: {uri[:60]!r}")
-    raw = unquote_to_bytes(body)
-    if head.lower().endswith(";base64"):
-        return from_base64(raw.decode("ascii", "replace"))
-    return raw
-
-
-def ref_bytes(data: Any) -> bytes:
-    """Return the bytes in the `data` of a ref; base64 where the ref came as JSON.
-
-    Raises:
-        ValueError: It holds something else.
-    """
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    if isinstance(data, str):  # a ref that came as JSON
-        return from_data_uri(data) if data.startswith("data:") else from_base64(data)
-    raise ValueError(f"the data of the ref is a {type(data).__name__}, not bytes")
+def _credentials(api: Http, url: str) -> dict[str, str]:
+    """Return the headers with the token, for URLs of the service only."""
+    is_own = api.is_configured and url.startswith(api.base_url + _SERVICE_PATH)
+    return api.auth_headers() if is_own else {}

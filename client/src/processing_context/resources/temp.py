@@ -1,27 +1,28 @@
-"""Temporary files: gone after a day."""
+"""Routes under `/v1/temp`: temporary files, which are deleted after a day."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from processing_context._arguments import given
-from processing_context._transport.api import Http
-from processing_context._transport.bulk import Bytes
+from processing_context._core import Core
 from processing_context._transport.content import Content, OpenContent, opened
+from processing_context._uploads import DIRECT_BYTES
 from processing_context.errors import ContextError
-from processing_context.resources.assets import DIRECT_BYTES
+from processing_context.resources.resource import Resource
 from processing_context.wire.assets import TempAsset, TempUploadCreate
 
 STABLE_PATH = "/v1/storage/temp/"
-"""With the id behind it: a URI that stays right as long as the file lives."""
+"""Start of a URI that stays valid as long as the file; the id follows."""
 
 _ID = re.compile(r"[0-9a-f]{32}(\.[A-Za-z0-9]{1,16})?")
 
 
 def temp_id_of(value: str) -> str:
-    """Return the id of a temporary file, given that or any URL of it.
+    """Return the id of a temporary file, given its id or any URL of it.
 
     Raises:
         ValueError: It is neither.
@@ -33,53 +34,58 @@ def temp_id_of(value: str) -> str:
     return last
 
 
-class TempFiles:
-    """The routes under `/v1/temp`."""
+class TempMethods(Resource):
+    """Temporary files."""
 
-    def __init__(self, http: Http, transport: Bytes) -> None:
-        self._http = http
-        self._bytes = transport
+    async def create_temp_asset(self, content: Content, ext: str = "") -> str:
+        """Store a file for a day; return a presigned URL."""
+        temp = await self._create_temp(content, ext)
+        return temp.get_url or await self._presigned_temp_url(temp.id)
 
-    async def create(self, content: Content, ext: str = "") -> TempAsset:
-        """Store a file; see `ProcessingContext.create_temp_asset`."""
-        wanted = TempUploadCreate(ext=ext)
-        async with opened(content, self._bytes) as source:
-            if source.size <= DIRECT_BYTES:
-                return await self._send(wanted, source)
-            return await self._upload(wanted, source)
+    async def download_temp_asset(self, temp_id: str) -> IO[bytes]:
+        """Return a temporary file, by its id or any URL of it."""
+        url = await self._presigned_temp_url(temp_id)
+        renew = partial(self._presigned_temp_url, temp_id)
+        return (await self._core.bulk.get(url, renew=renew)).file
 
-    async def find(self, temp_id: str) -> TempAsset:
-        """Return one, with a fresh URL."""
-        return await self._http.get(f"/v1/temp/{temp_id_of(temp_id)}", TempAsset)
+    def temp_storage_url(self, key: str) -> str:
+        """Return the stable URL of a temporary file by its id."""
+        return f"{self._core.api.base_url}{STABLE_PATH}{given(key, 'key')}"
 
-    async def download(self, temp_id: str) -> IO[bytes]:
-        """Return the bytes as a seekable file, on disk above 16 MiB."""
-        download = await self._bytes.get(await self.url(temp_id), renew=lambda: self.url(temp_id))
-        return download.file
+    async def _create_temp(self, content: Content, ext: str) -> TempAsset:
+        draft = TempUploadCreate(ext=ext)
+        async with opened(content, self._core.bulk) as source:
+            send = _send_directly if source.size <= DIRECT_BYTES else _send_to_storage
+            return await send(self._core, draft, source)
 
-    async def url(self, temp_id: str) -> str:
-        """Return a presigned URL."""
-        temp = await self.find(temp_id)
+    async def _store_temp(self, content: Content, ext: str) -> str:
+        """Store a file for a day; return its stable URI."""
+        return STABLE_PATH + (await self._create_temp(content, ext)).id
+
+    async def _presigned_temp_url(self, temp_id: str) -> str:
+        temp = await self._core.api.get(f"/v1/temp/{temp_id_of(temp_id)}", TempAsset)
         if temp.get_url is None:
             raise ContextError(f"temporary file {temp.id} has no URL to read it from")
         return temp.get_url
 
-    async def _send(self, wanted: TempUploadCreate, source: OpenContent) -> TempAsset:
-        answered = await self._http.request(
-            "POST",
-            "/v1/temp",
-            params={"ext": wanted.ext or None},
-            content=await self._bytes.run(source.read_all),
-            headers={"Content-Type": "application/octet-stream"},
-            creates=True,
-        )
-        return TempAsset.model_validate_json(answered.body)
 
-    async def _upload(self, wanted: TempUploadCreate, source: OpenContent) -> TempAsset:
-        body = wanted.model_copy(update={"size": source.size})
-        temp = await self._http.post("/v1/temp/uploads", TempAsset, body=body, creates=True)
-        if temp.put_url is None:
-            raise ContextError(f"temporary file {temp.id} has no URL to write it to")
-        headers = {"Content-Type": temp.content_type}
-        await self._bytes.put(temp.put_url, source.file, source.size, headers=headers)
-        return temp
+async def _send_directly(core: Core, draft: TempUploadCreate, source: OpenContent) -> TempAsset:
+    answered = await core.api.request(
+        "POST",
+        "/v1/temp",
+        params={"ext": draft.ext or None},
+        content=await core.bulk.run(source.read_all),
+        headers={"Content-Type": "application/octet-stream"},
+        creates=True,
+    )
+    return TempAsset.model_validate_json(answered.body)
+
+
+async def _send_to_storage(core: Core, draft: TempUploadCreate, source: OpenContent) -> TempAsset:
+    body = draft.model_copy(update={"size": source.size})
+    temp = await core.api.post("/v1/temp/uploads", TempAsset, body=body, creates=True)
+    if temp.put_url is None:
+        raise ContextError(f"temporary file {temp.id} has no URL to write it to")
+    headers = {"Content-Type": temp.content_type}
+    await core.bulk.put(temp.put_url, source.file, source.size, headers=headers)
+    return temp

@@ -1,30 +1,37 @@
-"""Saved workflows."""
+"""Routes under `/v1/workflows`: saved workflows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from processing_context._transport.api import Http, segment
+from processing_context._arguments import given
+from processing_context._transport.api import segment
+from processing_context.resources.jobs import NO_PARAMS, JobMethods
+from processing_context.wire.jobs import RunJobRequest
 from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
 
 
-class Workflows:
-    """The routes under `/v1/workflows`."""
+class WorkflowMethods(JobMethods):
+    """Saved workflows and runs of them."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    async def find(self, workflow_id: str) -> Workflow:
-        """Return one workflow."""
-        path = f"/v1/workflows/{segment(workflow_id, 'workflow_id')}"
-        return await self._http.get(path, Workflow)
-
-    async def create(self, workflow: WorkflowCreate | Mapping[str, Any]) -> Workflow:
-        """Save a new workflow."""
+    async def create_workflow(self, workflow: WorkflowCreate | Mapping[str, Any]) -> Workflow:
+        """Save a workflow."""
         body = WorkflowCreate.model_validate(workflow)
-        return await self._http.post("/v1/workflows", Workflow, body=body, creates=True)
+        return await self._core.api.post("/v1/workflows", Workflow, body=body, creates=True)
 
-    async def page(self, **filters: Any) -> WorkflowList:
-        """Return one page; the filters are the route's query parameters."""
-        return await self._http.get("/v1/workflows", WorkflowList, params=filters)
+    async def get_workflow(self, workflow_id: str) -> Workflow:
+        """Return a saved workflow."""
+        path = f"/v1/workflows/{segment(workflow_id, 'workflow_id')}"
+        return await self._core.api.get(path, Workflow)
+
+    async def list_workflows(self, **filters: Any) -> WorkflowList:
+        """Return a page of workflows; filters `q, tag, access, page_size, cursor`."""
+        return await self._core.api.get("/v1/workflows", WorkflowList, params=filters)
+
+    async def run_workflow(
+        self, workflow_id: str, params: Mapping[str, Any] = NO_PARAMS
+    ) -> dict[str, Any]:
+        """Run a saved workflow, as `run_worker` runs a graph."""
+        request = RunJobRequest(workflow_id=given(workflow_id, "workflow_id"))
+        return await self.run_worker(request, params)

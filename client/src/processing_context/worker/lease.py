@@ -72,7 +72,7 @@ class LeaseRun:
             _network=Network(timeout_s=TIMEOUT_S, retries=RETRIES, lender=network),
         )
         self._context._state.borrow(self._graph)
-        self._context._http.traceparent = span_of(lease.traceparent)
+        self._context._core.api.traceparent = span_of(lease.traceparent)
         if self._context.outbox is not None:
             self._context.outbox.relay = relay
         self.ended_as: Ending = "lost"
@@ -119,7 +119,7 @@ class LeaseRun:
             logger.info("job %s: %s", self.job_id, end.status)
         elif self._stop == "release":
             path = f"/v1/jobs/{self.job_id}/release"
-            await self._context._http.request("POST", path, patience_s=_RELEASE_S)
+            await self._context._core.api.request("POST", path, patience_s=_RELEASE_S)
             self.ended_as = "released"
             logger.info("job %s: given back", self.job_id)
 

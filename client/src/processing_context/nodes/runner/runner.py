@@ -71,7 +71,7 @@ class GraphRunner:
         self._registry = registry
         self._node_memory_bytes = node_memory_bytes
         self._teller = Teller(context)
-        self._context_of = context._copies()
+        self._context_of = context._copy_for
         self._results = context.results
         self._waiting: dict[str, int] = {}
         self._unread: dict[str, int] = {}

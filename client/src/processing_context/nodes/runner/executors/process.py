@@ -36,7 +36,7 @@ async def pieces_from_process(
     Raises:
         NodeProcessError: The node raised there, or the process died.
     """
-    trace = context._http.traceparent
+    trace = context._core.api.traceparent
     call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes))
     async with _child() as child:
         await child.send(json.dumps(sys.path).encode())
@@ -137,10 +137,10 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 def _arguments(context: ProcessingContext) -> dict[str, Any]:
-    http = context._http
+    api = context._core.api
     return {
-        "base_url": http.base_url if http.is_configured else None,
-        "token": http.token,
+        "base_url": api.base_url if api.is_configured else None,
+        "token": api.token,
         "user_id": context.user_id,
         "workflow_id": context.workflow_id,
         "job_id": context.job_id,

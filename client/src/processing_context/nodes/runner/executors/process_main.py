@@ -74,7 +74,7 @@ def main(descriptor: int, parent: int) -> None:
 
 async def _run(call: frames.Call, peer: _Peer) -> None:
     async with _ChildContext(peer, **call.context) as context:
-        context._http.traceparent = call.traceparent
+        context._core.api.traceparent = call.traceparent
         async for piece in pieces_here(call.node, context):
             await asyncio.to_thread(peer.send, frames.Piece(piece))
 

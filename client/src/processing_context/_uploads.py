@@ -32,37 +32,40 @@ from processing_context.wire.assets import (
 
 logger = logging.getLogger(__name__)
 
-RESUMABLE_BYTES = 64 * 1024 * 1024
-"""What is larger can be taken up again by another process."""
+DIRECT_BYTES = 1024 * 1024
+"""Largest file that is sent to the service in one request; larger ones go to storage."""
 
-_MOST_COPIES = 32
+RESUMABLE_BYTES = 64 * 1024 * 1024
+"""Larger uploads can be resumed by another process."""
+
+_MAX_COPIES = 32
 
 # Uploads that run in this process: the same file sent twice at once makes two assets, while
-# what another process left behind is taken up.
+# an upload that another process left unfinished is resumed.
 _running: set[tuple[str, str | None, str]] = set()
 
 
 class Uploads:
-    """Reserve, put, complete.
+    """Uploads to presigned URLs: reserve, put, complete.
 
     Args:
-        http: The API calls.
-        transport: The bytes.
+        api: API calls.
+        bulk: Transfers of the bytes.
     """
 
-    def __init__(self, http: Http, transport: Bytes) -> None:
-        self._http = http
-        self._bytes = transport
+    def __init__(self, api: Http, bulk: Bytes) -> None:
+        self._api = api
+        self._bulk = bulk
 
     async def create(
         self, fields: dict[str, Any], source: OpenContent, progress: Progress | None
     ) -> Asset:
-        """Make an asset of a content."""
+        """Create an asset with a content."""
         draft = UploadCreate.model_validate(fields | {"size": source.size})
         if source.size > RESUMABLE_BYTES:
             return await self._create_resumable(draft, source, progress)
-        # Storage checks it against what it is sent, so it is to be known before that.
-        draft.sha256 = await self._bytes.work(source.sha256)
+        # Storage compares it with the bytes that it receives, so it is needed before them.
+        draft.sha256 = await self._bulk.work(source.sha256)
         reserved = await self._reserve(draft, uuid.uuid4().hex)
         try:
             return await self._fill(reserved, source, progress)
@@ -73,7 +76,7 @@ class Uploads:
     async def _create_resumable(
         self, draft: UploadCreate, source: OpenContent, progress: Progress | None
     ) -> Asset:
-        for key in _keys(draft, await self._bytes.work(source.sketch)):
+        for key in _keys(draft, await self._bulk.work(source.sketch)):
             with self._as_running(key) as is_free:
                 if not is_free:
                     continue
@@ -98,7 +101,7 @@ class Uploads:
 
     @contextmanager
     def _as_running(self, key: str) -> Iterator[bool]:
-        entry = (self._http.base_url, self._http.token, key)
+        entry = (self._api.base_url, self._api.token, key)
         if entry in _running:
             yield False
             return
@@ -109,7 +112,7 @@ class Uploads:
             _running.discard(entry)
 
     async def _reserve(self, draft: UploadCreate, key: str) -> UploadReserved:
-        return await self._http.post(
+        return await self._api.post(
             "/v1/assets/uploads", UploadReserved, body=draft, headers={"Idempotency-Key": key}
         )
 
@@ -120,18 +123,18 @@ class Uploads:
         done = UploadComplete()
         if isinstance(reserved.upload, MultipartUpload):
             upload = f"{path}/upload"
-            parts = Parts(self._http, self._bytes, upload, reserved.upload, source, progress)
+            parts = Parts(self._api, self._bulk, upload, reserved.upload, source, progress)
             done = await parts.put()
         else:
             await self._put(reserved.upload, source, progress)
-        return await self._http.post(
+        return await self._api.post(
             f"{path}/complete", Asset, body=done.model_dump(exclude_none=True)
         )
 
     async def _fill_again(
         self, reserved: UploadReserved, source: OpenContent, progress: Progress | None
     ) -> Asset:
-        """Fill what an earlier call may have begun; a part of that call can arrive after ours."""
+        """Fill an upload that an earlier call may have begun: a part of it can still arrive."""
         try:
             return await self._fill(reserved, source, progress)
         except ConflictError as exc:
@@ -141,46 +144,46 @@ class Uploads:
         return await self._fill(reserved, source, progress)
 
     async def _put(self, upload: PutUpload, source: OpenContent, progress: Progress | None) -> None:
-        await self._bytes.put(
+        await self._bulk.put(
             upload.url, source.file, source.size, headers=upload.headers, progress=progress
         )
 
     async def _abort(self, asset_id: str) -> None:
-        """Take back a reservation that will not be used; the service does it later by itself."""
+        """Cancel a reservation that will not be used; otherwise the service expires it later."""
         path = f"/v1/assets/{asset_id}/upload"
         try:
-            await self._http.request("DELETE", path, timeout_s=5, patience_s=0)
+            await self._api.request("DELETE", path, timeout_s=5, patience_s=0)
         except ContextError as exc:
-            logger.debug("could not take back %s: %s", path, exc)
+            logger.debug("could not cancel the upload %s: %s", path, exc)
 
 
 def _keys(draft: UploadCreate, sketch: str) -> Iterator[str]:
-    """Yield the idempotency keys of the first, second … asset that is made of the same draft.
+    """Yield the idempotency keys of the first, second … asset of the same draft.
 
     They are the same in every process, so that the service answers with the upload that an earlier
-    call left unfinished. The sketch keeps other contents away, nearly always; the rest is found out
-    from the parts that are stored.
+    call left unfinished. The sketch tells most other contents apart; the parts that are stored
+    already are compared with the file as well.
     """
     stem = hashlib.sha256(dumps(draft) + sketch.encode()).hexdigest()
-    for number in range(_MOST_COPIES):
+    for number in range(_MAX_COPIES):
         yield f"upload-{stem}-{number}"
     yield uuid.uuid4().hex
 
 
 def _is_final(exc: Exception) -> bool:
-    """Whether the same upload can never succeed; all else leaves it to be taken up again."""
+    """Return True if the same upload can never succeed; after other errors it can be resumed."""
     if isinstance(exc, HTTPStatusError):
         return 400 <= exc.status < 500 and exc.status not in RUN_OUT | {408, 429}
     return isinstance(exc, ContentEnded | ValidationError) or _is_expired(exc)
 
 
 def _is_expired(exc: Exception) -> bool:
-    """Whether storage has thrown away the parts of an old upload."""
+    """Return True if storage has deleted the parts of an old upload."""
     return isinstance(exc, ConflictError) and exc.code == "upload_expired"
 
 
 def _is_of_another(exc: Exception) -> bool:
-    """Whether the upload of the same key is, or has become, that of another content or call."""
+    """Return True if the upload with this key belongs to another content or call."""
     if isinstance(exc, ConflictError | ValidationError):
         return exc.code in ("upload_ended", "checksum_mismatch")
     return isinstance(exc, AnotherContent)

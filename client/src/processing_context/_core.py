@@ -1,0 +1,46 @@
+"""Connections and event log that a context shares with its copies."""
+
+from __future__ import annotations
+
+from processing_context._batched_assets import BatchedAssets
+from processing_context._events.outbox import EventOutbox
+from processing_context._events.queue import MessageQueue
+from processing_context._transport.api import Http
+from processing_context._transport.bulk import Bytes
+from processing_context._transport.network import Network
+
+
+class Core:
+    """The parts of a context that talk to the service.
+
+    Args:
+        api: API calls.
+        network: Connections of `api`; closed with this object.
+        messages: Queue of the messages of jobs.
+        outbox: Event log of the job that the context runs in; None outside of a job.
+
+    Attributes:
+        batched_assets: Creates and finds small assets, many in one request.
+    """
+
+    def __init__(
+        self, api: Http, network: Network, messages: MessageQueue, outbox: EventOutbox | None
+    ) -> None:
+        self.api = api
+        self.messages = messages
+        self.outbox = outbox
+        self.batched_assets = BatchedAssets(api, network)
+        self._network = network
+
+    @property
+    def bulk(self) -> Bytes:
+        """Transfers of file contents, in threads; created on first use."""
+        return self._network.byte_path
+
+    async def aclose(self) -> None:
+        """Send the posted events, then close the connections."""
+        try:
+            if self.outbox is not None:
+                await self.outbox.aclose()
+        finally:
+            await self._network.aclose()

@@ -1,0 +1,128 @@
+"""One job from its creation to its end, with every event on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from processing_context._events.job_stream import StartedJob
+from processing_context._refs import with_refs
+from processing_context._transport.api import Http, segment
+from processing_context.errors import ContextError, JobCancelledError, JobFailedError
+from processing_context.wire.events import Event, JobUpdate
+from processing_context.wire.jobs import ENDED, Job
+from processing_context.wire.sockets import Gap
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 900.0
+"""How long the service may be unreachable while a job is waited for."""
+
+Post = Callable[[Event], Awaitable[None]]
+
+
+def job_path(job_id: str) -> str:
+    """Return the path of a job's route."""
+    return f"/v1/jobs/{segment(job_id, 'job_id')}"
+
+
+async def read_events(api: Http, job_id: str, after: int = 0) -> AsyncGenerator[Event | Gap]:
+    """Yield the events of a job up to the one that ends it, and gaps for events that are gone."""
+    # websockets costs a fifth of this package's import time, and many contexts run no job.
+    from processing_context._events.stream import JobEvents
+
+    segment(job_id, "job_id")
+    async for event in JobEvents(api, job_id, after).read():
+        yield event
+
+
+class JobRun:
+    """A job that is created, followed to its end, and cancelled together with its caller.
+
+    Args:
+        api: API calls.
+        post: Called with every event of the job.
+        cancel_s: How long a cancelled caller waits until the service has cancelled the job.
+    """
+
+    def __init__(self, api: Http, post: Post, *, cancel_s: float) -> None:
+        self._api = api
+        self._post = post
+        self._cancel_s = cancel_s
+
+    async def run(self, body: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+        """Return the outputs of a job.
+
+        Args:
+            body: Gives the body of the request that creates the job.
+
+        Raises:
+            JobFailedError: It failed.
+            JobCancelledError: It was cancelled by someone else.
+        """
+        creation = asyncio.ensure_future(self._create(body))
+        try:
+            created = await asyncio.shield(creation)
+            end = await self._follow(created)
+        except asyncio.CancelledError:
+            await self._cancel_after(creation)
+            raise
+        if end.status == "completed" and end.result is not None:
+            return _outputs(end.result)
+        job = await self._find(created.id)
+        if end.status == "completed":
+            return _outputs(job.result or {})
+        raise _failure(job, end)
+
+    async def _create(self, body: Coroutine[Any, Any, dict[str, Any]]) -> Job | StartedJob:
+        """Create the job; where a connection may be held, its reply is the stream of events."""
+        if self._api.may_hold_connections:
+            return await StartedJob.of(self._api, await body)
+        return await self._api.post("/v1/jobs", Job, body=await body, creates=True)
+
+    async def _follow(self, created: Job | StartedJob) -> JobUpdate:
+        """Post the events; return the one that ended the job."""
+        if isinstance(created, StartedJob):
+            stream = created.events()
+        else:
+            stream = read_events(self._api, created.id)
+        async with aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, Gap):
+                    continue
+                await self._post(event)
+                if isinstance(event, JobUpdate) and event.status in ENDED:
+                    return event
+        # Retention has deleted the event that ended it.
+        job = await self._find(created.id)
+        return JobUpdate(status=job.status, error=job.error)
+
+    async def _find(self, job_id: str) -> Job:
+        return await self._api.get(job_path(job_id), Job, patience_s=PATIENCE_S)
+
+    async def _cancel_after(self, creation: asyncio.Future[Job | StartedJob]) -> None:
+        """Cancel the job, even if the request that creates it is not answered yet."""
+        try:
+            async with asyncio.timeout(self._cancel_s):
+                created = await creation
+                if isinstance(created, StartedJob):
+                    await created.aclose()
+                await self._api.post(f"{job_path(created.id)}/cancel", Job)
+        except (ContextError, TimeoutError, ValueError) as exc:
+            logger.warning("the job of a cancelled call could not be cancelled: %s", exc)
+
+
+def _outputs(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: with_refs(value) for name, value in result.items()}
+
+
+def _failure(job: Job, end: JobUpdate) -> ContextError:
+    error = job.error or end.error
+    said = error.message if error else end.message or "no reason was given"
+    if job.status == "cancelled":
+        return JobCancelledError(f"job {job.id} was cancelled: {said}", job)
+    where = f" at node {error.node_id}" if error and error.node_id else ""
+    return JobFailedError(f"job {job.id} failed{where}: {said}", job)

@@ -1,1 +1,0 @@
-"""The methods of `ProcessingContext`, by area: each hands on to one resource."""
