@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -229,3 +230,13 @@ async def test_a_photograph_becomes_an_asset_and_comes_back(ctx: ProcessingConte
     by_url = await ctx.image_from_url(await ctx.get_asset_url(from_jpeg.asset_id))
     assert by_url.data == jpeg.getvalue()
     assert (await ctx.image_to_pil(ImageRef(uri=from_jpeg.uri))).size == (512, 512)
+
+
+async def test_a_given_client_serves_only_the_api(service: Service, user: User) -> None:
+    async with httpx.AsyncClient() as client:
+        async with ProcessingContext(
+            base_url=service.url, token=user.token, http_client=client
+        ) as ctx:
+            asset = await ctx.create_asset("n", "a/b", bytes(2_000_000))
+            assert asset.size == 2_000_000
+        assert not client.is_closed

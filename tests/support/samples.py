@@ -256,10 +256,10 @@ class Patient(Sample):
 class Deaf(Sample):
     """Goes on when it is told to stop, until a test has seen that."""
 
-    was_seen: ClassVar[bool] = False
+    was_seen: ClassVar[asyncio.Event] = asyncio.Event()
 
     async def process(self, context: ProcessingContext) -> None:
-        while not Deaf.was_seen:
+        while not Deaf.was_seen.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
 

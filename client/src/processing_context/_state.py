@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Generic, Self, TypeVar
+from collections.abc import Mapping
+from typing import Any, Self
 
 from processing_context.wire.graph import Graph
 
 Results = dict[str, dict[str, Any]]
-T = TypeVar("T")
+
+_COPYING = threading.RLock()
+"""Held during a copy on first use: several threads of a node may be the first."""
 
 
 class RunState:
@@ -29,10 +30,9 @@ class RunState:
         results: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.variables = dict(variables or {})
-        self._graph = _OnFirstUse(partial(_copied_graph, graph))
-        self._results = _OnFirstUse(partial(_copied_results, results or {}))
-        self._graph.get()
-        self._results.get()
+        self._graph = _LazyGraph(_copied_graph(graph))
+        self._results: Results | None = _copied_results(results or {})
+        self._original: RunState = self
 
     @property
     def graph(self) -> Graph:
@@ -42,40 +42,47 @@ class RunState:
     @property
     def results(self) -> Results:
         """Outputs of nodes, `{node id: {slot: value}}`."""
-        return self._results.get()
+        if self._results is not None:
+            return self._results
+        with _COPYING:
+            if self._results is None:
+                self._results = _copied_results(self._original.results)
+            return self._results
 
     def borrow(self, graph: Graph) -> None:
         """Set the graph, and copy it when it is first read: most nodes never read it."""
-        self._graph = _OnFirstUse(partial(_copied_graph, graph))
+        self._graph = _LazyGraph(None, graph)
 
     def copy(self) -> Self:
         """Return a state with the same graph and variables, and results of its own."""
         copy = self.copy_lazily()
-        copy._results.get()
+        copy._results = _copied_results(self.results)
         return copy
 
     def copy_lazily(self) -> Self:
-        """Return a copy whose results are those at the time of its first read of them."""
-        copy = type(self).__new__(type(self))
-        copy._graph, copy.variables = self._graph, self.variables
-        copy._results = _OnFirstUse(partial(_copied_results, self.results))
+        """Return a copy whose results are copied when they are first read: most nodes never do."""
+        copy = object.__new__(type(self))
+        copy.variables = self.variables
+        copy._graph = self._graph
+        copy._results = None
+        copy._original = self
         return copy
 
 
-class _OnFirstUse(Generic[T]):
-    """A value that is made when it is first read, once for all threads."""
+class _LazyGraph:
+    """A graph of a state and its copies; a borrowed one is copied when it is first read."""
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make: Callable[[], T] | None = make
-        self._lock = threading.Lock()
+    def __init__(self, graph: Graph | None, borrowed: Graph | None = None) -> None:
+        self._graph = graph
+        self._borrowed = borrowed
 
-    def get(self) -> T:
-        """Return the value."""
-        with self._lock:
-            if self._make is not None:
-                self._value = self._make()
-                self._make = None
-            return self._value
+    def get(self) -> Graph:
+        """Return the graph."""
+        with _COPYING:
+            if self._graph is None:
+                self._graph = _copied_graph(self._borrowed)
+                self._borrowed = None
+            return self._graph
 
 
 def _copied_graph(graph: Graph | Mapping[str, Any] | None) -> Graph:

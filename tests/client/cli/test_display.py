@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
 
-import pytest
-
-from processing_context.cli import display as display_module
 from processing_context.cli.display import PlainDisplay, RichDisplay
 from processing_context.wire.events import JobUpdate, Log, NodeProgress, NodeUpdate
 from processing_context.wire.jobs import JobStatus
@@ -20,10 +16,9 @@ def update(status: JobStatus) -> JobUpdate:
     return JobUpdate(status=status)
 
 
-def test_plain_lines_tell_ends_and_some_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(display_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+def test_plain_lines_tell_ends_and_some_progress() -> None:
     stream = io.StringIO()
-    display = PlainDisplay(stream)
+    display = PlainDisplay(stream, clock=lambda: 100.0)
     display.show(node("running"))
     for step in range(50):
         display.show(NodeProgress(node_id="b", progress=step, total=100))

@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from processing_context.nodes.runner import GraphRunner, RunFailedError
-from processing_context.nodes.runner.executors import time_limit
 from processing_context.wire.graph import Graph
-from processing_context.wire.jobs import JobError
 from tests.client.nodes.test_process_executor import gone, started
 from tests.support import samples
-from tests.support.graphs import Run, graph, registry
+from tests.support.graphs import Run, failure, graph
 from tests.support.services import WAIT_S
 
 MIB = 1024 * 1024
@@ -23,12 +20,6 @@ MIB = 1024 * 1024
 def limited(node_type: str, timeout_s: Any) -> Graph:
     node = {"id": "n", "type": node_type, "timeout_s": timeout_s}
     return Graph.model_validate({"nodes": [node], "edges": []})
-
-
-async def failure(run: Run, of: Graph) -> JobError:
-    with pytest.raises(RunFailedError) as caught:
-        await run.of(of)
-    return caught.value.error
 
 
 async def test_a_node_that_is_not_done_within_its_time_fails_the_job() -> None:
@@ -61,14 +52,12 @@ async def test_a_process_that_is_not_done_within_its_time_is_killed() -> None:
     assert await gone(*pids)
 
 
-async def test_a_node_that_does_not_stop_is_left_behind(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(time_limit, "STOP_S", 0.05)
-    error = await failure(Run(), limited("sample.Deaf", 0.05))
+async def test_a_node_that_does_not_stop_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    samples.Deaf.was_seen.clear()
+    error = await failure(Run(node_stop_s=0.05), limited("sample.Deaf", 0.05))
     assert error.code == "timeout"
     assert "sample.Deaf (n) does not stop; it is left behind" in caplog.text
-    monkeypatch.setattr(samples.Deaf, "was_seen", True)
+    samples.Deaf.was_seen.set()
     left = {task for task in asyncio.all_tasks() if task.get_name() == "sample.Deaf (n)"}
     await asyncio.wait(left, timeout=WAIT_S)
     assert all(task.done() for task in left)
@@ -82,8 +71,7 @@ async def test_a_timeout_that_the_node_met_itself_is_its_own_error() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what is allocated")
 async def test_a_process_may_allocate_so_much() -> None:
-    run = Run()
-    run.runner = GraphRunner(run.context, registry(), node_memory_bytes=512 * MIB)
+    run = Run(node_memory_bytes=512 * MIB)
     error = await failure(run, graph({"n": ("sample.Hoards", {})}))
     assert (error.code, error.node_id) == ("node_failed", "n")
     assert "out of memory: a node may allocate 512 MiB on this worker" in error.message

@@ -1,40 +1,14 @@
+"""Runs of graphs: the order of nodes, and what they get, give and post."""
+
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-import pytest
-
-from processing_context.nodes.runner import RunFailedError
-from processing_context.wire.jobs import JobError
 from processing_context.wire.refs import ImageRef
 from tests.support import samples
-from tests.support.graphs import Run, graph
+from tests.support.graphs import GREETING, Run, graph
 from tests.support.services import WAIT_S
-
-GREETING = graph(
-    {
-        "who": ("input.TextInput", {"name": "who", "value": "world"}),
-        "text": ("text.Template", {"template": "hello {who}"}),
-        "out": ("output.TextOutput", {"name": "greeting"}),
-    },
-    "who.output > text.who",
-    "text.output > out.value",
-)
-
-
-async def failure(run: Run, *args: Any, **params: Any) -> JobError:
-    with pytest.raises(RunFailedError) as caught:
-        await run.of(*args, **params)
-    return caught.value.error
-
-
-def gives(value: Any, output: str = "output.AnyOutput") -> Any:
-    samples.Gives.values["it"] = value
-    return graph(
-        {"a": ("sample.Gives", {"key": "it"}), "out": (output, {"name": "it"})},
-        "a.output > out.value",
-    )
 
 
 async def test_params_fill_inputs_and_outputs_have_names() -> None:
@@ -63,100 +37,6 @@ async def test_messages_tell_each_step() -> None:
     assert (messages[5]["output_name"], messages[5]["value"]) == ("greeting", "hello world")
 
 
-@pytest.mark.parametrize(
-    ("params", "said"),
-    [
-        ({"whom": "x"}, "no input node is named whom; the inputs are: who"),
-        ({"who": 3}, r"param 'who': input\.TextInput \(who\): value: .*valid string, not 3"),
-    ],
-)
-async def test_wrong_param_is_told(params: dict[str, Any], said: str) -> None:
-    with pytest.raises(RunFailedError, match=said):
-        await Run().of(GREETING, **params)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"name": "photo"},
-        {"name": "photo", "value": {"type": "image", "uri": "", "asset_id": None}},
-    ],
-)
-async def test_param_without_a_value_is_required(data: dict[str, Any]) -> None:
-    error = await failure(Run(), graph({"in": ("input.ImageInput", data)}))
-    assert (error.code, error.node_id) == ("node_failed", "in")
-    assert "param 'photo' is required" in error.message
-
-
-@pytest.mark.parametrize(
-    ("nodes", "edges", "said"),
-    [
-        (
-            {"a": ("image.Blurr", {})},
-            [],
-            "did you mean image.Blur",
-        ),
-        (
-            {"a": ("sample.Split", {}), "b": ("sample.Split", {})},
-            ["a.output > b.value"],
-            "sample.Split (a) has no output 'output'; it has: left, right",
-        ),
-        (
-            {"a": ("sample.Split", {}), "b": ("sample.Split", {})},
-            ["a.left > b.valeu"],
-            "sample.Split (b) has no property 'valeu'; it has: value",
-        ),
-        (
-            {"a": ("sample.Split", {"value": "many"})},
-            [],
-            "sample.Split (a): value: Input should be a valid integer",
-        ),
-        (
-            {"a": ("sample.Everything", {})},
-            [],
-            "sample.Everything (a): needed: Field required",
-        ),
-        (
-            {"a": ("image.Blur", {"radius": 99})},
-            [],
-            "image.Blur (a): radius: Input should be less than or equal to 64, not 99",
-        ),
-        ({"a": ("output.AnyOutput", {"value": 1})}, [], "needs a name"),
-        (
-            {
-                "a": ("output.AnyOutput", {"name": "x", "value": 1}),
-                "b": ("output.AnyOutput", {"name": "x", "value": 1}),
-            },
-            [],
-            "two output nodes have the same name: x",
-        ),
-        (
-            {"a": ("control.Sleep", {}), "b": ("control.Sleep", {})},
-            ["a.output > b.value", "b.output > a.value"],
-            "the graph has a cycle through: a, b",
-        ),
-    ],
-)
-async def test_graph_that_is_wrong_says_what_would_be_right(
-    nodes: dict[str, Any], edges: list[str], said: str
-) -> None:
-    error = await failure(Run(), graph(nodes, *edges))
-    assert said in error.message
-    assert error.code == "node_failed"
-
-
-async def test_wrong_node_is_named_to_readers_of_events() -> None:
-    run = Run()
-    await failure(run, graph({"a": ("image.Blur", {"radius": "wide"})}))
-    assert [(m["node_id"], m["status"]) for m in run.messages()][-1] == ("a", "failed")
-
-
-async def test_value_of_an_unknown_property_is_not_lost_in_silence() -> None:
-    run = Run()
-    await run.of(graph({"a": ("sample.Split", {"value": 1, "valeu": 2})}))
-    assert "no property 'valeu'" in run.messages("log")[0]["message"]
-
-
 async def test_named_slots_go_where_their_edges_lead() -> None:
     wired = graph(
         {
@@ -169,11 +49,6 @@ async def test_named_slots_go_where_their_edges_lead() -> None:
         "sum.output > out.value",
     )
     assert await Run().of(wired) == {"n": 911}
-
-
-async def test_slot_that_the_annotation_does_not_have_fails_the_node() -> None:
-    error = await failure(Run(), graph({"a": ("sample.Misspelled", {})}))
-    assert "process gave rihgt; its outputs are left, right" in error.message
 
 
 async def test_independent_nodes_run_side_by_side() -> None:
@@ -196,54 +71,6 @@ async def test_node_starts_with_its_inputs_not_with_its_level() -> None:
     await run.of(slow_and_fast)
     begun = [m["node_id"] for m in run.messages("node_update") if m["status"] == "running"]
     assert begun.index("slow") < begun.index("after_fast")
-
-
-async def test_failing_node_ends_the_run_and_what_depends_on_it_does_not_start() -> None:
-    run = Run()
-    failing = graph(
-        {
-            "f": ("control.Fail", {"message": "no luck"}),
-            "after": ("control.Sleep", {}),
-            "beside": ("control.Sleep", {"seconds": 60}),
-        },
-        "f.output > after.value",
-    )
-    error = await asyncio.wait_for(failure(run, failing), 50)
-    assert (error.code, error.node_id) == ("node_failed", "f")
-    assert error.message == "control.Fail (f): RuntimeError: no luck"
-    updates = run.messages("node_update")
-    assert [(m["node_id"], m["status"]) for m in updates] == [
-        ("f", "running"),
-        ("f", "failed"),
-        ("beside", "cancelled"),
-    ]
-    last = {m["node_id"]: m for m in updates}
-    assert "in process\n    raise RuntimeError(self.message)" in last["f"]["logs"]
-    assert "nodes/runner" not in last["f"]["logs"]
-
-
-async def test_long_error_fits_an_event_and_says_what_is_left_out() -> None:
-    run = Run()
-    error = await failure(run, graph({"f": ("control.Fail", {"message": "x" * 1_000_000})}))
-    assert len(error.message) < 10_000
-    assert "characters left out" in error.message
-    assert sum(len(str(m)) for m in run.messages()) < 40_000
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (object(), "is a object, which has no form in JSON"),
-        (float("nan"), "is nan"),
-        ({"deep": [{1}]}, "['deep'][0] is a set"),
-    ],
-)
-async def test_value_that_cannot_be_sent_fails_its_node(value: Any, said: str) -> None:
-    run = Run()
-    error = await failure(run, gives(value))
-    assert (error.code, error.node_id) == ("invalid_result", "a")
-    assert said in error.message
-    assert [m["node_id"] for m in run.messages("node_update") if m["status"] == "failed"] == ["a"]
 
 
 async def test_bytes_stay_in_memory_between_nodes() -> None:
@@ -298,20 +125,6 @@ async def test_last_value_of_a_stream_goes_on_and_each_is_told() -> None:
     assert told == [1, 2, 3]
 
 
-async def test_stream_that_gave_nothing_fails_what_waits_for_it() -> None:
-    error = await failure(
-        Run(),
-        graph(
-            {
-                "c": ("sample.Counting", {"to": 0}),
-                "out": ("output.NumberOutput", {"name": "n"}),
-            },
-            "c.right > out.value",
-        ),
-    )
-    assert "sample.Counting (c) gave no value for 'right'" in error.message
-
-
 async def test_plain_def_runs_in_a_thread_and_does_not_hold_the_loop() -> None:
     run = Run()
     await run.of(graph({f"t{i}": ("sample.MeetsInThread", {}) for i in range(8)}))
@@ -343,20 +156,6 @@ async def test_muted_run_says_nothing_more() -> None:
     task.cancel()
     await asyncio.wait({task})
     assert run.messages() == []
-
-
-@pytest.mark.parametrize(
-    ("node", "said"),
-    [
-        ("sample.Exits", "sys.exit(7)"),
-        ("sample.Panics", "KeyboardInterrupt('panic')"),
-        ("sample.CancelsItself", "from within"),
-    ],
-)
-async def test_node_that_ends_itself_oddly_fails_like_any_other(node: str, said: str) -> None:
-    error = await failure(Run(), graph({"a": (node, {}), "s": ("control.Sleep", {"seconds": 30})}))
-    assert said in error.message
-    assert error.node_id == "a"
 
 
 async def test_node_sees_its_inputs_and_its_id_in_the_context() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
@@ -47,11 +48,16 @@ def new_display(stream: TextIO) -> Display:
 
 
 class PlainDisplay:
-    """A line for each change."""
+    """A line for each change.
 
-    def __init__(self, stream: TextIO) -> None:
-        """Write to a stream."""
+    Args:
+        stream: Where the lines are written.
+        clock: Seconds; measures nodes, and the time between two lines on the same node.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
         self._started: dict[str, float] = {}
         self._told_at: dict[str, float] = {}
         self._names: dict[str, str] = {}
@@ -82,7 +88,7 @@ class PlainDisplay:
             self._write(f"error: {message.error}")
 
     def _show_node(self, message: NodeUpdate) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._names[message.node_id] = label(message)
         if message.status == "running":
             self._started[message.node_id] = now
@@ -93,7 +99,7 @@ class PlainDisplay:
             self._write(message.logs.rstrip())
 
     def _show_progress(self, message: NodeProgress) -> None:
-        now = time.monotonic()
+        now = self._clock()
         is_due = now - self._told_at.get(message.node_id, 0.0) >= _PROGRESS_EVERY_S
         if message.total and is_due:
             self._told_at[message.node_id] = now

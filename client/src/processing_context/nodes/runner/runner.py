@@ -16,7 +16,7 @@ from processing_context.nodes.errors import (
 )
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.nodes.runner.executors.executor import as_error, given_once, pieces
-from processing_context.nodes.runner.executors.time_limit import within
+from processing_context.nodes.runner.executors.time_limit import STOP_S, within
 from processing_context.nodes.runner.plan import Plan, PlannedNode
 from processing_context.nodes.runner.publish import (
     AssetPublisher,
@@ -59,6 +59,7 @@ class GraphRunner:
         registry: NodeRegistry,
         *,
         node_memory_bytes: int | None = None,
+        node_stop_s: float = STOP_S,
     ) -> None:
         """Run with these nodes in this context.
 
@@ -66,10 +67,12 @@ class GraphRunner:
             context: Gets the messages.
             registry: The nodes that there are.
             node_memory_bytes: How much a node in a process of its own may allocate.
+            node_stop_s: How long a node may take to stop after its time limit.
         """
         self._context = context
         self._registry = registry
         self._node_memory_bytes = node_memory_bytes
+        self._node_stop_s = node_stop_s
         self._teller = Teller(context)
         self._context_of = context._copy_for
         self._results = context.results
@@ -147,7 +150,7 @@ class GraphRunner:
         try:
             work = self._process(planned)
             if planned.timeout_s is not None:
-                work = within(planned.timeout_s, work, planned.label)
+                work = within(planned.timeout_s, work, planned.label, stop_s=self._node_stop_s)
             slots = await work
             if planned.kind.is_output:
                 shown = await self._given_out(planned, slots)

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 import processing_context as pc
 from processing_context import AssetRef, Graph, ProcessingContext, RunJobRequest
-from processing_context._transport import retry
+from tests.support.client_jobs import GRAPH
 from tests.support.network import Network
-from tests.support.services import Service, User
-
-GRAPH: dict[str, Any] = {
-    "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
-    "edges": [],
-}
-
+from tests.support.services import User
 
 EDGE = {"source": "in", "sourceHandle": "output", "target": "in", "targetHandle": "value"}
 CIRCLE: dict[str, Any] = {**GRAPH, "edges": [EDGE]}
-
-
-@pytest.fixture(autouse=True)
-def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_S", 0.05)
-
-
-@pytest.fixture
-def network(service: Service) -> Iterator[Network]:
-    with Network(service.url) as made:
-        yield made
-
-
-@pytest_asyncio.fixture
-async def ctx(network: Network, user: User) -> AsyncIterator[ProcessingContext]:
-    async with ProcessingContext(base_url=network.url, token=user.token) as made:
-        yield made
 
 
 async def count(user: User) -> int:
