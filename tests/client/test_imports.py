@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pydoc
 import subprocess
 import sys
 import venv
@@ -14,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import processing_context
+from processing_context import ProcessingContext
 
 CLIENT = Path(__file__).parents[2] / "client"
 OPTIONAL = (
@@ -83,6 +85,28 @@ def test_every_public_method_is_documented() -> None:
     for name in dir(processing_context.ProcessingContext):
         if not name.startswith("_"):
             assert getattr(processing_context.ProcessingContext, name).__doc__, name
+
+
+def test_every_public_method_is_defined_once_and_shows_its_signature_and_docs() -> None:
+    bases = [base for base in ProcessingContext.__mro__ if base is not object]
+    for name in dir(ProcessingContext):
+        if not name.startswith("_") and callable(getattr(ProcessingContext, name)):
+            assert len([base for base in bases if name in vars(base)]) == 1, name
+    shown = pydoc.plain(pydoc.render_doc(ProcessingContext.create_asset))
+    assert "parent_id: 'str | None' = None" in shown
+    assert "Upload a file." in shown
+
+
+def test_conversions_import_the_standard_library_only() -> None:
+    code = (
+        "import pkgutil, sys, processing_context.convert as convert\n"
+        "for module in pkgutil.iter_modules(convert.__path__):\n"
+        "    __import__(f'{convert.__name__}.{module.name}')\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    modules = set(run(sys.executable, code).split())
+    assert "processing_context" in modules
+    assert modules.isdisjoint((*OPTIONAL, "httpx", "pydantic", "websockets"))
 
 
 def test_the_wheel_alone_imports_no_optional_and_no_server_module(empty_environment: Path) -> None:

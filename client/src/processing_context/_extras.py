@@ -12,7 +12,7 @@ def require(module: str, *, extra: str) -> Any:  # a module of any shape
     """Import a module of an extra.
 
     Raises:
-        MissingDependencyError: It is not installed; the text names the `pip install` that mends it.
+        MissingDependencyError: It is not installed; the text names the `pip install` command.
     """
     try:
         return importlib.import_module(module)

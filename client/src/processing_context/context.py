@@ -30,6 +30,7 @@ RETRIES = 6
 _KEPT_IN_A_JOB = 10_000
 
 
+# Each base adds methods of its own; those that they share come with their bases.
 class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMethods):
     """A workflow's interface to the outside world.
 
@@ -127,7 +128,7 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         """Return a context with the same connection, queue and variables, and results of its own.
 
         Args:
-            node_id: Of the copy, where it is for another node.
+            node_id: Node of the copy; None: the same as here.
         """
         return self._copy_with(self._state.copy(), node_id or self.node_id)
 
