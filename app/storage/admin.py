@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -25,11 +26,13 @@ from minio.lifecycleconfig import (
 )
 
 from app.storage.errors import MISSING, ObjectMissing, StorageUnavailable, first_line
+from app.storage.s3_requests import S3Requests
 
 logger = logging.getLogger(__name__)
 
 THREADS = 16
 ABORT_AFTER_DAYS = 2
+_SERVER_ERROR = 500
 _AWAY = (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, MinioException, OSError)
 _EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
@@ -47,7 +50,9 @@ class Stat:
 class Admin:
     """Buckets and checksums."""
 
-    def __init__(self, endpoint: str, *, region: str, access_key: str, secret_key: str) -> None:
+    def __init__(
+        self, endpoint: str, requests: S3Requests, *, region: str, access_key: str, secret_key: str
+    ) -> None:
         parts = urlsplit(endpoint)
         self._client = Minio(
             parts.netloc,
@@ -59,6 +64,7 @@ class Admin:
                 maxsize=THREADS, timeout=urllib3.Timeout(connect=5, read=30), retries=False
             ),
         )
+        self._requests = requests
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def _run(self, doing: str, call: Callable[[], T]) -> T:
@@ -101,20 +107,22 @@ class Admin:
         Raises:
             StorageUnavailable: Storage does not answer.
         """
-        steps: list[tuple[str, Callable[[], object]]] = [
-            ("make bucket", lambda: self._client.make_bucket(bucket)),
-            ("set CORS of", lambda: self._set_cors(bucket, origins)),
-            ("set lifecycle rules of", lambda: self._set_lifecycle(bucket, expire_after_days)),
-        ]
-        for doing, step in steps:
-            await self._run(doing, _tolerant(doing, bucket, step))
+        make = partial(self._client.make_bucket, bucket)
+        await self._run("make bucket", _tolerant("make bucket", bucket, make))
+        await self._set_cors(bucket, origins)
+        set_lifecycle = partial(self._set_lifecycle, bucket, expire_after_days)
+        doing = "set lifecycle rules of"
+        await self._run(doing, _tolerant(doing, bucket, set_lifecycle))
 
-    def _set_cors(self, bucket: str, origins: Sequence[str]) -> None:
+    async def _set_cors(self, bucket: str, origins: Sequence[str]) -> None:
         body = _cors_xml(origins)
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        self._client._execute(
-            "PUT", bucket, body=body, headers={"Content-MD5": digest}, query_params={"cors": ""}
+        doing = "set CORS of"
+        answer = await self._requests.ask(
+            doing, "PUT", bucket, query={"cors": ""}, body=body, headers={"Content-MD5": digest}
         )
+        if answer.code and not _is_tolerable(doing, bucket, answer.status, answer.code):
+            answer.checked(doing)
 
     def _set_lifecycle(self, bucket: str, expire_after_days: int | None) -> None:
         rules = [
@@ -142,12 +150,19 @@ def _tolerant(doing: str, bucket: str, step: Callable[[], object]) -> Callable[[
         try:
             step()
         except S3Error as exc:
-            if exc.response.status >= 500 and exc.code != "NotImplemented":
+            if not _is_tolerable(doing, bucket, exc.response.status, exc.code or ""):
                 raise
-            if exc.code not in _EXISTS:
-                logger.warning("could not %s %s: %s", doing, bucket, exc.code)
 
     return run
+
+
+def _is_tolerable(doing: str, bucket: str, status: int, code: str) -> bool:
+    """Return whether the start goes on after this error of S3; what is missing then is logged."""
+    if status >= _SERVER_ERROR and code != "NotImplemented":
+        return False
+    if code not in _EXISTS:
+        logger.warning("could not %s %s: %s", doing, bucket, code)
+    return True
 
 
 def _cors_xml(origins: Sequence[str]) -> bytes:

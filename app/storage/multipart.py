@@ -8,7 +8,7 @@ from datetime import datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from app.storage.errors import ObjectMissing, StorageUnavailable
-from app.storage.s3_requests import Calls, text_of
+from app.storage.s3_requests import S3Requests, text_of
 
 MAX_PARTS = 9_999
 """One less than S3 takes: SeaweedFS sorts part 10,000 before part 1,000, and loses others."""
@@ -38,9 +38,9 @@ class Unfinished:
 class MultipartUploads:
     """The multipart uploads of one bucket."""
 
-    def __init__(self, bucket: str, calls: Calls) -> None:
+    def __init__(self, bucket: str, requests: S3Requests) -> None:
         self._bucket = bucket
-        self._calls = calls
+        self._requests = requests
 
     async def begin(self, key: str) -> str:
         """Return the id of a new upload; the object is there once it is completed.
@@ -48,7 +48,7 @@ class MultipartUploads:
         Raises:
             StorageUnavailable: Storage does not answer.
         """
-        answer = await self._calls.send(
+        answer = await self._requests.send(
             "begin an upload", "POST", self._bucket, key, query={"uploads": ""}
         )
         upload_id = text_of(answer, "UploadId")
@@ -69,7 +69,7 @@ class MultipartUploads:
             query = {"uploadId": upload_id, "max-parts": str(PARTS_AT_ONCE)}
             if marker:
                 query["part-number-marker"] = marker
-            answer = await self._calls.send("list parts", "GET", self._bucket, key, query=query)
+            answer = await self._requests.send("list parts", "GET", self._bucket, key, query=query)
             parts += _parts(answer)
             marker = text_of(answer, "NextPartNumberMarker")
             if text_of(answer, "IsTruncated") != "true" or not marker:
@@ -88,7 +88,7 @@ class MultipartUploads:
             element = SubElement(root, "Part")
             SubElement(element, "PartNumber").text = str(part.number)
             SubElement(element, "ETag").text = f'"{part.etag}"'
-        await self._calls.send(
+        await self._requests.send(
             "complete an upload",
             "POST",
             self._bucket,
@@ -105,7 +105,7 @@ class MultipartUploads:
             StorageUnavailable: Storage does not answer.
         """
         try:
-            await self._calls.send(
+            await self._requests.send(
                 "abort an upload", "DELETE", self._bucket, key, query={"uploadId": upload_id}
             )
         except ObjectMissing:
@@ -119,7 +119,7 @@ class MultipartUploads:
         """
         markers: dict[str, str] = {}
         while True:
-            answer = await self._calls.send(
+            answer = await self._requests.send(
                 "list uploads",
                 "GET",
                 self._bucket,

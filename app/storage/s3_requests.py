@@ -1,13 +1,14 @@
 """S3 operations that no public interface of an SDK offers: signed here, sent in threads.
 
-obstore hides its multipart uploads, and minio has them as private methods only, while the protocol
-itself is stable: five requests and their XML.
+obstore hides its multipart uploads, and minio has these and CORS rules as private methods only,
+while the protocol itself is stable: six requests and their XML.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
@@ -29,7 +30,33 @@ _BAD_REQUEST = 400
 T = TypeVar("T")
 
 
-class Calls:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What S3 answered: its XML, if it sent any, and its error code, empty where it succeeded."""
+
+    status: int
+    code: str
+    root: Element | None
+
+    def checked(self, doing: str) -> Element | None:
+        """Return the XML of a success.
+
+        Raises:
+            ObjectMissing: There is no such object or upload.
+            Refused: Storage says that the parts make no object.
+            StorageUnavailable: It fails.
+        """
+        if not self.code:
+            return self.root
+        if self.code in MISSING:
+            raise ObjectMissing(doing)
+        if self.code in _REFUSED and self.status < _SERVER_ERROR:
+            raise Refused(self.code)
+        logger.warning("storage failed to %s: %s", doing, self.code)
+        raise StorageUnavailable
+
+
+class S3Requests:
     """Sends requests to S3; a slow one keeps nobody waiting but its caller."""
 
     def __init__(self, signer: Signer) -> None:
@@ -46,10 +73,33 @@ class Calls:
         *,
         query: Mapping[str, str],
         body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
         timeout_s: float = 30,
     ) -> Element | None:
-        """Return the answer's XML, or None where it has none.
+        """Return the XML of a success, or None where it has none; see `ask`.
+
+        Raises:
+            ObjectMissing: There is no such object or upload.
+            Refused: Storage says that the parts make no object.
+            StorageUnavailable: It does not answer, or fails.
+        """
+        answer = await self.ask(
+            doing, method, bucket, key, query=query, body=body, timeout_s=timeout_s
+        )
+        return answer.checked(doing)
+
+    async def ask(
+        self,
+        doing: str,
+        method: str,
+        bucket: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str],
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 30,
+    ) -> Answer:
+        """Return the answer, an error too.
 
         Args:
             doing: What it is for, for the log.
@@ -62,15 +112,13 @@ class Calls:
             timeout_s: How long storage may be silent.
 
         Raises:
-            ObjectMissing: There is no such object or upload.
-            Refused: Storage says that the parts make no object.
-            StorageUnavailable: It does not answer, or fails.
+            StorageUnavailable: It does not answer.
         """
         url = self._signer.presign(
             method, bucket, key, expires_s=EXPIRES_S, query=query, headers=headers
         )
 
-        def call() -> Element | None:
+        def call() -> Answer:
             reply = self._http.request(
                 method,
                 url,
@@ -79,7 +127,7 @@ class Calls:
                 redirect=False,
                 timeout=urllib3.Timeout(connect=5, read=timeout_s),
             )
-            return _read(doing, reply.status, reply.data)
+            return _read(reply.status, reply.data)
 
         return await self._run(doing, call)
 
@@ -98,18 +146,9 @@ def text_of(element: Element | None, name: str) -> str:
     return "" if element is None else element.findtext(f"{{*}}{name}", "").strip()
 
 
-def _read(doing: str, status: int, data: bytes) -> Element | None:
+def _read(status: int, data: bytes) -> Answer:
     # The server is ours, and expat has limited the growth of entities since 2.4.
-    answer = fromstring(data) if data.strip().startswith(b"<") else None  # noqa: S314
-    code = ""
+    root = fromstring(data) if data.strip().startswith(b"<") else None  # noqa: S314
     # A completion may turn out to have failed after its status was sent.
-    if status >= _BAD_REQUEST or (answer is not None and answer.tag.endswith("Error")):
-        code = text_of(answer, "Code") or str(status)
-    if not code:
-        return answer
-    if code in MISSING:
-        raise ObjectMissing(doing)
-    if code in _REFUSED and status < _SERVER_ERROR:
-        raise Refused(code)
-    logger.warning("storage failed to %s: %s", doing, code)
-    raise StorageUnavailable
+    is_error = status >= _BAD_REQUEST or (root is not None and root.tag.endswith("Error"))
+    return Answer(status, (text_of(root, "Code") or str(status)) if is_error else "", root)

@@ -16,7 +16,7 @@ from app.storage.admin import Admin
 from app.storage.multipart import MultipartUploads
 from app.storage.objects import Bucket
 from app.storage.presign import Signer
-from app.storage.s3_requests import Calls
+from app.storage.s3_requests import S3Requests
 
 Network = Literal["public", "internal"]
 """Whose address a presigned URL carries: everybody's, or that inside the service's own network."""
@@ -39,13 +39,13 @@ class Storage:
             "secret_key": settings.s3_secret_key.get_secret_value(),
         }
         self._settings = settings
-        self._admin = Admin(endpoint, region=settings.s3_region, **keys)
         self._signers: dict[Network, Signer] = {
             "internal": Signer(endpoint, region=settings.s3_region, **keys),
             "public": Signer(public, region=settings.s3_region, **keys),
         }
         self._streams = asyncio.Semaphore(settings.max_streamed_uploads)
-        self._calls = Calls(self._signers["internal"])
+        self._requests = S3Requests(self._signers["internal"])
+        self._admin = Admin(endpoint, self._requests, region=settings.s3_region, **keys)
         self.assets = self._bucket(settings.s3_asset_bucket, endpoint, keys)
         self.temp = self._bucket(settings.s3_temp_bucket, endpoint, keys)
 
@@ -72,7 +72,7 @@ class Storage:
             name,
             store,
             self._admin,
-            MultipartUploads(name, self._calls),
+            MultipartUploads(name, self._requests),
             self._streams,
             max_bytes=self._settings.max_upload_bytes,
         )
