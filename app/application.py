@@ -22,7 +22,7 @@ from app.http.middleware import RequestContext
 from app.http.openapi import Document
 from app.http.routing import PathLookups, RouteTable
 from app.media.decoders.pool import Decoders
-from app.outbound import Allowed, Fetcher, Poster
+from app.outbound import Allowed, Downloader, WebhookClient
 from app.queue.lease_tokens import LeaseTokens
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.services import Services
@@ -115,8 +115,8 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
         Revocations(notifications),
         Storage(settings),
         Shutdown(),
-        Fetcher(allowed, max_bytes=settings.max_upload_bytes),
-        Poster(allowed, timeout_s=settings.webhook_timeout_s),
+        Downloader(allowed, max_bytes=settings.max_upload_bytes),
+        WebhookClient(allowed, timeout_s=settings.webhook_timeout_s),
         Decoders(
             processes=settings.decoder_processes,
             memory_bytes=settings.decoder_memory_bytes,

@@ -16,7 +16,7 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import services_of
 from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.routing import SecuredRoute
-from app.outbound import Fetcher
+from app.outbound import Downloader
 from app.storage import Storage
 from processing_context.wire.assets import ArchiveCreate, Asset, AssetImport
 
@@ -38,7 +38,7 @@ async def import_asset(
     """Make an asset of what a public http(s) URL leads to."""
     services = services_of(request)
     imports = ImportService(
-        services.get(Database), services.get(Fetcher), caller.uploads, principal
+        services.get(Database), services.get(Downloader), caller.uploads, principal
     )
     row, is_replay = await imports.create(body, once)
     return made(caller.answer(row, status_code=201), is_replay=is_replay)

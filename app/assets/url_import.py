@@ -15,7 +15,7 @@ from app.assets.service import find
 from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
-from app.outbound import Fetched, Fetcher
+from app.outbound import Download, Downloader
 from processing_context.wire.assets import FOLDER, AssetCreate, AssetImport
 
 MAX_NAME_CHARS = 1000
@@ -25,10 +25,10 @@ class ImportService:
     """Makes assets of one owner from URLs."""
 
     def __init__(
-        self, db: Database, fetcher: Fetcher, uploads: UploadService, principal: Principal
+        self, db: Database, downloader: Downloader, uploads: UploadService, principal: Principal
     ) -> None:
         self._db = db
-        self._fetcher = fetcher
+        self._downloader = downloader
         self._uploads = uploads
         self._owner_id = principal.user_id
         self._maker = Maker(db, principal)
@@ -54,25 +54,25 @@ class ImportService:
             return await find(self._db.pool, queries.ONE, made, self._owner_id), True
         draft = AssetCreate(parent_id=body.parent_id)
         await self._maker.check(draft)
-        async with self._fetcher.get(body.url) as fetched:
+        async with self._downloader.get(body.url) as download:
             row = await self._uploads.create_from(
-                fetched.body,
+                download.body,
                 draft,
                 once,
-                name=body.name or _name(fetched),
-                claimed=body.content_type or fetched.content_type,
+                name=body.name or _name(download),
+                claimed=body.content_type or download.content_type,
             )
         return row, False
 
 
-def _name(fetched: Fetched) -> str:
+def _name(download: Download) -> str:
     """Return a file's name: as its server calls it, else as the URL ends, else the host."""
-    for name in (_declared_name(fetched.disposition), unquote(fetched.url.path)):
+    for name in (_declared_name(download.disposition), unquote(download.url.path)):
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         clean = "".join(c if c.isprintable() else "_" for c in last).strip()
         if clean not in ("", ".", ".."):
             return clean[-MAX_NAME_CHARS:]
-    return fetched.url.host
+    return download.url.host
 
 
 def _declared_name(disposition: str | None) -> str:

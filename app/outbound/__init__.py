@@ -1,10 +1,18 @@
-"""Foreign servers, for a user: at public addresses only, whatever the URL tries."""
+"""Requests to servers that users name: public addresses only, after every redirect too."""
 
 from __future__ import annotations
 
 from app.outbound.addresses import Allowed
-from app.outbound.download import Fetched, Fetcher
+from app.outbound.download import Download, Downloader
 from app.outbound.errors import UrlNotAllowed, UrlUnreachable
-from app.outbound.webhook_client import Answer, Poster
+from app.outbound.webhook_client import Answer, WebhookClient
 
-__all__ = ["Allowed", "Answer", "Fetched", "Fetcher", "Poster", "UrlNotAllowed", "UrlUnreachable"]
+__all__ = [
+    "Allowed",
+    "Answer",
+    "Download",
+    "Downloader",
+    "UrlNotAllowed",
+    "UrlUnreachable",
+    "WebhookClient",
+]

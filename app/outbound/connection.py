@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import httpcore
+import httpcore2
 
 from app.outbound.addresses import Allowed, parsed
 from app.outbound.errors import UrlUnreachable
@@ -34,7 +34,7 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves a host, checks every address, and connects to one of those.
 
     The pool above sees the host only, so that SNI and certificate are those of the name.
@@ -43,7 +43,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, allowed: Allowed, resolver: Resolver) -> None:
         self._allowed = allowed
         self._resolver = resolver
-        self._network = httpcore.AnyIOBackend()
+        self._network = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -51,23 +51,23 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
         """Return a connection to the first address that answers.
 
         Raises:
             UrlNotAllowed: One of the addresses is not allowed.
             UrlUnreachable: The name has no address.
-            httpcore.ConnectError: None answers.
+            httpcore2.ConnectError: None answers.
         """
         addresses = await self.addresses(host, port)
-        failure: Exception = httpcore.ConnectError("there is no address")
+        failure: Exception = httpcore2.ConnectError("there is no address")
         for address in addresses:
             try:
                 return await self._network.connect_tcp(
                     address, port, timeout, local_address, socket_options
                 )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as exc:
                 failure = exc
         raise failure
 

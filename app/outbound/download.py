@@ -1,4 +1,4 @@
-"""The one way in which the service fetches a URL for a user."""
+"""Downloads from URLs that users give."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 
 from app.http.problems import TooLarge
 from app.outbound.addresses import Allowed
@@ -27,23 +27,23 @@ _WHOLE_FILE = frozenset({200, 203})
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """An answer whose body is still to be read, once.
+class Download:
+    """A response whose body is still to be read, once.
 
-    `content_type` and `disposition` are the headers as they came; `url` is where the last redirect
-    led.
+    `content_type` and `disposition` are the headers as received; `url` is the target of the last
+    redirect.
     """
 
-    url: httpx.URL
+    url: httpx2.URL
     content_type: str | None
     disposition: str | None
     body: AsyncIterator[bytes]
 
 
-class Fetcher:
-    """Fetches http(s) URLs of public addresses, without credentials, cookies or proxies.
+class Downloader:
+    """Downloads http(s) URLs of public addresses, without credentials, cookies or proxies.
 
-    Each fetch has connections of its own, so that nothing passes from one user to the next.
+    Each download has its own connections, so that nothing is shared between users.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Fetcher:
         self._whole_s = whole_s
 
     @asynccontextmanager
-    async def get(self, url: str) -> AsyncIterator[Fetched]:
-        """Open what a URL leads to; its body raises the same errors while it is read.
+    async def get(self, url: str) -> AsyncIterator[Download]:
+        """Open a URL; the body raises the same errors while it is read.
 
         Raises:
-            UrlNotAllowed: The URL, or one that it redirects to, is none that we fetch.
+            UrlNotAllowed: The URL, or one that it redirects to, is not allowed.
             UrlUnreachable: The server does not answer, or not with a file.
             TooLarge: The file is larger than the limit.
         """
         target = checked(url)
-        pool = httpcore.AsyncConnectionPool(
+        pool = httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, max_connections=1, network_backend=self._backend
         )
         async with pool:
@@ -83,7 +83,7 @@ class Fetcher:
                 headers = {name.lower(): text_of(value) for name, value in response.headers}
                 self._check_length(headers.get(b"content-length", ""))
                 body = decoded(_read(response), headers.get(b"content-encoding", ""))
-                yield Fetched(
+                yield Download(
                     url=target,
                     content_type=headers.get(b"content-type"),
                     disposition=headers.get(b"content-disposition"),
@@ -93,8 +93,8 @@ class Fetcher:
                 await response.aclose()
 
     async def _follow(
-        self, pool: httpcore.AsyncConnectionPool, url: httpx.URL
-    ) -> tuple[httpx.URL, httpcore.Response]:
+        self, pool: httpcore2.AsyncConnectionPool, url: httpx2.URL
+    ) -> tuple[httpx2.URL, httpcore2.Response]:
         for _ in range(MAX_REDIRECTS + 1):
             response = await pool.handle_async_request(
                 request("GET", url, {}, silence_s=self._silence_s)
@@ -125,16 +125,16 @@ class Fetcher:
                 yield piece
 
 
-async def _read(response: httpcore.Response) -> AsyncIterator[bytes]:
+async def _read(response: httpcore2.Response) -> AsyncIterator[bytes]:
     async for piece in response.aiter_stream():
         yield piece
 
 
-def _redirected(url: httpx.URL, response: httpcore.Response) -> httpx.URL:
+def _redirected(url: httpx2.URL, response: httpcore2.Response) -> httpx2.URL:
     for name, value in response.headers:
         if name.lower() == b"location":
             try:
                 return checked(str(url.join(text_of(value))))
-            except httpx.InvalidURL:
+            except httpx2.InvalidURL:
                 break
     raise UrlUnreachable(f"{url.host} redirects to nowhere.")

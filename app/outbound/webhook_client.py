@@ -1,4 +1,4 @@
-"""The one way in which the service posts something to a URL of a user."""
+"""HTTP client that posts webhooks to URLs of users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import httpcore
+import httpcore2
 
 from app.outbound.addresses import Allowed, parsed
 from app.outbound.connection import CheckedBackend, Resolver, resolve
@@ -23,14 +23,14 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said to a POST; of the body no more than the first `ANSWER_BYTES`."""
+    """Response to a POST, with the first `ANSWER_BYTES` of its body."""
 
     status_code: int
     retry_after: str | None
     body: bytes
 
 
-class Poster:
+class WebhookClient:
     """Posts to http(s) URLs of public addresses, without credentials, cookies or proxies.
 
     A redirect is an answer like any other: it is not followed.
@@ -52,12 +52,12 @@ class Poster:
         self._tls = tls or public_certificates()
 
     async def check(self, url: str) -> None:
-        """Hold that a URL may be posted to, as far as that is known now.
+        """Check that a URL is allowed, as far as that is known now.
 
-        A name without an address, or whose server does not answer soon, may have one later.
+        A name that has no address yet, or whose name server does not answer, passes.
 
         Raises:
-            UrlNotAllowed: It may not.
+            UrlNotAllowed: The URL or its address is not allowed.
         """
         target = checked(url)
         host = target.raw_host.decode("ascii")
@@ -69,17 +69,17 @@ class Poster:
                 await self._backend.addresses(host, target.port or _PORTS[target.scheme])
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send a body and return what the server says to it, within the time limit.
+        """Send a body and return the response, within the time limit.
 
         Raises:
-            UrlNotAllowed: The URL is none that we post to.
+            UrlNotAllowed: The URL or its address is not allowed.
             UrlUnreachable: The server does not answer.
         """
         target = checked(url)
         sent = request("POST", target, headers, silence_s=self._timeout_s, content=body)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
-        pool = httpcore.AsyncConnectionPool(
+        pool = httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, max_connections=1, network_backend=self._backend
         )
         async with pool:
@@ -92,11 +92,11 @@ class Poster:
                 await response.aclose()
 
 
-async def _answer(response: httpcore.Response, deadline: float) -> Answer:
+async def _answer(response: httpcore2.Response, deadline: float) -> Answer:
     """Read an answer; once its status is known, what is wrong with its body does not count."""
     body = b""
     with suppress(
-        TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError
+        TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError
     ):
         async with asyncio.timeout_at(deadline):
             async for piece in response.aiter_stream():

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from standardwebhooks import Webhook as Signer
 
-from app.outbound import Answer, Poster, UrlNotAllowed, UrlUnreachable
+from app.outbound import Answer, UrlNotAllowed, UrlUnreachable, WebhookClient
 from app.runtime.encryption import Seal, SealBroken
 from app.webhooks.retry_schedule import asked_s
 
@@ -49,15 +49,15 @@ class Outcome:
 class Sender:
     """Posts messages, signed where their webhook has a secret."""
 
-    def __init__(self, poster: Poster, seal: Seal) -> None:
-        self._poster = poster
+    def __init__(self, client: WebhookClient, seal: Seal) -> None:
+        self._client = client
         self._seal = seal
 
     async def send(self, attempt: Attempt) -> Outcome:
         """Make an attempt; whatever goes wrong is an outcome too."""
         try:
             headers = self._headers(attempt)
-            answer = await self._poster.post(attempt.url, attempt.body.encode(), headers)
+            answer = await self._client.post(attempt.url, attempt.body.encode(), headers)
         except (UrlNotAllowed, UrlUnreachable) as exc:
             return Outcome(error=exc.detail)
         except SealBroken:

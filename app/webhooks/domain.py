@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
-from app.outbound import Poster
+from app.outbound import WebhookClient
 from app.runtime.encryption import Seal
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
@@ -17,12 +17,16 @@ from app.webhooks.service import Webhooks
 
 
 def _build(services: Services) -> list[object]:
-    settings, db, poster = services.get(Settings), services.get(Database), services.get(Poster)
+    settings, db, client = (
+        services.get(Settings),
+        services.get(Database),
+        services.get(WebhookClient),
+    )
     if settings.secret_key is None:
         raise ValueError("no secret key: start the embedded stack, or set CONTEXT_SECRET_KEY")
     seal = Seal(settings.secret_key.get_secret_value(), purpose="webhook secrets")
-    dispatcher = Dispatcher(db, Sender(poster, seal), settings)
-    return [dispatcher, Webhooks(db, poster, seal, dispatcher)]
+    dispatcher = Dispatcher(db, Sender(client, seal), settings)
+    return [dispatcher, Webhooks(db, client, seal, dispatcher)]
 
 
 async def _stop(services: Services) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import httpx
+import httpx2
 
 from app.database.statement import Connection
 from app.runtime.ids import new_id
@@ -27,7 +27,7 @@ async def add(
 
     In the transaction of what it tells: no message is lost, and none tells what never was.
     """
-    url = httpx.URL(webhook["url"])
+    url = httpx2.URL(webhook["url"])
     await queries.insert(
         on,
         new_id(),

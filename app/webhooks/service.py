@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.database.engine import Database
-from app.outbound import Poster
+from app.outbound import WebhookClient
 from app.runtime.encryption import Seal
 from app.webhooks import queries
 from app.webhooks.dispatcher import Dispatcher
@@ -18,9 +18,11 @@ from processing_context.wire.webhooks import WebhookDelivery
 class Webhooks:
     """The webhooks of all users; each call names the one it is for."""
 
-    def __init__(self, db: Database, poster: Poster, seal: Seal, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, db: Database, client: WebhookClient, seal: Seal, dispatcher: Dispatcher
+    ) -> None:
         self._db = db
-        self._poster = poster
+        self._client = client
         self._seal = seal
         self._dispatcher = dispatcher
 
@@ -30,7 +32,7 @@ class Webhooks:
         Raises:
             UrlNotAllowed: The service does not post there.
         """
-        await self._poster.check(webhook.url)
+        await self._client.check(webhook.url)
         kept = webhook.model_dump(mode="json")
         if webhook.secret is not None:
             kept["secret"] = self._seal.seal(webhook.secret, owner_id=user_id)

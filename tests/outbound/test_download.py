@@ -13,7 +13,7 @@ import pytest_asyncio
 import trustme
 
 from app.http.problems import TooLarge
-from app.outbound import Allowed, Fetched, Fetcher, UrlNotAllowed, UrlUnreachable
+from app.outbound import Allowed, Download, Downloader, UrlNotAllowed, UrlUnreachable
 from tests.support.misbehaving_server import Trickster, listening, redirect, reply
 
 MAX_BYTES = 1_000_000
@@ -25,27 +25,27 @@ async def server() -> AsyncIterator[Trickster]:
         yield trickster
 
 
-def fetcher(
+def downloader(
     server: Trickster, *allow: str, tls: ssl.SSLContext | None = None, **options: float
-) -> Fetcher:
-    """A fetcher that goes to `files.example` (that is, to the server) and `allow`."""
+) -> Downloader:
+    """A downloader that goes to `files.example` (that is, to the server) and `allow`."""
     server.names.setdefault("files.example", [["127.0.0.1"]])
     allowed = Allowed.parse(["files.example", *allow])
-    return Fetcher(allowed, max_bytes=MAX_BYTES, resolver=server.resolve, tls=tls, **options)
+    return Downloader(allowed, max_bytes=MAX_BYTES, resolver=server.resolve, tls=tls, **options)
 
 
-async def get(fetching: Fetcher, url: str) -> tuple[Fetched, bytes]:
-    async with fetching.get(url) as fetched:
-        return fetched, b"".join([piece async for piece in fetched.body])
+async def get(one: Downloader, url: str) -> tuple[Download, bytes]:
+    async with one.get(url) as download:
+        return download, b"".join([piece async for piece in download.body])
 
 
 async def test_a_file_comes_with_what_the_server_says_of_it(server: Trickster) -> None:
     server.answers["/a%20b?x=1"] = reply(
         b"data", Content_Type="text/csv", Content_Disposition='attachment; filename="ü.csv"'
     )
-    fetched, content = await get(fetcher(server), server.url("/a b?x=1#part"))
+    download, content = await get(downloader(server), server.url("/a b?x=1#part"))
     assert content == b"data"
-    assert (fetched.content_type, fetched.disposition) == (
+    assert (download.content_type, download.disposition) == (
         "text/csv",
         'attachment; filename="ü.csv"',
     )
@@ -60,7 +60,7 @@ async def test_nothing_of_ours_travels(
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     server.answers["/"] = reply(b"", 302, Location="/next", Set_Cookie="a=b; Path=/")
-    await get(fetcher(server), server.url())
+    await get(downloader(server), server.url())
     assert len(server.requests) == 2
     for head in server.requests:
         names = {line.partition(":")[0].lower() for line in head.splitlines()[1:] if line}
@@ -102,7 +102,7 @@ async def test_nothing_of_ours_travels(
 )
 async def test_a_url_of_another_kind_is_refused_unresolved(server: Trickster, url: str) -> None:
     with pytest.raises(UrlNotAllowed):
-        await get(fetcher(server), url)
+        await get(downloader(server), url)
     assert server.looked_up == []
 
 
@@ -126,14 +126,14 @@ async def test_an_address_inside_is_refused(server: Trickster, host: str) -> Non
     server.names["localhost"] = [["127.0.0.1", "::1"]]
     server.names["::ffff:7f00:1"] = [["127.0.0.1"]]
     with pytest.raises(UrlNotAllowed):
-        await get(fetcher(server), server.url(host=host))
+        await get(downloader(server), server.url(host=host))
     assert server.requests == []
 
 
 async def test_one_inside_address_among_public_ones_is_refused(server: Trickster) -> None:
     server.names["mixed.example"] = [["8.8.8.8", "127.0.0.1"]]
     with pytest.raises(UrlNotAllowed):
-        await get(fetcher(server), server.url(host="mixed.example"))
+        await get(downloader(server), server.url(host="mixed.example"))
 
 
 async def test_each_redirect_is_checked(server: Trickster) -> None:
@@ -149,14 +149,14 @@ async def test_each_redirect_is_checked(server: Trickster) -> None:
     ):
         server.answers["/"] = redirect(location)
         with pytest.raises(UrlNotAllowed):
-            await get(fetcher(server), server.url())
+            await get(downloader(server), server.url())
     assert not any("/secret" in head for head in server.requests)
 
 
 async def test_a_name_that_changes_is_resolved_once_for_each_connection(server: Trickster) -> None:
     """DNS that rebinds: the second answer is never asked for, nor by anything below us."""
     server.names["rebind.example"] = [["127.0.0.1"], ["10.255.255.1"]]
-    _, content = await get(fetcher(server, "127.0.0.0/8"), server.url(host="rebind.example"))
+    _, content = await get(downloader(server, "127.0.0.0/8"), server.url(host="rebind.example"))
     assert content == b"hello"
     assert server.looked_up == ["rebind.example"]
 
@@ -167,12 +167,12 @@ async def test_a_name_that_changes_before_a_redirect_to_itself_is_checked_again(
     server.names["rebind.example"] = [["127.0.0.1"], ["10.255.255.1"]]
     server.answers["/"] = redirect("/again")
     with pytest.raises(UrlNotAllowed):
-        await get(fetcher(server, "127.0.0.0/8"), server.url(host="rebind.example"))
+        await get(downloader(server, "127.0.0.0/8"), server.url(host="rebind.example"))
 
 
 async def test_the_next_address_is_tried_where_one_does_not_answer(server: Trickster) -> None:
     server.names["two.example"] = [["127.0.0.2", "127.0.0.1"]]
-    _, content = await get(fetcher(server, "127.0.0.0/8"), server.url(host="two.example"))
+    _, content = await get(downloader(server, "127.0.0.0/8"), server.url(host="two.example"))
     assert content == b"hello"
 
 
@@ -182,17 +182,17 @@ async def test_five_redirects_are_followed_and_no_more(server: Trickster) -> Non
             f"{number + 1}", status=[301, 302, 303, 307, 308][number % 5]
         )
     server.answers["/6"] = reply(b"there")
-    fetched, content = await get(fetcher(server), server.url("/1"))
-    assert (content, fetched.url.path) == (b"there", "/6")
+    download, content = await get(downloader(server), server.url("/1"))
+    assert (content, download.url.path) == (b"there", "/6")
     with pytest.raises(UrlUnreachable, match="more than 5"):
-        await get(fetcher(server), server.url("/0"))
+        await get(downloader(server), server.url("/0"))
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 404, 418, 500, 503])
 async def test_another_answer_than_a_file_is_named(server: Trickster, status: int) -> None:
     server.answers["/"] = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
     with pytest.raises(UrlUnreachable, match=f"status {status}"):
-        await get(fetcher(server), server.url())
+        await get(downloader(server), server.url())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ async def test_another_answer_than_a_file_is_named(server: Trickster, status: in
 async def test_a_broken_answer_is_no_file(server: Trickster, answer: bytes) -> None:
     server.answers["/"] = answer
     with pytest.raises((UrlUnreachable, UrlNotAllowed)) as refused:
-        await get(fetcher(server), server.url())
+        await get(downloader(server), server.url())
     assert "127.0.0.1" not in refused.value.detail
 
 
@@ -230,7 +230,7 @@ async def test_a_body_compressed_unasked_is_unpacked(
     server: Trickster, encoding: str, body: bytes
 ) -> None:
     server.answers["/"] = reply(body, Content_Encoding=encoding)
-    assert (await get(fetcher(server), server.url()))[1] == b"hello"
+    assert (await get(downloader(server), server.url()))[1] == b"hello"
 
 
 async def test_a_compressed_bomb_meets_the_limit_in_small_pieces(server: Trickster) -> None:
@@ -238,8 +238,8 @@ async def test_a_compressed_bomb_meets_the_limit_in_small_pieces(server: Trickst
     sizes: list[int] = []
 
     async def measure() -> None:
-        async with fetcher(server).get(server.url()) as fetched:
-            async for piece in fetched.body:
+        async with downloader(server).get(server.url()) as download:
+            async for piece in download.body:
                 sizes.append(len(piece))  # noqa: PERF401
 
     with pytest.raises(TooLarge):
@@ -252,7 +252,7 @@ async def test_a_file_that_declares_too_much_is_refused_before_it_comes(
 ) -> None:
     server.answers["/"] = reply(b"x", Content_Length=str(MAX_BYTES + 1))
     with pytest.raises(TooLarge, match=str(MAX_BYTES)):
-        async with fetcher(server).get(server.url()):
+        async with downloader(server).get(server.url()):
             pytest.fail("the answer was accepted")
 
 
@@ -265,7 +265,7 @@ async def test_a_file_that_hides_its_size_is_cut_off(server: Trickster) -> None:
 
     server.answers["/"] = endless
     with pytest.raises(TooLarge):
-        await get(fetcher(server), server.url())
+        await get(downloader(server), server.url())
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nbegin"])
@@ -276,7 +276,7 @@ async def test_silence_ends_the_fetch(server: Trickster, sent: bytes) -> None:
 
     server.answers["/"] = fall_silent
     with pytest.raises(UrlUnreachable, match="in time"):
-        await get(fetcher(server, silence_s=0.2), server.url())
+        await get(downloader(server, silence_s=0.2), server.url())
 
 
 async def test_a_header_that_drips_does_not_put_off_the_first_byte(server: Trickster) -> None:
@@ -289,7 +289,7 @@ async def test_a_header_that_drips_does_not_put_off_the_first_byte(server: Trick
 
     server.answers["/"] = drip
     with pytest.raises(UrlUnreachable, match="in time"):
-        await get(fetcher(server, silence_s=0.4), server.url())
+        await get(downloader(server, silence_s=0.4), server.url())
 
 
 async def test_a_body_that_drips_ends_some_time(server: Trickster) -> None:
@@ -302,13 +302,13 @@ async def test_a_body_that_drips_ends_some_time(server: Trickster) -> None:
 
     server.answers["/"] = drip
     with pytest.raises(UrlUnreachable, match="too slowly"):
-        await get(fetcher(server, whole_s=0.3), server.url())
+        await get(downloader(server, whole_s=0.3), server.url())
 
 
 async def test_nobody_there_is_told_without_the_address(server: Trickster) -> None:
     server.names["away.example"] = [["127.0.0.9"]]
     with pytest.raises(UrlUnreachable) as refused:
-        await get(fetcher(server, "127.0.0.0/8"), server.url(host="away.example"))
+        await get(downloader(server, "127.0.0.0/8"), server.url(host="away.example"))
     assert "127.0.0" not in refused.value.detail
 
 
@@ -316,15 +316,15 @@ async def test_a_name_without_address_is_told() -> None:
     async def nobody_knows(_host: str, _port: int) -> Sequence[str]:
         raise OSError("no such name")
 
-    fetching = Fetcher(Allowed(), max_bytes=1, resolver=nobody_knows)
+    one = Downloader(Allowed(), max_bytes=1, resolver=nobody_knows)
     with pytest.raises(UrlUnreachable, match="no address of gone"):
-        await get(fetching, "http://gone.example/")
+        await get(one, "http://gone.example/")
 
 
 async def test_names_are_resolved_by_the_system() -> None:
-    fetching = Fetcher(Allowed(), max_bytes=1)
+    one = Downloader(Allowed(), max_bytes=1)
     with pytest.raises(UrlNotAllowed):
-        await get(fetching, "http://localhost/")
+        await get(one, "http://localhost/")
 
 
 async def test_https_shows_and_checks_the_name_though_it_connects_to_an_address() -> None:
@@ -341,11 +341,11 @@ async def test_https_shows_and_checks_the_name_though_it_connects_to_an_address(
     trickster.port = secure.sockets[0].getsockname()[1]
     trickster.names["other.example"] = [["127.0.0.1"]]
     async with secure:
-        fetching = fetcher(trickster, "other.example", tls=trusting)
-        _, content = await get(fetching, trickster.url(scheme="https", host="files.example."))
+        one = downloader(trickster, "other.example", tls=trusting)
+        _, content = await get(one, trickster.url(scheme="https", host="files.example."))
         assert content == b"hello"
         assert shown == ["files.example"]
         with pytest.raises(UrlUnreachable, match="connected"):
-            await get(fetching, trickster.url(scheme="https", host="other.example"))
+            await get(one, trickster.url(scheme="https", host="other.example"))
         with pytest.raises(UrlUnreachable, match="connected"):
-            await get(fetcher(trickster), trickster.url(scheme="https"))
+            await get(downloader(trickster), trickster.url(scheme="https"))

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from app.outbound import Allowed, Answer, Poster, UrlNotAllowed, UrlUnreachable
+from app.outbound import Allowed, Answer, UrlNotAllowed, UrlUnreachable, WebhookClient
 from tests.support.misbehaving_server import Trickster, listening, redirect, reply
 from tests.support.receivers import receiving
 
@@ -22,21 +22,23 @@ async def server() -> AsyncIterator[Trickster]:
         yield trickster
 
 
-def poster(server: Trickster, *allow: str, timeout_s: float = 60, check_s: float = 60) -> Poster:
-    """A poster that goes to `files.example` (that is, to the server) and `allow`."""
+def webhook_client(
+    server: Trickster, *allow: str, timeout_s: float = 60, check_s: float = 60
+) -> WebhookClient:
+    """A webhook client that goes to `files.example` (that is, to the server) and `allow`."""
     allowed = Allowed.parse(["files.example", *allow])
-    return Poster(allowed, timeout_s=timeout_s, check_s=check_s, resolver=server.resolve)
+    return WebhookClient(allowed, timeout_s=timeout_s, check_s=check_s, resolver=server.resolve)
 
 
-async def post(posting: Poster, url: str) -> Answer:
-    return await posting.post(url, b"{}", {"Content-Type": "application/json"})
+async def post(client: WebhookClient, url: str) -> Answer:
+    return await client.post(url, b"{}", {"Content-Type": "application/json"})
 
 
 async def test_body_and_headers_arrive_and_nothing_of_ours() -> None:
     async with receiving() as receiver:
-        posting = Poster(Allowed.parse(["127.0.0.1"]), timeout_s=60)
+        client = WebhookClient(Allowed.parse(["127.0.0.1"]), timeout_s=60)
         body = b"\x00" * 500_000
-        answer = await posting.post(receiver.url("/a?b=c"), body, {"X-Of-Test": "yes"})
+        answer = await client.post(receiver.url("/a?b=c"), body, {"X-Of-Test": "yes"})
         assert (answer.status_code, answer.body, answer.retry_after) == (200, b"thanks", None)
         [request] = receiver.received
         assert (request.method, request.path, request.body) == ("POST", "/a?b=c", body)
@@ -53,7 +55,7 @@ async def test_body_and_headers_arrive_and_nothing_of_ours() -> None:
 
 async def test_a_redirect_is_not_followed(server: Trickster) -> None:
     server.answers["/"] = redirect("http://inside.example/", 307)
-    answer = await post(poster(server), server.url())
+    answer = await post(webhook_client(server), server.url())
     assert answer.status_code == 307
     assert server.looked_up == ["files.example"]
     assert len(server.requests) == 1
@@ -77,18 +79,18 @@ async def test_what_does_not_lead_outside_is_refused(server: Trickster, url: str
     server.names["inside.example"] = [["10.0.0.1"]]
     server.names["mixed.example"] = [["8.8.8.8", "127.0.0.1"]]
     with pytest.raises(UrlNotAllowed):
-        await poster(server).check(url)
+        await webhook_client(server).check(url)
     with pytest.raises(UrlNotAllowed):
-        await post(poster(server), url)
+        await post(webhook_client(server), url)
     assert server.requests == []
 
 
 async def test_what_counts_is_where_a_name_leads_when_it_is_used(server: Trickster) -> None:
     server.names["moving.example"] = [["8.8.8.8"], ["127.0.0.1"]]
-    posting = poster(server)
-    await posting.check(server.url(host="moving.example"))
+    client = webhook_client(server)
+    await client.check(server.url(host="moving.example"))
     with pytest.raises(UrlNotAllowed):
-        await post(posting, server.url(host="moving.example"))
+        await post(client, server.url(host="moving.example"))
     assert server.requests == []
 
 
@@ -100,10 +102,10 @@ async def test_a_check_does_not_ask_for_more_than_is_known(server: Trickster) ->
         await asyncio.Event().wait()
         return []
 
-    await poster(server).check("http://8.8.8.8/")
+    await webhook_client(server).check("http://8.8.8.8/")
     for resolver in (unknown, silent):
-        posting = Poster(Allowed(), timeout_s=60, check_s=0.1, resolver=resolver)
-        await posting.check("http://later.example/")
+        client = WebhookClient(Allowed(), timeout_s=60, check_s=0.1, resolver=resolver)
+        await client.check("http://later.example/")
 
 
 async def test_who_does_not_answer_is_left(server: Trickster) -> None:
@@ -117,12 +119,12 @@ async def test_who_does_not_answer_is_left(server: Trickster) -> None:
 
     server.answers |= {"/hang": hang, "/break": break_off, "/odd": b"hello\r\n\r\n"}
     with pytest.raises(UrlUnreachable, match="in time"):
-        await post(poster(server, timeout_s=0.5), server.url("/hang"))
+        await post(webhook_client(server, timeout_s=0.5), server.url("/hang"))
     for path in ("/break", "/odd"):
         with pytest.raises(UrlUnreachable, match="broken"):
-            await post(poster(server), server.url(path))
+            await post(webhook_client(server), server.url(path))
     with pytest.raises(UrlUnreachable, match="connected"):
-        await post(poster(server, "127.0.0.1"), "http://127.0.0.1:1/")
+        await post(webhook_client(server, "127.0.0.1"), "http://127.0.0.1:1/")
     over.set()
 
 
@@ -138,8 +140,12 @@ async def test_of_a_body_no_more_is_read_than_is_kept(server: Trickster) -> None
         await writer.drain()
 
     server.answers |= {"/endless": endless, "/short": short}
-    assert await post(poster(server), server.url("/endless")) == Answer(500, "7", b"x" * 4096)
-    assert await post(poster(server), server.url("/short")) == Answer(200, None, b"ten bytes!")
+    assert await post(webhook_client(server), server.url("/endless")) == Answer(
+        500, "7", b"x" * 4096
+    )
+    assert await post(webhook_client(server), server.url("/short")) == Answer(
+        200, None, b"ten bytes!"
+    )
 
 
 async def test_a_body_that_does_not_come_costs_no_delivery(server: Trickster) -> None:
@@ -152,7 +158,7 @@ async def test_a_body_that_does_not_come_costs_no_delivery(server: Trickster) ->
     server.answers["/"] = only_headers
     for timeout_s in (0.5, 5, 30):
         try:
-            answer = await post(poster(server, timeout_s=timeout_s), server.url())
+            answer = await post(webhook_client(server, timeout_s=timeout_s), server.url())
         except UrlUnreachable:  # a busy machine: not even the headers came in that time
             continue
         break
@@ -171,13 +177,13 @@ async def test_a_certificate_of_another_name_is_refused(server: Trickster) -> No
     server.port = tls_server.sockets[0].getsockname()[1]
     server.answers["/"] = reply(b"safe")
     server.names["other.example"] = [["127.0.0.1"]]
-    posting = Poster(
+    client = WebhookClient(
         Allowed.parse(["files.example", "other.example"]),
         timeout_s=60,
         resolver=server.resolve,
         tls=ours,
     )
     async with tls_server:
-        assert (await post(posting, server.url(scheme="https"))).body == b"safe"
+        assert (await post(client, server.url(scheme="https"))).body == b"safe"
         with pytest.raises(UrlUnreachable):
-            await post(posting, server.url(scheme="https", host="other.example"))
+            await post(client, server.url(scheme="https", host="other.example"))
