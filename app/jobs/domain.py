@@ -13,7 +13,7 @@ from app.queue.enqueue import Makings
 from app.queue.transitions import Ledgers
 from app.runtime.services import Services
 from app.settings import Settings
-from app.webhooks.service import Webhooks
+from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 from app.workflows.service import WorkflowService
 
@@ -26,7 +26,7 @@ def _build(services: Services) -> list[object]:
             services.get(Ledgers),
             services.get(Makings),
             services.get(WorkerService),
-            services.get(Webhooks),
+            services.get(WebhookService),
             services.get(WorkflowService),
             services.get(Settings),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from app.workers.claimant import WorkerCapabilities
+from app.workers.service import WorkerCapabilities
 
 
 def waiting_reason(

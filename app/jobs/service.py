@@ -28,7 +28,7 @@ from app.queue.transitions import Ledgers
 from app.runtime.ids import is_id, new_id
 from app.runtime.request_context import traceparent
 from app.settings import Settings
-from app.webhooks.service import Webhooks
+from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 from app.workflows.graphs import check_graph
 from app.workflows.service import WorkflowService
@@ -47,7 +47,7 @@ class Jobs:
         ledgers: Ledgers,
         makings: Makings,
         workers: WorkerService,
-        webhooks: Webhooks,
+        webhooks: WebhookService,
         workflows: WorkflowService,
         settings: Settings,
     ) -> None:

@@ -10,17 +10,17 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.routing import SecuredRoute
 from app.jobs.dependencies import JobsDep
-from app.webhooks.service import Webhooks
+from app.webhooks.service import WebhookService
 from processing_context.wire.webhooks import WebhookDelivery, WebhookDeliveryList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/webhooks", route_class=SecuredRoute, tags=["webhooks"])
 
-WebhooksDep = Annotated[Webhooks, Injected(Webhooks)]
+Webhooks = Annotated[WebhookService, Injected(WebhookService)]
 
 
 @router.get("")
 async def list_webhook_deliveries(
-    job_id: str, jobs: JobsDep, webhooks: WebhooksDep, principal: PrincipalDep
+    job_id: str, jobs: JobsDep, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDeliveryList:
     """List what was told, or is to be told, of a job, newest first."""
     await jobs.state(principal.user_id, job_id)
@@ -30,7 +30,7 @@ async def list_webhook_deliveries(
 
 @router.post("/{delivery_id}/redeliver", status_code=202)
 async def redeliver_webhook(
-    job_id: str, delivery_id: str, jobs: JobsDep, webhooks: WebhooksDep, principal: PrincipalDep
+    job_id: str, delivery_id: str, jobs: JobsDep, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDelivery:
     """Deliver again now, with all the attempts that a new one has; its id stays the same."""
     await jobs.state(principal.user_id, job_id)

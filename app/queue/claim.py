@@ -16,9 +16,8 @@ from app.queue.transitions import Ledgers
 from app.queue.waiting_claims import Bell
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
-from app.workers.claimant import Claimant
 from app.workers.errors import WorkerNotFound
-from app.workers.service import WorkerService
+from app.workers.service import Claimant, WorkerService
 
 
 class Claims:

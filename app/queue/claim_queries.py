@@ -19,7 +19,7 @@ from app.events.log import Batch
 from app.events.sql import shared_sql, text_sql
 from app.jobs import queries
 from app.jobs.queries import On
-from app.workers.claimant import Claimant
+from app.workers.service import Claimant
 
 SPARE = 16
 """How many more candidates a claim looks at than it takes: others may claim the first ones."""

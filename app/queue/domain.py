@@ -22,7 +22,7 @@ from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
-from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 
 
@@ -33,7 +33,7 @@ def _build(services: Services) -> list[object]:
         services.get(WorkerService),
     )
     bell = Bell(services.get(Notifications))
-    ledgers = Ledgers(db, services.get(Hub), bell, services.get(Dispatcher))
+    ledgers = Ledgers(db, services.get(Hub), bell, services.get(WebhookService))
     return [
         bell,
         ledgers,

@@ -10,7 +10,7 @@ import asyncpg
 from app.database.statement import Connection
 from app.jobs import queries
 from app.jobs.schemas import summary_out
-from app.webhooks import outbox
+from app.webhooks import service as webhooks
 from processing_context.wire.webhooks import WebhookMessage
 
 NOT_TOLD = {"params", "graph"}
@@ -32,7 +32,7 @@ async def tell_end(on: Connection, job: asyncpg.Record, webhook: Mapping[str, An
     message = WebhookMessage.model_validate(
         {"type": f"job.{ended.status}", "timestamp": ended.finished_at, "data": ended}
     )
-    await outbox.add(
+    await webhooks.enqueue(
         on,
         webhook,
         user_id=ended.user_id,

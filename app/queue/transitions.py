@@ -24,7 +24,7 @@ from app.queue import lease_queries
 from app.queue.end_webhook import tell_end
 from app.queue.waiting_claims import Bell, Needs
 from app.runtime import metrics
-from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.service import WebhookService
 from processing_context.wire.jobs import ENDED
 
 CANCELLED = {"code": "cancelled", "message": "The job was cancelled."}
@@ -134,11 +134,11 @@ class Ledger:
 class Ledgers:
     """Opens transactions on jobs and spreads what they did."""
 
-    def __init__(self, db: Database, hub: Hub, bell: Bell, dispatcher: Dispatcher) -> None:
+    def __init__(self, db: Database, hub: Hub, bell: Bell, webhooks: WebhookService) -> None:
         self._db = db
         self._hub = hub
         self._bell = bell
-        self._dispatcher = dispatcher
+        self._webhooks = webhooks
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Ledger]:
@@ -148,7 +148,7 @@ class Ledgers:
             yield ledger
         self.spread(ledger.batches, queued=ledger.queued, ended=ledger.ended)
         if ledger.is_to_tell:
-            self._dispatcher.wake()
+            self._webhooks.wake_dispatcher()
 
     def spread(
         self,

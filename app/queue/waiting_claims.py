@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.queue.claim_queries import Granted
-from app.workers.claimant import Claimant
+from app.workers.service import Claimant
 
 TOPIC = "queue"
 

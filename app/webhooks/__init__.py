@@ -1,1 +1,1 @@
-"""Webhooks: the end of a job, told to a URL by the Standard Webhooks specification."""
+"""Webhooks of jobs, by the Standard Webhooks specification."""

@@ -1,4 +1,4 @@
-"""One attempt to deliver: sign it, post it, judge the answer."""
+"""One attempt of a delivery: signs the message, posts it, and classifies the answer."""
 
 from __future__ import annotations
 
@@ -11,50 +11,36 @@ from standardwebhooks import Webhook as Signer
 
 from app.outbound import Answer, UrlNotAllowed, UrlUnreachable, WebhookClient
 from app.runtime.encryption import Seal, SealBroken
-from app.webhooks.retry_schedule import asked_s
+from app.webhooks.queries import AttemptRecord
+from app.webhooks.retry_schedule import retry_after_s
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What was claimed; `now` is that moment by PostgreSQL's clock."""
-
-    id: str
-    user_id: str
-    receiver: str
-    url: str
-    secret: str | None
-    body: str
-    attempts: int
-    attempts_before: int
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt; without an error it was delivered.
+    """The outcome of an attempt; without an error the message was delivered.
 
-    `asked_s` is how long the receiver asks to be left alone. When `is_final`, no other attempt is
-    wanted.
+    `retry_after_s` is the time until the next attempt that the receiver asks for. After a final
+    outcome there is no other attempt.
     """
 
     status_code: int | None = None
     body: str | None = None
     error: str | None = None
-    asked_s: float = 0
+    retry_after_s: float = 0
     is_final: bool = False
 
 
-class Sender:
-    """Posts messages, signed where their webhook has a secret."""
+class DeliverySender:
+    """Posts messages, signed for webhooks with a secret (Standard Webhooks)."""
 
     def __init__(self, client: WebhookClient, seal: Seal) -> None:
         self._client = client
         self._seal = seal
 
-    async def send(self, attempt: Attempt) -> Outcome:
-        """Make an attempt; whatever goes wrong is an outcome too."""
+    async def send(self, attempt: AttemptRecord) -> Outcome:
+        """Make an attempt; a failure of any kind is an outcome too."""
         try:
             headers = self._headers(attempt)
             answer = await self._client.post(attempt.url, attempt.body.encode(), headers)
@@ -65,9 +51,9 @@ class Sender:
         except Exception:
             logger.exception("webhook %s could not be sent", attempt.id)
             return Outcome(error="The service could not send it.")
-        return _judged(answer, attempt.now)
+        return _outcome(answer, attempt.now)
 
-    def _headers(self, attempt: Attempt) -> dict[str, str]:
+    def _headers(self, attempt: AttemptRecord) -> dict[str, str]:
         headers = {
             "Content-Type": "application/json",
             "webhook-id": attempt.id,
@@ -81,8 +67,8 @@ class Sender:
         return headers
 
 
-def _judged(answer: Answer, now: datetime) -> Outcome:
-    """Return what an answer means, by the specification."""
+def _outcome(answer: Answer, now: datetime) -> Outcome:
+    """Return the outcome that Standard Webhooks gives an answer."""
     code = answer.status_code
     # PostgreSQL's text holds no NUL.
     body = answer.body.decode(errors="replace").replace("\x00", "\ufffd")
@@ -97,6 +83,6 @@ def _judged(answer: Answer, now: datetime) -> Outcome:
         code,
         body,
         error,
-        asked_s=asked_s(answer.retry_after, now),
+        retry_after_s=retry_after_s(answer.retry_after, now),
         is_final=code == HTTPStatus.GONE,
     )

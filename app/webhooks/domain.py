@@ -10,10 +10,10 @@ from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
 from app.webhooks import routes
-from app.webhooks.delivery import Sender
-from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.delivery import DeliverySender
+from app.webhooks.dispatcher import WebhookDispatcher
 from app.webhooks.models import DeliveryRow
-from app.webhooks.service import Webhooks
+from app.webhooks.service import WebhookService
 
 
 def _build(services: Services) -> list[object]:
@@ -25,16 +25,16 @@ def _build(services: Services) -> list[object]:
     if settings.secret_key is None:
         raise ValueError("no secret key: start the embedded stack, or set CONTEXT_SECRET_KEY")
     seal = Seal(settings.secret_key.get_secret_value(), purpose="webhook secrets")
-    dispatcher = Dispatcher(db, Sender(client, seal), settings)
-    return [dispatcher, Webhooks(db, client, seal, dispatcher)]
+    dispatcher = WebhookDispatcher(db, DeliverySender(client, seal), settings)
+    return [dispatcher, WebhookService(db, client, seal, dispatcher)]
 
 
 async def _stop(services: Services) -> None:
-    await services.get(Dispatcher).close()
+    await services.get(WebhookDispatcher).close()
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
-    return [PeriodicTask(services.get(Dispatcher).turn, 0)]
+    return [PeriodicTask(services.get(WebhookDispatcher).run, 0)]
 
 
 DOMAIN = Domain(

@@ -1,4 +1,4 @@
-"""What can be wrong with a request about webhooks."""
+"""Problems of requests about webhooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.http.problems import NotFound
 
 
 class DeliveryNotFound(NotFound):
-    """No such delivery of this job, or not the caller's."""
+    """The job has no such delivery, or it is another user's."""
 
     code = "delivery_not_found"
     detail = "The job has no such delivery."

@@ -1,4 +1,4 @@
-"""The table of what has to be told, and what became of it."""
+"""Table of webhook deliveries."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.database.tables import Base
 
 
 class DeliveryRow(Base):
-    """One message for one URL; written in the transaction that ended its job.
+    """A message for one URL, inserted in the transaction that ends its job.
 
-    `next_attempt_at` is null once nothing more is to be done. A replica that makes an attempt moves
-    it to the end of its lease, so that an attempt which dies with its replica is made again.
-    `attempts` counts all of them and tells an attempt whose lease is over that it is; those before
-    the last redelivery are `attempts_before`. `secret` is sealed.
+    `next_attempt_at` is null once the delivery is settled. A replica that makes an attempt moves it
+    to the end of its lease, so that an attempt which dies with its replica is retried.
+    `attempts` counts all attempts; an outcome is stored only while its attempt is the last one.
+    `attempts_before` counts those before the last redelivery. `secret` is encrypted.
     """
 
     __tablename__ = "webhook_deliveries"

@@ -1,31 +1,74 @@
-"""Statements on deliveries, by asyncpg."""
+"""Statements on webhook deliveries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple
 
-import asyncpg
+from app.database.statement import Executor, Query, Scalar, Statement
 
-from app.database.statement import Connection
 
-On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
+class DeliveryRecord(NamedTuple):
+    """A delivery as its owner sees it."""
 
-SHOWN = """
-id, job_id, type, url, status, attempts, next_attempt_at, created_at,
-last_attempt_at, last_status_code, last_body, last_error"""
+    id: str
+    job_id: str
+    type: str
+    url: str
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None
+    created_at: datetime
+    last_attempt_at: datetime | None
+    last_status_code: int | None
+    last_body: str | None
+    last_error: str | None
 
-_INSERT = """
+
+class DueRecord(NamedTuple):
+    """A receiver and one of its deliveries that are due; `id` is None where none is.
+
+    `place` is the receiver's number in the result, from 1.
+    """
+
+    user_id: str
+    receiver: str
+    place: int
+    id: str | None
+
+
+class AttemptRecord(NamedTuple):
+    """A claimed delivery; `now` is the time of the claim by PostgreSQL's clock."""
+
+    id: str
+    user_id: str
+    receiver: str
+    url: str
+    secret: str | None
+    body: str
+    attempts: int
+    attempts_before: int
+    now: datetime
+
+
+_COLUMNS = """
+id, job_id, type, url, status, attempts, next_attempt_at, created_at, last_attempt_at,
+last_status_code, last_body, last_error"""
+
+_INSERT = Statement(
+    """
 insert into webhook_deliveries
     (id, user_id, job_id, type, url, receiver, secret, body, created_at, next_attempt_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)"""
-# From receiver to receiver by the index, however many wait for one of them; then the first few of
-# each. `now()`, since the index is not used with the clock.
-_DUE = """
+values (:id, :user_id, :job_id, :type, :url, :receiver, :secret, :body, :now, :now)"""
+)
+# The index leads from receiver to receiver, however many deliveries of one are waiting; then the
+# first few of each are read. `now()`, since the index is not used with `clock_timestamp()`.
+_DUE = Query(
+    """
 with recursive receivers (user_id, receiver, place) as (
     (select user_id, receiver, 1 from webhook_deliveries
-     where next_attempt_at is not null and (user_id, receiver) > ($1, $2)
+     where next_attempt_at is not null and (user_id, receiver) > (:after_user_id, :after_receiver)
      order by user_id, receiver limit 1)
     union all
     select following.user_id, following.receiver, r.place + 1
@@ -34,41 +77,65 @@ with recursive receivers (user_id, receiver, place) as (
         where next_attempt_at is not null and (user_id, receiver) > (r.user_id, r.receiver)
         order by user_id, receiver limit 1
     ) following
-    where r.place < $3
+    where r.place < :receivers
 )
 select r.user_id, r.receiver, r.place, due.id
 from receivers r left join lateral (
     select id, row_number() over (order by next_attempt_at) as nth from webhook_deliveries d
     where d.user_id = r.user_id and d.receiver = r.receiver and next_attempt_at <= now()
-    order by next_attempt_at limit $4
+    order by next_attempt_at limit :each
 ) due on true
-order by due.nth, r.place"""
-_CLAIM = """
+order by due.nth, r.place""",
+    DueRecord,
+)
+_CLAIM = Query(
+    """
 update webhook_deliveries d
-set attempts = attempts + 1, next_attempt_at = clock_timestamp() + $2::interval
+set attempts = attempts + 1, next_attempt_at = clock_timestamp() + :lease::interval
 from (
-    select id from webhook_deliveries where id = any($1) and next_attempt_at <= now()
+    select id from webhook_deliveries where id = any(:ids) and next_attempt_at <= now()
     for update skip locked
 ) due
 where d.id = due.id
 returning d.id, user_id, receiver, url, secret, body, attempts, attempts_before,
-    clock_timestamp() as now"""
-_SETTLE = """
+    clock_timestamp() as now""",
+    AttemptRecord,
+)
+_SETTLE = Statement(
+    """
 update webhook_deliveries
-set status = $3, next_attempt_at = clock_timestamp() + $4::interval,
-    last_attempt_at = $5, last_status_code = $6, last_body = $7, last_error = $8
-where id = $1 and attempts = $2 and status = 'pending'"""
-_OF_JOB = f"""
-select {SHOWN} from webhook_deliveries where job_id = $1 and user_id = $2 order by id desc"""
-_REDELIVER = f"""
+set status = :status, next_attempt_at = clock_timestamp() + :back_off::interval,
+    last_attempt_at = :attempted_at, last_status_code = :status_code, last_body = :body,
+    last_error = :error
+where id = :id and attempts = :attempt and status = 'pending'"""
+)
+_OF_JOB = Query(
+    f"""
+select {_COLUMNS} from webhook_deliveries
+where job_id = :job_id and user_id = :user_id order by id desc""",
+    DeliveryRecord,
+)
+_REDELIVER = Query(
+    f"""
 update webhook_deliveries
 set status = 'pending', attempts_before = attempts, next_attempt_at = clock_timestamp()
-where id = $1 and job_id = $2 and user_id = $3
-returning {SHOWN}"""
+where id = :id and job_id = :job_id and user_id = :user_id
+returning {_COLUMNS}""",
+    DeliveryRecord,
+)
+# An id begins with the milliseconds of its creation.
+_OLD = """
+from webhook_deliveries
+where id < lpad(to_hex((extract(epoch from now() - :older_than::interval) * 1000)::bigint), 12, '0')
+  and next_attempt_at is null"""
+_COUNT_OLD = Scalar(f"select count(*) {_OLD}", int)
+_DELETE_OLD = Statement(
+    f"delete from webhook_deliveries where id in (select id {_OLD} order by id limit :limit)"
+)
 
 
 async def insert(
-    on: On,
+    on: Executor,
     delivery_id: str,
     *,
     user_id: str,
@@ -80,53 +147,87 @@ async def insert(
     body: str,
     now: datetime,
 ) -> None:
-    """Store a message that is due at once."""
-    await on.execute(_INSERT, delivery_id, user_id, job_id, type_, url, receiver, secret, body, now)
+    """Insert a delivery that is due at once."""
+    await _INSERT.execute(
+        on,
+        id=delivery_id,
+        user_id=user_id,
+        job_id=job_id,
+        type=type_,
+        url=url,
+        receiver=receiver,
+        secret=secret,
+        body=body,
+        now=now,
+    )
 
 
-async def due(on: On, after: tuple[str, str], *, receivers: int, each: int) -> list[asyncpg.Record]:
-    """The receivers that come after one, each with its first few that are due.
+async def due(
+    on: Executor, *, after: tuple[str, str], receivers: int, each: int
+) -> list[DueRecord]:
+    """Return the receivers after one, each with its first deliveries that are due.
 
-    Every receiver's first comes before any receiver's second. `place` counts the receivers; `id` is
-    null where nothing is due.
+    The first delivery of every receiver comes before the second of any.
+
+    Args:
+        on: The connection.
+        after: The user and the receiver after which the result begins.
+        receivers: How many receivers at most.
+        each: How many deliveries of each at most.
     """
-    rows: list[asyncpg.Record] = await on.fetch(_DUE, *after, receivers, each)
-    return rows
+    return await _DUE.all(
+        on, after_user_id=after[0], after_receiver=after[1], receivers=receivers, each=each
+    )
 
 
-async def claim(on: On, ids: Sequence[str], lease: timedelta) -> list[asyncpg.Record]:
-    """Begin an attempt of those that are still due and that nobody else claims now."""
-    rows: list[asyncpg.Record] = await on.fetch(_CLAIM, ids, lease)
-    return rows
+async def claim(on: Executor, ids: Sequence[str], *, lease: timedelta) -> list[AttemptRecord]:
+    """Begin an attempt of those deliveries that are still due and that no other replica claims."""
+    return await _CLAIM.all(on, ids=ids, lease=lease)
 
 
 async def settle(
-    on: On,
+    on: Executor,
     delivery_id: str,
-    attempt: int,
     *,
+    attempt: int,
     status: str,
-    pause: timedelta | None,
+    back_off: timedelta | None,
     attempted_at: datetime,
     status_code: int | None,
     body: str | None,
     error: str | None,
 ) -> None:
-    """Write down what came of an attempt, unless another one has begun since."""
-    await on.execute(
-        _SETTLE, delivery_id, attempt, status, pause, attempted_at, status_code, body, error
+    """Store the outcome of an attempt, unless another one has begun since."""
+    await _SETTLE.execute(
+        on,
+        id=delivery_id,
+        attempt=attempt,
+        status=status,
+        back_off=back_off,
+        attempted_at=attempted_at,
+        status_code=status_code,
+        body=body,
+        error=error,
     )
 
 
-async def of_job(on: On, job_id: str, *, user_id: str) -> list[asyncpg.Record]:
-    """The deliveries of a job of a user, newest first."""
-    rows: list[asyncpg.Record] = await on.fetch(_OF_JOB, job_id, user_id)
-    return rows
+async def of_job(on: Executor, job_id: str, *, user_id: str) -> list[DeliveryRecord]:
+    """Return the deliveries of a user's job, newest first."""
+    return await _OF_JOB.all(on, job_id=job_id, user_id=user_id)
 
 
 async def redeliver(
-    on: On, delivery_id: str, *, job_id: str, user_id: str
-) -> asyncpg.Record | None:
-    """Make a delivery due now, with all its attempts before it again."""
-    row: asyncpg.Record | None = await on.fetchrow(_REDELIVER, delivery_id, job_id, user_id)
-    return row
+    on: Executor, delivery_id: str, *, job_id: str, user_id: str
+) -> DeliveryRecord | None:
+    """Make a delivery due now, with as many attempts as a new one."""
+    return await _REDELIVER.one(on, id=delivery_id, job_id=job_id, user_id=user_id)
+
+
+async def count_old(on: Executor, older_than: timedelta) -> int:
+    """Return how many settled deliveries are older than that."""
+    return await _COUNT_OLD.value(on, older_than=older_than) or 0
+
+
+async def delete_old(on: Executor, older_than: timedelta, *, limit: int) -> int:
+    """Delete some of the settled deliveries that are older than that; return how many."""
+    return await _DELETE_OLD.execute(on, older_than=older_than, limit=limit)

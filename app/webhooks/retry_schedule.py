@@ -1,4 +1,4 @@
-"""When an attempt that failed is made again."""
+"""Back-off between the attempts of a delivery."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from email.utils import parsedate_to_datetime
 JITTER = 0.1
 
 
-def pause_s(retry_s: Sequence[float], attempt: int, *, asked_s: float) -> float | None:
-    """Return how long to wait after the `attempt`th attempt; None: it was the last.
+def back_off_s(schedule_s: Sequence[float], attempt: int, *, retry_after_s: float) -> float | None:
+    """Return the time from the `attempt`th attempt to the next one; None after the last one.
 
-    Some 10 % more or less than planned, so that what failed together does not come back together.
-    The receiver may ask for longer, but not for longer than the longest pause of the plan.
+    It is up to 10 % more or less than scheduled, so that deliveries which failed together are not
+    retried together. A receiver may ask for more, up to the longest time of the schedule.
     """
-    if attempt > len(retry_s):
+    if attempt > len(schedule_s):
         return None
-    spread = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # nothing to guess here
-    return max(retry_s[attempt - 1] * spread, min(asked_s, max(retry_s)))
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # nothing to guess here
+    return max(schedule_s[attempt - 1] * jitter, min(retry_after_s, max(schedule_s)))
 
 
-def asked_s(retry_after: str | None, now: datetime) -> float:
-    """Return the seconds that a Retry-After header asks to wait, in either of its forms."""
-    value = (retry_after or "").strip()
+def retry_after_s(header: str | None, now: datetime) -> float:
+    """Return the seconds of a Retry-After header, in either of its forms."""
+    value = (header or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return 0
-    # One in `-0000` comes without a zone; it means UTC.
+    # The zone `-0000` is parsed to a time without a zone; it means UTC.
     return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0)

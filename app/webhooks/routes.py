@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 from processing_context.wire.webhooks import WebhookMessage
 
 messages = APIRouter(tags=["webhooks"], generate_unique_id_function=lambda route: route.name)
-"""What the service sends: described here, served by whoever receives it."""
+"""Requests that the service sends; their receivers serve them."""
 
 
 @messages.post("job-ended", status_code=204, name="job_ended")

@@ -1,25 +1,31 @@
-"""Webhooks of one user's jobs: let them in, look at what became of them, deliver again."""
+"""Webhooks of jobs: validation, delivery at the end of a job, and redelivery."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+import httpx2
+
 from app.database.engine import Database
+from app.database.statement import Connection
 from app.outbound import WebhookClient
 from app.runtime.encryption import Seal
+from app.runtime.ids import new_id
 from app.webhooks import queries
-from app.webhooks.dispatcher import Dispatcher
+from app.webhooks.dispatcher import WebhookDispatcher
 from app.webhooks.errors import DeliveryNotFound
 from app.webhooks.schemas import delivery_out
 from processing_context.wire.jobs import Webhook
 from processing_context.wire.webhooks import WebhookDelivery
 
 
-class Webhooks:
-    """The webhooks of all users; each call names the one it is for."""
+class WebhookService:
+    """Webhooks of all users; each call names the user that it acts for."""
 
     def __init__(
-        self, db: Database, client: WebhookClient, seal: Seal, dispatcher: Dispatcher
+        self, db: Database, client: WebhookClient, seal: Seal, dispatcher: WebhookDispatcher
     ) -> None:
         self._db = db
         self._client = client
@@ -27,30 +33,74 @@ class Webhooks:
         self._dispatcher = dispatcher
 
     async def accept(self, user_id: str, webhook: Webhook) -> dict[str, Any]:
-        """Return the form in which a webhook is kept with its job, its secret sealed.
+        """Return the form in which a webhook is stored with its job: the secret is encrypted.
 
         Raises:
-            UrlNotAllowed: The service does not post there.
+            UrlNotAllowed: The service does not post to this URL.
         """
         await self._client.check(webhook.url)
-        kept = webhook.model_dump(mode="json")
+        stored = webhook.model_dump(mode="json")
         if webhook.secret is not None:
-            kept["secret"] = self._seal.seal(webhook.secret, owner_id=user_id)
-        return kept
+            stored["secret"] = self._seal.seal(webhook.secret, owner_id=user_id)
+        return stored
 
     async def of_job(self, user_id: str, job_id: str) -> list[WebhookDelivery]:
         """Return the deliveries of a job, newest first."""
-        rows = await queries.of_job(self._db.pool, job_id, user_id=user_id)
-        return [delivery_out(row) for row in rows]
+        found = await queries.of_job(self._db.pool, job_id, user_id=user_id)
+        return [delivery_out(delivery) for delivery in found]
 
     async def redeliver(self, user_id: str, job_id: str, delivery_id: str) -> WebhookDelivery:
-        """Deliver again, now, whatever became of it before; its id stays the same.
+        """Deliver again now, whatever the outcome was; the id stays the same.
 
         Raises:
-            DeliveryNotFound: The job has none of that id.
+            DeliveryNotFound: The job has no such delivery.
         """
-        row = await queries.redeliver(self._db.pool, delivery_id, job_id=job_id, user_id=user_id)
-        if row is None:
+        delivery = await queries.redeliver(
+            self._db.pool, delivery_id, job_id=job_id, user_id=user_id
+        )
+        if delivery is None:
             raise DeliveryNotFound
         self._dispatcher.wake()
-        return delivery_out(row)
+        return delivery_out(delivery)
+
+    def wake_dispatcher(self) -> None:
+        """Start deliveries that are due, once the transaction that enqueued them is committed."""
+        self._dispatcher.wake()
+
+
+async def enqueue(
+    on: Connection,
+    webhook: Mapping[str, Any],
+    *,
+    user_id: str,
+    job_id: str,
+    type_: str,
+    body: str,
+    now: datetime,
+) -> None:
+    """Insert a delivery to a webhook, in the transaction of the event that it reports.
+
+    So no message is lost, and none reports what was rolled back.
+
+    Args:
+        on: The transaction.
+        webhook: As `WebhookService.accept` returned it.
+        user_id: The owner of the job.
+        job_id: The job.
+        type_: The type of the message.
+        body: The message.
+        now: The time of the event.
+    """
+    url = httpx2.URL(webhook["url"])
+    await queries.insert(
+        on,
+        new_id(),
+        user_id=user_id,
+        job_id=job_id,
+        type_=type_,
+        url=webhook["url"],
+        receiver=f"{url.scheme}://{url.netloc.decode('ascii')}",
+        secret=webhook["secret"],
+        body=body,
+        now=now,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from app.database.engine import Database
 from app.database.statement import Connection
@@ -13,12 +14,35 @@ from app.http.pagination import Page
 from app.http.problems import Forbidden
 from app.runtime.ids import new_id
 from app.workers import queries
-from app.workers.claimant import Claimant, WorkerCapabilities
 from app.workers.errors import WorkerNotFound
 from app.workers.queries import CapabilitiesRecord, RegistrationRecord, WorkerRecord
 from processing_context.wire.workers import WorkerCreate
 
 _MAX_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCapabilities:
+    """The jobs that a worker can run; `node_types` None: all types."""
+
+    names: frozenset[str]
+    node_types: frozenset[str] | None
+
+    def can_run(self, capabilities: Iterable[str], node_types: Iterable[str]) -> bool:
+        """Return whether the worker can run a job that needs these."""
+        return self.names.issuperset(capabilities) and (
+            self.node_types is None or self.node_types.issuperset(node_types)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A worker that claims jobs; `owner_id` None: jobs of all users."""
+
+    id: str
+    owner_id: str | None
+    capabilities: WorkerCapabilities
+    is_draining: bool
 
 
 class WorkerService:

@@ -9,7 +9,7 @@ from app.http.problems import ProblemError
 from app.jobs.queue_reason import waiting_reason
 from app.jobs.responses import preferred_wait_s
 from app.queue.reaper import back_off_s
-from app.workers.claimant import WorkerCapabilities
+from app.workers.service import WorkerCapabilities
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 

@@ -21,6 +21,7 @@ insert into jobs (id, user_id, job_type, status, params, graph, priority, requir
 values ($1, 'u', 'workflow', 'cancelled', '{}', '{}', 0, '{}', '{}', 1, now(), now())"""
 LONG = timedelta(hours=1)
 OUTCOME: dict[str, Any] = {
+    "back_off": None,
     "attempted_at": datetime.now(UTC),
     "status_code": None,
     "body": None,
@@ -74,8 +75,8 @@ async def test_each_receivers_first_come_before_anybodys_second(outbox: Outbox) 
     few = [await outbox.add("b", "http://calm")]
     same = [await outbox.add("b", "http://busy", due_in_s=-50)]
     later = await outbox.add("c", "http://later", due_in_s=10_000)
-    rows = await queries.due(outbox.db.pool, ("", ""), receivers=100, each=3)
-    ids = [row["id"] for row in rows if row["id"] is not None]
+    rows = await queries.due(outbox.db.pool, after=("", ""), receivers=100, each=3)
+    ids = [row.id for row in rows if row.id is not None]
     assert ids == [many[0], *same, *few, many[1], many[2]]
     assert later not in ids
 
@@ -89,11 +90,11 @@ async def test_receivers_are_looked_at_in_turns(outbox: Outbox) -> None:
     found: list[str] = []
     places: list[int] = []
     after = ("", "")
-    while rows := await queries.due(outbox.db.pool, after, receivers=3, each=1):
-        found += [row["id"] for row in rows]
+    while rows := await queries.due(outbox.db.pool, after=after, receivers=3, each=1):
+        found += [row.id for row in rows if row.id]
         places.append(len(rows))
-        last = max(rows, key=lambda row: int(row["place"]))
-        after = (last["user_id"], last["receiver"])
+        last = max(rows, key=lambda row: row.place)
+        after = (last.user_id, last.receiver)
     assert found == list(ids.values())
     assert places == [3, 3, 3, 1]
 
@@ -101,23 +102,23 @@ async def test_receivers_are_looked_at_in_turns(outbox: Outbox) -> None:
 async def test_two_who_claim_at_once_never_get_the_same(outbox: Outbox) -> None:
     ids = [await outbox.add("a", "http://x") for _ in range(50)]
     claims = await asyncio.gather(
-        *(queries.claim(outbox.db.pool, ids[n : n + 20], LONG) for n in range(0, 40, 5))
+        *(queries.claim(outbox.db.pool, ids[n : n + 20], lease=LONG) for n in range(0, 40, 5))
     )
-    claimed = [row["id"] for claim in claims for row in claim]
+    claimed = [row.id for claim in claims for row in claim]
     assert len(set(claimed)) == len(claimed)
     # A row that another claim has locked is passed over, and there for the next one.
-    rest = await queries.claim(outbox.db.pool, ids, LONG)
-    assert sorted([*claimed, *(row["id"] for row in rest)]) == sorted(ids)
-    assert await queries.claim(outbox.db.pool, ids, LONG) == []
+    rest = await queries.claim(outbox.db.pool, ids, lease=LONG)
+    assert sorted([*claimed, *(row.id for row in rest)]) == sorted(ids)
+    assert await queries.claim(outbox.db.pool, ids, lease=LONG) == []
 
 
 async def test_a_claim_that_is_over_writes_nothing(outbox: Outbox) -> None:
     delivery_id = await outbox.add("a", "http://x")
-    [first] = await queries.claim(outbox.db.pool, [delivery_id], timedelta(0))
-    [second] = await queries.claim(outbox.db.pool, [delivery_id], LONG)
-    assert (first["attempts"], second["attempts"]) == (1, 2)
-    await queries.settle(outbox.db.pool, delivery_id, 1, status="failed", pause=None, **OUTCOME)
+    [first] = await queries.claim(outbox.db.pool, [delivery_id], lease=timedelta(0))
+    [second] = await queries.claim(outbox.db.pool, [delivery_id], lease=LONG)
+    assert (first.attempts, second.attempts) == (1, 2)
+    await queries.settle(outbox.db.pool, delivery_id, attempt=1, status="failed", **OUTCOME)
     assert await outbox.status(delivery_id) == ("pending", 2)
-    await queries.settle(outbox.db.pool, delivery_id, 2, status="failed", pause=None, **OUTCOME)
+    await queries.settle(outbox.db.pool, delivery_id, attempt=2, status="failed", **OUTCOME)
     assert await outbox.status(delivery_id) == ("failed", 2)
-    assert await queries.due(outbox.db.pool, ("", ""), receivers=10, each=10) == []
+    assert await queries.due(outbox.db.pool, after=("", ""), receivers=10, each=10) == []

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from app.settings import Settings
-from app.webhooks.retry_schedule import asked_s, pause_s
-from app.webhooks.slots import Slots
+from app.webhooks.attempt_slots import AttemptSlots
+from app.webhooks.retry_schedule import back_off_s, retry_after_s
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -16,19 +16,19 @@ NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 def test_attempts_are_spread_over_a_day_by_default() -> None:
     retry_s = Settings().webhook_retry_s
     for _ in range(100):
-        pauses = [pause_s(retry_s, n, asked_s=0) for n in range(1, len(retry_s) + 1)]
+        pauses = [back_off_s(retry_s, n, retry_after_s=0) for n in range(1, len(retry_s) + 1)]
         for pause, planned in zip(pauses, retry_s, strict=True):
             assert pause is not None
             assert 0.9 * planned <= pause <= 1.1 * planned
     assert 23 * 3600 < sum(retry_s) < 24 * 3600
-    assert pause_s(retry_s, len(retry_s) + 1, asked_s=10) is None
-    assert len({pause_s(retry_s, 1, asked_s=0) for _ in range(100)}) > 1
+    assert back_off_s(retry_s, len(retry_s) + 1, retry_after_s=10) is None
+    assert len({back_off_s(retry_s, 1, retry_after_s=0) for _ in range(100)}) > 1
 
 
 def test_the_receiver_may_ask_for_more_up_to_the_longest_pause() -> None:
-    assert pause_s((1, 100), 1, asked_s=50) == 50
-    assert pause_s((1, 100), 1, asked_s=5000) == 100
-    assert (pause_s((50, 100), 1, asked_s=2) or 0) >= 45
+    assert back_off_s((1, 100), 1, retry_after_s=50) == 50
+    assert back_off_s((1, 100), 1, retry_after_s=5000) == 100
+    assert (back_off_s((50, 100), 1, retry_after_s=2) or 0) >= 45
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_receiver_may_ask_for_more_up_to_the_longest_pause() -> None:
     ],
 )
 def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float) -> None:
-    assert asked_s(header, NOW) == seconds
+    assert retry_after_s(header, NOW) == seconds
 
 
 def test_the_pauses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,14 +63,14 @@ def test_the_pauses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_neither_a_receiver_nor_a_user_takes_all_places() -> None:
-    slots = Slots(total=16, per_receiver=2)
-    assert [slots.take("a", "one") for _ in range(3)] == [True, True, False]
-    assert [slots.take("a", "two") for _ in range(3)] == [True, True, False]
-    assert not slots.take("a", "three")
+    slots = AttemptSlots(total=16, per_receiver=2)
+    assert [slots.acquire("a", "one") for _ in range(3)] == [True, True, False]
+    assert [slots.acquire("a", "two") for _ in range(3)] == [True, True, False]
+    assert not slots.acquire("a", "three")
     for user in "bcd":
-        assert [slots.take(user, f"{n}") for n in range(5)] == [True] * 4 + [False]
-    assert slots.are_taken
-    assert not slots.take("e", "one")
+        assert [slots.acquire(user, f"{n}") for n in range(5)] == [True] * 4 + [False]
+    assert slots.are_full
+    assert not slots.acquire("e", "one")
     slots.release("a", "one")
-    assert not slots.are_taken
-    assert slots.take("e", "one")
+    assert not slots.are_full
+    assert slots.acquire("e", "one")

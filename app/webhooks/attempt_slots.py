@@ -1,4 +1,4 @@
-"""How many attempts a replica makes at once, so that one receiver never takes them all."""
+"""Limits on concurrent attempts, so that one receiver cannot block the others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TypeVar
 K = TypeVar("K")
 
 
-class Slots:
-    """Places for attempts: some at most in all, for one user, and for one receiver of a user."""
+class AttemptSlots:
+    """Slots for attempts, limited in all, by user, and by receiver of a user."""
 
     def __init__(self, *, total: int, per_receiver: int) -> None:
         self._total = total
@@ -19,14 +19,14 @@ class Slots:
         self._receivers: Counter[tuple[str, str]] = Counter()
 
     @property
-    def are_taken(self) -> bool:
-        """Whether none is left for anybody."""
+    def are_full(self) -> bool:
+        """Whether no slot is free."""
         return self._users.total() >= self._total
 
-    def take(self, user_id: str, receiver: str) -> bool:
-        """Take a place; false where there is none."""
+    def acquire(self, user_id: str, receiver: str) -> bool:
+        """Take a slot; return False where none is free for this user and receiver."""
         if (
-            self.are_taken
+            self.are_full
             or self._users[user_id] >= self._per_user
             or self._receivers[user_id, receiver] >= self.per_receiver
         ):
@@ -36,12 +36,12 @@ class Slots:
         return True
 
     def release(self, user_id: str, receiver: str) -> None:
-        """Give a place back."""
-        _one_less(self._users, user_id)
-        _one_less(self._receivers, (user_id, receiver))
+        """Free a slot."""
+        _decrement(self._users, user_id)
+        _decrement(self._receivers, (user_id, receiver))
 
 
-def _one_less(counter: Counter[K], key: K) -> None:
+def _decrement(counter: Counter[K], key: K) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
