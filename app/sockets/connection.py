@@ -1,4 +1,4 @@
-"""One socket: reads ops, keeps subscriptions, writes frames."""
+"""An open WebSocket: reads operations, writes replies and events."""
 
 from __future__ import annotations
 
@@ -14,46 +14,55 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.database.engine import Database
 from app.events.send_queue import Outbox, OutboxClosed
 from app.http.auth import Principal
-from app.http.dependencies import services_of
 from app.http.idempotency.keys import IdempotencyKey
-from app.http.problems import NotFound, ProblemError, from_exception, problem, validation_problem
+from app.http.problems import NotFound, from_exception, problem, validation_problem
 from app.http.request_body import check_depth
 from app.jobs.service import Jobs
+from app.sockets.errors import MALFORMED, MalformedMessage
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
 
 logger = logging.getLogger(__name__)
 
-MALFORMED = 4400
-CLOSE_GRACE_S = 5.0
-
 Op = Subscribe | Unsubscribe | Run | Cancel | Ping
 
 
-class Malformed(Exception):  # a reason to close
-    """A message that is no op."""
-
-
 class Connection:
-    """Serves one open socket until either side ends it."""
+    """Serves one WebSocket until either side closes it.
+
+    Args:
+        websocket: The accepted WebSocket.
+        outbox: The frames to send.
+        principal: The caller.
+        db: The database, for idempotency keys.
+        jobs: The jobs.
+        subscriptions: The caller's subscriptions, which send to the same `outbox`.
+        close_grace_s: The time in which the client has to take the close frame.
+    """
 
     def __init__(
         self,
         websocket: WebSocket,
         outbox: Outbox,
         principal: Principal,
+        db: Database,
         jobs: Jobs,
         subscriptions: Subscriptions,
+        *,
+        close_grace_s: float,
     ) -> None:
         self._websocket = websocket
         self._outbox = outbox
         self._principal = principal
+        self._db = db
         self._jobs = jobs
         self._subscriptions = subscriptions
+        self._close_grace_s = close_grace_s
 
     async def serve(self) -> None:
-        """Read and write at once, until one of them ends."""
-        tasks = [asyncio.create_task(part()) for part in (self._read, self._write, self._give_up)]
+        """Read and write concurrently, until one of them ends."""
+        parts = (self._read, self._write, self._close_after_grace)
+        tasks = [asyncio.create_task(part()) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -76,10 +85,10 @@ class Connection:
             with contextlib.suppress(RuntimeError):
                 await self._websocket.close(end.code, end.reason)
 
-    async def _give_up(self) -> None:
-        """End a while after the outbox: one that reads nothing gets no close frame either."""
+    async def _close_after_grace(self) -> None:
+        """End the grace period after the outbox is closed: the client may read nothing at all."""
         await self._outbox.ended()
-        await asyncio.sleep(CLOSE_GRACE_S)
+        await asyncio.sleep(self._close_grace_s)
 
     async def _read(self) -> None:
         while True:
@@ -88,7 +97,7 @@ class Connection:
                 return
             try:
                 await self._handle(message.get("text") or message.get("bytes") or "")
-            except Malformed as exc:
+            except MalformedMessage as exc:
                 self._outbox.close(MALFORMED, str(exc)[:100])
                 await asyncio.Event().wait()
 
@@ -96,17 +105,17 @@ class Connection:
         try:
             raw = orjson.loads(data)
         except orjson.JSONDecodeError:
-            raise Malformed("a message must be a JSON object") from None
+            raise MalformedMessage("a message must be a JSON object") from None
         tag = raw.get("id") if isinstance(raw, dict) else None
         try:
             check_depth(raw)
-            await self._do(_parse(raw))
-        except Malformed:
+            await self._execute(_parse(raw))
+        except MalformedMessage:
             raise
         except Exception as exc:
             self._send("problem", tag, problem=problem(from_exception(exc), instance="/v1/ws"))
 
-    async def _do(self, op: Op) -> None:
+    async def _execute(self, op: Op) -> None:
         if isinstance(op, Subscribe):
             await self._subscribe(op)
         elif isinstance(op, Unsubscribe):
@@ -132,17 +141,16 @@ class Connection:
 
     async def _run(self, op: Run) -> None:
         user_id = self._principal.user_id
-        db = services_of(self._websocket).get(Database)
-        once = IdempotencyKey(db, user_id, "/v1/jobs", op.idempotency_key)
+        key = IdempotencyKey(self._db, user_id, "/v1/jobs", op.idempotency_key)
         has_failed = True
         try:
-            made = await self._jobs.create(self._principal, op.request, once)
+            created = await self._jobs.create(self._principal, op.request, key)
             has_failed = False
         finally:
-            await asyncio.shield(once.close(has_failed=has_failed))
-        job = await self._jobs.get(user_id, made.job_id)
+            await asyncio.shield(key.close(has_failed=has_failed))
+        job = await self._jobs.get(user_id, created.job_id)
         self._send("reply", op.id, job=job.model_dump(mode="json"))
-        await self._subscriptions.follow(made.job_id, after=0)
+        await self._subscriptions.follow(created.job_id, after=0)
 
     def _send(
         self, kind: Literal["reply", "problem", "pong"], tag: str | int | None, **fields: Any
@@ -152,11 +160,11 @@ class Connection:
 
 
 def _parse(raw: object) -> Op:
-    """Return the op of a message.
+    """Return the operation of a message.
 
     Raises:
-        Malformed: It is none.
-        ProblemError: It is one, but what it asks to run is not right.
+        MalformedMessage: It is not an operation.
+        ProblemError: The request of a `run` operation is invalid.
     """
     try:
         return OP.validate_python(raw)
@@ -169,11 +177,7 @@ def _parse(raw: object) -> Op:
             and (len(error["loc"]) > 2 or error["type"] != "missing")
         ]
         if len(in_request) == len(errors):
-            raise _problem(in_request) from None
+            raise validation_problem(in_request) from None
         first = errors[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"{where}: {first['msg']}" if where else first["msg"]) from None
-
-
-def _problem(errors: list[dict[str, Any]]) -> ProblemError:
-    return validation_problem(errors)
+        raise MalformedMessage(f"{where}: {first['msg']}" if where else first["msg"]) from None

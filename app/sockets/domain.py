@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
+from app.events.broadcaster import Hub
 from app.http.auth import USER, Revocations
+from app.jobs.service import Jobs
 from app.queue.lease_tokens import LeaseTokens
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
-from app.sockets import queries, routes
+from app.runtime.shutdown import Shutdown
+from app.sockets import routes
 from app.sockets.models import TicketRow
-from app.sockets.registry import RECHECK_S, Sockets
+from app.sockets.registry import RECHECK_S, SocketRegistry
+from app.sockets.server import CLOSE_GRACE_S, SocketServer
+from app.sockets.service import TicketService
 from app.users.service import UserTokens
 
+DELETE_EXPIRED_S = 60
 
-def _build(services: Services) -> list[object]:
-    sockets = Sockets(users=services.get(UserTokens), leases=services.get(LeaseTokens))
-    services.get(Revocations).on_token(sockets.close_token)
-    return [sockets]
+
+def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[object]:
+    """Return the services of the domain."""
+    db = services.get(Database)
+    registry = SocketRegistry(users=services.get(UserTokens), leases=services.get(LeaseTokens))
+    services.get(Revocations).on_token(registry.close_token)
+    server = SocketServer(
+        db,
+        services.get(Hub),
+        services.get(Jobs),
+        registry,
+        services.get(Shutdown),
+        close_grace_s=close_grace_s,
+    )
+    return [TicketService(db), registry, server]
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
-    db = services.get(Database)
     return [
-        PeriodicTask(services.get(Sockets).recheck, RECHECK_S),
-        PeriodicTask(lambda: queries.purge(db.pool), 60),
+        PeriodicTask(services.get(SocketRegistry).recheck, RECHECK_S),
+        PeriodicTask(services.get(TicketService).delete_expired, DELETE_EXPIRED_S),
     ]
 
 
@@ -34,6 +50,6 @@ DOMAIN = Domain(
     access={"POST /v1/ws/tickets": USER},
     tables=(TicketRow,),
     expiring_tables=(TicketRow,),
-    build=_build,
+    build=build,
     tasks=_tasks,
 )

@@ -1,4 +1,4 @@
-"""Sending to a socket without a task that has to be woken for it."""
+"""Sending without a task switch where the receiver does not have to be waited for."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Awaitable, Generator
 from typing import Any
 
 
-def begun(sending: Awaitable[None]) -> Awaitable[None] | None:
-    """Do something up to where it waits; return the rest of it, None where it has ended.
+def start_eagerly(awaitable: Awaitable[None]) -> Awaitable[None] | None:
+    """Run an awaitable until it first waits; return the rest of it, or None if it has finished.
 
-    A socket that takes what is sent never waits, so nothing has to be scheduled for it.
+    A send to a connection with room in its buffer never waits, so it needs no task. An exception is
+    raised when the result is awaited: by the task of the connection, not by the caller.
     """
-    steps = sending.__await__()
+    steps = awaitable.__await__()
     try:
         waits_for = next(steps)
     except StopIteration:
         return None
-    except Exception as exc:  # for the socket's own task, not for whoever has something to say
-        return _Failed(exc)
+    except Exception as exc:
+        return _Failure(exc)
     return _Rest(steps, waits_for)
 
 
-class _Failed:
-    """What failed before it waited."""
+class _Failure:
+    """An awaitable that has failed before it waited."""
 
     def __init__(self, exc: Exception) -> None:
         self._exc = exc
 
     def __await__(self) -> Generator[Any, Any, None]:
         raise self._exc
-        yield  # which makes it a generator
+        yield  # makes it a generator
 
 
 class _Rest:
-    """What waits, to be gone on with by a task."""
+    """The rest of an awaitable, from its first wait on."""
 
     def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
         self._steps = steps

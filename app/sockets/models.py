@@ -11,7 +11,7 @@ from app.database.tables import Base
 
 
 class TicketRow(Base):
-    """A way in for a page that cannot send a header; it is removed by its use."""
+    """A ticket for pages that cannot send a header; opening a WebSocket with it deletes it."""
 
     __tablename__ = "ws_tickets"
 

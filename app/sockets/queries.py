@@ -4,40 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple
 
-import asyncpg
+from app.database.statement import Executor, Query, Statement
 
 TTL_S = 30
 
-_INSERT = f"""
-insert into ws_tickets (hash, user_id, token_id, scopes, expires_at)
-values ($1, $2, $3, $4, clock_timestamp() + interval '{TTL_S} s')
-returning expires_at"""
-_USE = """
-delete from ws_tickets where hash = $1
-returning user_id, token_id, scopes, expires_at > clock_timestamp() as is_valid"""
-_PURGE = "delete from ws_tickets where expires_at < clock_timestamp()"
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+class ExpiryRecord(NamedTuple):
+    """The time at which a ticket expires."""
+
+    expires_at: datetime
+
+
+class TicketRecord(NamedTuple):
+    """The token that a ticket stands for; `is_valid` is false for an expired ticket."""
+
+    user_id: str
+    token_id: str
+    scopes: list[str]
+    is_valid: bool
+
+
+_INSERT = Query(
+    f"""
+insert into ws_tickets (hash, user_id, token_id, scopes, expires_at)
+values (:hash, :user_id, :token_id, :scopes, clock_timestamp() + interval '{TTL_S} s')
+returning expires_at""",
+    ExpiryRecord,
+)
+_TAKE = Query(
+    """
+delete from ws_tickets where hash = :hash
+returning user_id, token_id, scopes, expires_at > clock_timestamp() as is_valid""",
+    TicketRecord,
+)
+_DELETE_EXPIRED = Statement("delete from ws_tickets where expires_at < clock_timestamp()")
 
 
 async def insert(
-    pool: Pool, ticket_hash: bytes, user_id: str, token_id: str, scopes: Collection[str]
+    on: Executor, ticket_hash: bytes, *, user_id: str, token_id: str, scopes: Collection[str]
 ) -> datetime:
-    """Store a ticket; returns when it expires."""
-    expires_at: datetime = await pool.fetchval(
-        _INSERT, ticket_hash, user_id, token_id, list(scopes)
+    """Insert a ticket; return when it expires."""
+    row = await _INSERT.only(
+        on, hash=ticket_hash, user_id=user_id, token_id=token_id, scopes=list(scopes)
     )
-    return expires_at
+    return row.expires_at
 
 
-async def use(pool: Pool, ticket_hash: bytes) -> asyncpg.Record | None:
-    """Use a ticket up; None where there is none."""
-    row: asyncpg.Record | None = await pool.fetchrow(_USE, ticket_hash)
-    return row
+async def take(on: Executor, ticket_hash: bytes) -> TicketRecord | None:
+    """Delete a ticket and return it."""
+    return await _TAKE.one(on, hash=ticket_hash)
 
 
-async def purge(pool: Pool) -> None:
-    """Remove tickets that nobody used."""
-    await pool.execute(_PURGE)
+async def delete_expired(on: Executor) -> None:
+    """Delete tickets that have expired."""
+    await _DELETE_EXPIRED.execute(on)

@@ -1,4 +1,4 @@
-"""The open sockets of one replica, by token."""
+"""Registry of the open WebSockets of a replica, by token."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import defaultdict
 from app.events.send_queue import Outbox
 from app.http.auth import Principal, TokenLookup
 from app.runtime import metrics
+from app.sockets.errors import UNAUTHORIZED
 
-UNAUTHORIZED = 4401
 RECHECK_S = 3.0
 
 
-class Sockets:
-    """Closes sockets whose token is gone.
+class SocketRegistry:
+    """Closes WebSockets whose token was revoked or has expired.
 
     Args:
         users: The tokens of users.
@@ -24,37 +24,37 @@ class Sockets:
         self._users = users
         self._leases = leases
         self._open: defaultdict[str, set[Outbox]] = defaultdict(set)
-        self._job_tokens: set[str] = set()
+        self._lease_tokens: set[str] = set()
 
     def add(self, principal: Principal, outbox: Outbox) -> None:
-        """Watch over a socket."""
+        """Register a WebSocket by its principal's token."""
         self._open[principal.token_id].add(outbox)
         if principal.job_id is not None:
-            self._job_tokens.add(principal.token_id)
+            self._lease_tokens.add(principal.token_id)
         metrics.SOCKETS.inc()
 
     def remove(self, principal: Principal, outbox: Outbox) -> None:
-        """Watch no more."""
+        """Remove a WebSocket that was closed."""
         outboxes = self._open[principal.token_id]
         outboxes.discard(outbox)
         if not outboxes:
             del self._open[principal.token_id]
-            self._job_tokens.discard(principal.token_id)
+            self._lease_tokens.discard(principal.token_id)
         metrics.SOCKETS.dec()
 
     def close_token(self, token_id: str) -> None:
-        """Close the sockets of a token that was revoked."""
+        """Close the WebSockets of a token."""
         for outbox in list(self._open.get(token_id, ())):
             outbox.close(UNAUTHORIZED, "the token was revoked or has expired")
 
     async def recheck(self) -> None:
-        """Close the sockets of tokens that no longer let anybody in, however that came."""
+        """Close the WebSockets of all tokens that are no longer valid."""
         if not self._open:
             return
         ids = set(self._open)
-        users, jobs = ids - self._job_tokens, ids & self._job_tokens
+        users, leases = ids - self._lease_tokens, ids & self._lease_tokens
         valid = (await self._users.valid_among(users) if users else set()) | (
-            await self._leases.valid_among(jobs) if jobs else set()
+            await self._leases.valid_among(leases) if leases else set()
         )
         for token_id in ids - valid:
             self.close_token(token_id)

@@ -1,4 +1,4 @@
-"""What one socket has subscribed to."""
+"""Subscriptions of one WebSocket to the events of jobs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from processing_context.wire.jobs import Job, NodeState
 Tag = str | int | None
 
 SNAPSHOT_BYTES = 256 * 1024
-"""Where a `snapshot` ends and the next begins: clients refuse frames that are too large."""
+"""The size at which a snapshot goes on in another frame: clients refuse frames too large."""
 
 
 class Subscriptions:
-    """The subscriptions of one socket, which share its outbox."""
+    """The subscriptions of one WebSocket, which share its outbox."""
 
     def __init__(self, db: Database, hub: Hub, jobs: Jobs, outbox: Outbox, user_id: str) -> None:
         self._db = db
@@ -39,7 +39,7 @@ class Subscriptions:
         self._all: UserReader | None = None
 
     async def follow(self, job_id: str, *, after: int, tag: Tag = None) -> None:
-        """Send a job's events after `after`, then those to come; a second time starts anew.
+        """Send a job's events after `after`, then new ones; a second subscription starts anew.
 
         Raises:
             JobNotFound: It does not exist or is another user's.
@@ -88,7 +88,7 @@ class Subscriptions:
         )
 
     def drop(self, *, job_id: str | None = None, all_jobs: bool = False) -> None:
-        """Send no more of it; what is not subscribed to is fine too."""
+        """End subscriptions; one that does not exist is ignored."""
         if job_id is not None and (reader := self._by_job.get(job_id)) is not None:
             reader.close()
             self._forget(job_id)
@@ -97,7 +97,7 @@ class Subscriptions:
             self._all = None
 
     def close(self) -> None:
-        """Want nothing more."""
+        """End all subscriptions."""
         for reader in list(self._by_job.values()):
             reader.close()
         self.drop(all_jobs=True)
@@ -118,7 +118,7 @@ class Subscriptions:
 
 
 def _snapshots(jobs: list[tuple[Job, int]], nodes: dict[str, list[NodeState]]) -> Iterator[str]:
-    """Give the frames of a snapshot; at least one."""
+    """Yield the frames of a snapshot: one or more."""
     items: list[str] = []
     size = 0
     for job, last_seq in jobs:

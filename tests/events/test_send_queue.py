@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.events import send_queue as module
 from app.events.log import Stored, draft, place
 from app.events.send_queue import NORMAL, TOO_SLOW, Outbox, OutboxClosed
-from app.sockets.fast_send import begun
+from app.sockets.fast_send import start_eagerly
 
 
 def stored(seq: int, event: dict[str, Any]) -> Stored:
@@ -118,7 +118,7 @@ class Peer:
         self.got: list[str] = []
         self.takes = asyncio.Event()
         self.takes.set()
-        self.outbox = Outbox(lambda text: begun(self.send(text)))
+        self.outbox = Outbox(lambda text: start_eagerly(self.send(text)))
         self.writer = asyncio.create_task(self._write())
 
     async def send(self, text: str) -> None:
@@ -168,7 +168,7 @@ async def test_an_end_that_comes_while_a_frame_waits_is_told_after_it() -> None:
     peer = Peer()
     await peer.idle()
     peer.takes.clear()
-    peer.outbox.put("begun")
+    peer.outbox.put("start_eagerly")
     peer.outbox.put("dropped")
     peer.outbox.close(TOO_SLOW)
     await peer.idle()
@@ -176,7 +176,7 @@ async def test_an_end_that_comes_while_a_frame_waits_is_told_after_it() -> None:
     peer.takes.set()
     with pytest.raises(OutboxClosed) as end:
         await peer.writer
-    assert (peer.got, end.value.code) == (["begun"], TOO_SLOW)
+    assert (peer.got, end.value.code) == (["start_eagerly"], TOO_SLOW)
 
 
 async def test_what_fails_at_once_fails_in_the_writer() -> None:

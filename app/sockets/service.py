@@ -1,0 +1,42 @@
+"""Tickets: one-time credentials with which a browser opens a WebSocket."""
+
+from __future__ import annotations
+
+from app.database.engine import Database
+from app.http.auth import Principal, hash_token, new_token
+from app.sockets import queries
+from processing_context.wire.sockets import Ticket
+
+TICKET_PREFIX = "tkt_"
+
+
+class TicketService:
+    """Tickets of all users."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def create(self, principal: Principal) -> Ticket:
+        """Create a ticket for the caller; it can be used once, within 30 s."""
+        ticket = new_token(TICKET_PREFIX)
+        expires_at = await queries.insert(
+            self._db.pool,
+            hash_token(ticket),
+            user_id=principal.user_id,
+            token_id=principal.token_id,
+            scopes=principal.scopes,
+        )
+        return Ticket(ticket=ticket, expires_at=expires_at)
+
+    async def redeem(self, ticket: str) -> Principal | None:
+        """Use a ticket; return its principal, or None for one that is unknown, used or expired."""
+        found = await queries.take(self._db.pool, hash_token(ticket))
+        if found is None or not found.is_valid:
+            return None
+        return Principal(
+            user_id=found.user_id, scopes=frozenset(found.scopes), token_id=found.token_id
+        )
+
+    async def delete_expired(self) -> None:
+        """Delete tickets that were not used in time."""
+        await queries.delete_expired(self._db.pool)
