@@ -1,1 +1,1 @@
-"""A real PostgreSQL and a real S3 server in the data dir, for whoever has not set up their own."""
+"""Embedded PostgreSQL and S3 servers, which keep their data in the data directory."""

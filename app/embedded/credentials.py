@@ -1,4 +1,4 @@
-"""Secrets of the embedded stack: made at the first start, kept in the data dir with mode 600."""
+"""Credentials of the embedded stack, generated at the first start and kept in a private file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _secret() -> str:
 
 
 class Credentials(BaseModel):
-    """Whatever a file of an earlier release lacks is made and added."""
+    """Credentials; those that the file of an earlier release lacks are generated."""
 
     s3_access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
     s3_secret_key: str = Field(default_factory=_secret)
-    # Without these keys the S3 server's inner HTTP ports answer anyone on this machine.
+    # Without these keys any user of the machine could use the S3 server's internal HTTP ports.
     s3_volume_write_key: str = Field(default_factory=_secret)
     s3_volume_read_key: str = Field(default_factory=_secret)
     s3_filer_write_key: str = Field(default_factory=_secret)
@@ -29,7 +29,11 @@ class Credentials(BaseModel):
 
 
 def load_credentials(data_dir: Path) -> Credentials:
-    """Return the data dir's credentials, made if there are none."""
+    """Return the credentials of a data directory, generated if there are none.
+
+    Raises:
+        StackError: The file is damaged.
+    """
     path = data_dir / "credentials.json"
     try:
         before = path.read_text()

@@ -1,7 +1,7 @@
-"""What keeps the stack from starting or going on."""
+"""Errors of the stack."""
 
 from __future__ import annotations
 
 
 class StackError(Exception):
-    """The stack cannot start or go on; the text is one sentence for the person who started it."""
+    """The stack cannot start or continue; the text is one sentence for the operator."""

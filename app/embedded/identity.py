@@ -1,4 +1,4 @@
-"""Who a server runs as. PostgreSQL refuses to run as root, so for root it runs as `nobody`."""
+"""User that PostgreSQL runs as: it refuses to run as root, so for root it is `nobody`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import pwd
 import shutil
 import signal
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.embedded.errors import StackError
 
-# Each lets a process pass folders that it may not enter; the first gives less, the second is the
-# one that containers keep.
-_PASSING = {"dac_read_search": 2, "dac_override": 1}
+# Capabilities to traverse folders without permission, with their bits: the first one gives less,
+# the second one is kept in containers.
+_CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The user to become; `capability` is kept on the way, to pass folders above the data."""
+    """The user that a server runs as, and the capability that it keeps to traverse folders.
+
+    Without a user it runs as the user of this process.
+    """
 
     user: pwd.struct_passwd | None = None
     capability: str | None = None
 
     @property
     def uid(self) -> int:
-        """The user id that the server's files must have."""
+        """The owner that the server's files must have."""
         return os.geteuid() if self.user is None else self.user.pw_uid
 
     def own(self, path: Path) -> None:
-        """Make a file or folder this user's."""
+        """Give a file or folder to this user."""
         if self.user is None:
             return
         try:
@@ -43,7 +47,10 @@ class Identity:
             ) from error
 
     def wrap(self, argv: list[str], death_signal: signal.Signals) -> list[str]:
-        """Return the command line; setpriv changes the user, which clears the signal set before."""
+        """Return a command line that changes the user by setpriv, where a capability is kept.
+
+        A change of the user clears the death signal of a process, so setpriv sets it again.
+        """
         if self.user is None or self.capability is None:
             return argv
         capability = f"+{self.capability}"
@@ -59,14 +66,14 @@ class Identity:
         ]
 
     def popen_args(self) -> dict[str, Any]:
-        """Return what `subprocess` needs to become this user without setpriv."""
+        """Return the arguments of `subprocess` that change the user without setpriv."""
         if self.user is None or self.capability is not None:
             return {}
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
 
-def may_pass(user: pwd.struct_passwd, path: Path) -> bool:
-    """Whether a user without groups may enter `path` and every folder above it."""
+def can_traverse(user: pwd.struct_passwd, path: Path) -> bool:
+    """Return whether a user without groups may enter `path` and every folder above it."""
     for folder in (path, *path.parents):
         status = folder.stat()
         if status.st_uid == user.pw_uid:
@@ -80,28 +87,35 @@ def may_pass(user: pwd.struct_passwd, path: Path) -> bool:
     return True
 
 
-def _usable_capability() -> str | None:
+def usable_capability() -> str | None:
+    """Return a capability of this process with which another user can traverse all folders."""
     if shutil.which("setpriv") is None:
         return None
     status = dict(
         line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines()
     )
     held = int(status["CapPrm"], 16) & int(status["CapBnd"], 16)
-    return next((name for name, bit in _PASSING.items() if held >> bit & 1), None)
+    return next((name for name, bit in _CAPABILITIES.items() if held >> bit & 1), None)
 
 
-def postgres_identity(data_dir: Path) -> Identity:
-    """Return who PostgreSQL is to run as, given where its data lies.
+def postgres_identity(
+    data_dir: Path, find_capability: Callable[[], str | None] = usable_capability
+) -> Identity:
+    """Return the user that PostgreSQL runs as.
+
+    Args:
+        data_dir: The data directory.
+        find_capability: Finds a capability to keep.
 
     Raises:
-        StackError: We are root, and `nobody` cannot get at the data dir.
+        StackError: The process runs as root, and `nobody` cannot traverse the data directory.
     """
     if os.geteuid() != 0:
         return Identity()
     nobody = pwd.getpwnam("nobody")
-    if may_pass(nobody, data_dir):
+    if can_traverse(nobody, data_dir):
         return Identity(nobody)
-    capability = _usable_capability()
+    capability = find_capability()
     if capability is None:
         raise StackError(
             f"PostgreSQL does not run as root, and user nobody may not enter {data_dir}: set "

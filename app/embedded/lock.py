@@ -1,8 +1,8 @@
-"""One stack to a data dir.
+"""Lock of a data directory, so that it is used by one stack at a time.
 
-Two files: `lock` is held by the stack's own process; `servers.lock` is inherited by its servers, so
-that it is free only when the last of them has gone. That tells a running stack from the dying
-servers of a killed one without trust in a process id.
+Two files are locked: `lock` by the process of the stack; `servers.lock` by its servers, which
+inherit the descriptor, so that it is free once the last of them has ended. The two tell a running
+stack from the ending servers of a killed one without process ids, which may be reused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from app.embedded.errors import StackError
 
-LEFTOVERS_S = 60.0  # PostgreSQL ends with a checkpoint
+LEFTOVERS_S = 60.0
+"""The time for the servers of a killed stack to end: PostgreSQL writes a checkpoint."""
 
 
 def _try_lock(fd: int) -> bool:
@@ -37,7 +38,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def in_use(data_dir: Path) -> bool:
-    """Whether a stack runs in this data dir."""
+    """Return whether a stack is running in a data directory."""
     if not (data_dir / "lock").exists():
         return False
     with _opened(data_dir / "lock") as fd:
@@ -45,11 +46,15 @@ def in_use(data_dir: Path) -> bool:
 
 
 @contextmanager
-def data_dir_lock(data_dir: Path) -> Iterator[int]:
-    """Hold the data dir; give the descriptor that the servers are to inherit.
+def data_dir_lock(data_dir: Path, *, leftovers_s: float = LEFTOVERS_S) -> Iterator[int]:
+    """Lock a data directory; yield the descriptor that the servers have to inherit.
+
+    Args:
+        data_dir: The data directory.
+        leftovers_s: The time for the servers of a killed stack to end.
 
     Raises:
-        StackError: Another stack runs there, or the servers of a killed one do not end within 10 s.
+        StackError: Another stack is running there, or servers of a killed one do not end.
     """
     with _opened(data_dir / "lock") as own, _opened(data_dir / "servers.lock") as servers:
         if not _try_lock(own):
@@ -60,16 +65,16 @@ def data_dir_lock(data_dir: Path) -> Iterator[int]:
             )
         os.ftruncate(own, 0)
         os.pwrite(own, f"{os.getpid()}\n".encode(), 0)
-        _wait_for_leftovers(servers, data_dir)
+        _wait_for_leftovers(servers, data_dir, leftovers_s)
         yield servers
 
 
-def _wait_for_leftovers(fd: int, data_dir: Path) -> None:
-    deadline = time.monotonic() + LEFTOVERS_S
+def _wait_for_leftovers(fd: int, data_dir: Path, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     while not _try_lock(fd):
         if time.monotonic() > deadline:
             raise StackError(
-                f"servers of an earlier stack still run in {data_dir} {LEFTOVERS_S:g} s after it "
+                f"servers of an earlier stack still run in {data_dir} {timeout_s:g} s after it "
                 f"died (fuser {data_dir / 'servers.lock'} lists them): end them and start again"
             )
         time.sleep(0.05)

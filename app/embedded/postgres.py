@@ -1,4 +1,4 @@
-"""PostgreSQL in the data dir, on a Unix socket alone: no port, no password, nobody else gets in."""
+"""Embedded PostgreSQL server, reachable by a private Unix socket only: no port, no password."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
-from app.embedded.binaries import postgres_programs
+from app.embedded.binaries import installed_package, postgres_programs
 from app.embedded.errors import StackError
 from app.embedded.identity import postgres_identity
 from app.embedded.process import Child, Command, plain_environment, run
-from app.embedded.sockets import make_socket_dir, socket_dir
+from app.embedded.unix_sockets import make_socket_dir, socket_dir
 from app.settings import Settings
 
 _PORT = 5432  # names the socket file; no TCP port is opened
 
 
 class Postgres:
-    """The server of one data dir."""
+    """The PostgreSQL server of a data directory."""
 
     def __init__(self, settings: Settings, *, inherit: int) -> None:
         data_dir = settings.data_dir
         self._identity = postgres_identity(data_dir)
-        self._programs = postgres_programs(settings.postgres_bin_dir, data_dir, self._identity)
+        self._programs = postgres_programs(
+            settings.postgres_bin_dir, data_dir, self._identity, package=installed_package()
+        )
         self._data = data_dir / "postgres"
         self._sockets = socket_dir(data_dir, "postgres")
         self.child = Child(self._server(data_dir / "log" / "postgres.log"), inherit=inherit)
 
     def prepare(self) -> None:
-        """Make the cluster and the database if there are none."""
+        """Create the cluster and the database if there are none."""
         make_socket_dir(self._sockets, self._identity)
         if not self._data.exists():
             self._create()
@@ -44,7 +46,7 @@ class Postgres:
         self._check_version()
 
     def is_ready(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether the server accepts connections."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -52,7 +54,7 @@ class Postgres:
         return len(lines) >= 8 and lines[0] == str(self.child.pid) and lines[7].strip() == "ready"
 
     def clean_up(self) -> None:
-        """Remove the socket's folder where the data dir's path is too long for it."""
+        """Remove the folder of the socket if it is outside the data directory."""
         if self._sockets.parent != self._data.parent:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
@@ -82,7 +84,7 @@ class Postgres:
         )
 
     def _create(self) -> None:
-        """Make the cluster beside its place and move it there: no crash leaves half of one."""
+        """Create the cluster atomically: in a temporary folder that is renamed at the end."""
         new = self._data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
@@ -110,6 +112,6 @@ class Postgres:
 
 
 def database_url(data_dir: Path) -> str:
-    """Return the SQLAlchemy URL of the data dir's database."""
+    """Return the SQLAlchemy URL of the database of a data directory."""
     host = quote(str(socket_dir(data_dir, "postgres")), safe="/")
     return f"postgresql+asyncpg://app@/context?host={host}&port={_PORT}"

@@ -1,4 +1,4 @@
-"""A child process that never outlives us."""
+"""Child processes that end when their parent dies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with_parent(death_signal: int) -> Callable[[], None] | None:
-    """Return what a child runs before exec, for the kernel to signal it when its parent dies."""
+    """Return a function that a child calls before exec, to be signalled when its parent dies."""
     if _libc is None:
         return None
     libc, parent = _libc, os.getpid()
@@ -37,14 +37,14 @@ def _die_with_parent(death_signal: int) -> Callable[[], None] | None:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return our environment less the service's settings and all else that could steer a server."""
+    """Return the environment without the service's settings and other variables for servers."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 @dataclass(frozen=True)
 class Command:
-    """How to run and stop a child. Without `log` its output goes where ours goes."""
+    """A command, and the way to stop it. Without `log` it shares the output of this process."""
 
     name: str
     argv: list[str]
@@ -56,7 +56,7 @@ class Command:
     identity: Identity = field(default_factory=Identity)
 
     def popen_args(self) -> dict[str, Any]:
-        """Return what `subprocess` needs to run it as its user, bound to our life."""
+        """Return the arguments of `subprocess` for its user and its death signal."""
         return {
             "args": self.identity.wrap(self.argv, self.death_signal),
             "env": dict(self.environment),
@@ -66,7 +66,7 @@ class Command:
 
 
 class Child:
-    """A process started from `Command`, in a session of its own: a Ctrl-C is for us to pass on."""
+    """A process started from a `Command`, in its own session: it receives no Ctrl-C itself."""
 
     def __init__(self, command: Command, *, inherit: int | None = None) -> None:
         self.command = command
@@ -80,7 +80,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
+        """The exit code; None while it runs."""
         return self._started().poll()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -89,7 +89,7 @@ class Child:
         return self._process
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process; to be called in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
                 "the kernel ends a child with the thread that started it: use the main one"
@@ -108,12 +108,12 @@ class Child:
             )
 
     def ask_to_stop(self) -> None:
-        """Send the stop signal if it runs."""
+        """Send the stop signal if the process runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(self.command.stop_signal)
 
     def wait(self) -> None:
-        """Wait for its end; kill it and its group when it takes longer than it may."""
+        """Wait for the end; kill the process group after `Command.stop_s`."""
         if self._process is None:
             return
         try:
@@ -122,7 +122,7 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """End it and its group at once, if it runs."""
+        """Kill the process group if the process runs."""
         if self._process is None or self._process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -130,7 +130,7 @@ class Child:
         self._process.wait()
 
     def log_tail(self) -> str:
-        """Return the last lines of its log."""
+        """Return the last lines of the log."""
         log = self.command.log
         if log is None:
             return ""
@@ -144,10 +144,10 @@ def _open_log(path: Path) -> BinaryIO:
 
 
 def run(command: Command, *, stdin: bytes = b"") -> None:
-    """Run a command to its end.
+    """Run a command and wait for it.
 
     Raises:
-        StackError: It failed; with what it said last.
+        StackError: It failed; the text has its last lines of output.
     """
     done = subprocess.run(
         input=stdin,

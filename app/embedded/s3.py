@@ -1,4 +1,4 @@
-"""SeaweedFS in the data dir: an S3 server in one process, on loopback."""
+"""Embedded S3 server (SeaweedFS), in one process and on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from app.embedded.credentials import Credentials
 from app.embedded.errors import StackError
 from app.embedded.identity import Identity
 from app.embedded.process import Child, Command, plain_environment
-from app.embedded.sockets import make_socket_dir, socket_dir
+from app.embedded.unix_sockets import make_socket_dir, socket_dir
 from app.settings import Settings
 
-_GRPC = 10_000  # weed adds this to a port for its gRPC twin
+_GRPC = 10_000  # weed adds this to an HTTP port for the gRPC port
 _PARTS = {"master": 0, "volume": 2, "filer": 4, "s3": 6, "admin": 8}
-# All of them below 32768, where the kernel takes ports for outgoing connections.
+# All ports are below 32768, from where the kernel takes ports for outgoing connections.
 _BASES = range(10_300, 22_000, 10)
 
 
 class SeaweedFS:
-    """The server of one data dir."""
+    """The S3 server of a data directory."""
 
     name = "the S3 server"
 
@@ -38,7 +38,7 @@ class SeaweedFS:
         self._data = data_dir / "s3"
         self._sockets = socket_dir(data_dir, "s3")
         program = weed_program()
-        self._base, self._claim = _choose_base(data_dir / "ports.json")
+        self._base, self._reservation = _choose_base(data_dir / "ports.json")
         environment = plain_environment() | {
             "AWS_ACCESS_KEY_ID": credentials.s3_access_key,
             "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_key,
@@ -55,8 +55,8 @@ class SeaweedFS:
                 argv=self._argv(program),
                 environment=environment,
                 stop_signal=signal.SIGTERM,
-                # Every second stop or so it hangs, after its data is written; what is acknowledged
-                # survives a kill.
+                # It often hangs while it stops, after its data is written; acknowledged writes
+                # survive a kill.
                 stop_s=2,
                 death_signal=signal.SIGKILL,
                 log=data_dir / "log" / "s3.log",
@@ -75,16 +75,16 @@ class SeaweedFS:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return _endpoint(self._base)
 
     def prepare(self) -> None:
-        """Make its folders."""
+        """Create the folders of the server."""
         self._data.mkdir(mode=0o700, exist_ok=True)
         make_socket_dir(self._sockets, Identity())
 
     def is_ready(self) -> bool:
-        """Whether it stores an object: its status page says so too early."""
+        """Return whether the server stores an object: its status page reports success too early."""
         try:
             obstore.put(self._store, ".ready", b"")
             obstore.delete(self._store, ".ready")
@@ -93,11 +93,11 @@ class SeaweedFS:
         return True
 
     def clean_up(self) -> None:
-        """Give up its ports; remove the sockets that it makes in /tmp, and leaves there."""
-        self._claim.close()
+        """Release the ports; remove the sockets that the server leaves in /tmp."""
+        self._reservation.close()
         for part, offset in _PARTS.items():
             port = self._base + offset + _GRPC
-            # Somebody else's file of that name is theirs to remove.
+            # A file of another user stays.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink()  # noqa: S108
 
@@ -123,7 +123,7 @@ class SeaweedFS:
 
 
 def running_endpoint(data_dir: Path) -> str:
-    """Return where the server of a running stack listens."""
+    """Return the URL of the server of a running stack."""
     return _endpoint(int(json.loads((data_dir / "ports.json").read_text())["s3"]))
 
 
@@ -132,43 +132,43 @@ def _endpoint(base: int) -> str:
 
 
 def _choose_base(memory: Path) -> tuple[int, socket.socket]:
-    """Return the first of ten free ports, and what keeps other stacks off them until it is closed.
+    """Return the first of ten free ports, and a socket that reserves them against other stacks.
 
-    They are those of the last time if they are still free.
+    They are the ports of the last start if these are still free.
     """
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         remembered = int(json.loads(memory.read_text())["s3"])
-        if remembered in _BASES and (claim := _claim(remembered)):
-            return remembered, claim
+        if remembered in _BASES and (reservation := _reserve(remembered)):
+            return remembered, reservation
     for base in random.sample(_BASES, 50):
-        if claim := _claim(base):
+        if reservation := _reserve(base):
             memory.write_text(json.dumps({"s3": base}) + "\n")
-            return base, claim
+            return base, reservation
     raise StackError("found no ten free ports on 127.0.0.1 for the embedded S3 server")
 
 
-def _claim(base: int) -> socket.socket | None:
-    """Take a port between those of the server, which itself binds to them a second later."""
-    claim = socket.socket()
+def _reserve(base: int) -> socket.socket | None:
+    """Bind a port between those of the server, which binds its own a second later."""
+    reservation = socket.socket()
     try:
-        claim.bind(("127.0.0.1", base + 1))
+        reservation.bind(("127.0.0.1", base + 1))
     except OSError:
-        claim.close()
+        reservation.close()
         return None
-    if _free(base):
-        return claim
-    claim.close()
+    if _are_free(base):
+        return reservation
+    reservation.close()
     return None
 
 
-def _free(base: int) -> bool:
+def _are_free(base: int) -> bool:
     ports = [base + offset + twin for offset in _PARTS.values() for twin in (0, _GRPC)]
-    return all(_bindable(port) for port in ports)
+    return all(_is_free(port) for port in ports)
 
 
-def _bindable(port: int) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server itself does: a port whose last connections still linger counts as free.
+        # As the server does: a port with connections in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""The embedded servers together: those that the settings do not replace by outside ones."""
+"""The stack: embedded servers in place of those that the settings do not name."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ logger = logging.getLogger(__name__)
 
 
 class Server(Protocol):
-    """One of them."""
+    """An embedded server."""
 
     child: Child
 
     def prepare(self) -> None:
-        """Make what it needs before its first start."""
+        """Create the files that it needs to start."""
 
     def is_ready(self) -> bool:
-        """Whether it does its work."""
+        """Return whether it accepts requests."""
 
     def clean_up(self) -> None:
-        """Remove what it left outside the data dir."""
+        """Remove its files outside the data directory."""
 
 
 class Stack:
-    """Servers of one data dir, the slowest to start first; `settings` says where they are."""
+    """The servers of a data directory, the slowest to start first; `settings` has their URLs."""
 
     def __init__(self, settings: Settings, servers: Sequence[Server] = ()) -> None:
         self.settings = settings
@@ -47,7 +47,11 @@ class Stack:
         self.servers = servers
 
     def start(self, meanwhile: Callable[[], None]) -> None:
-        """Start them side by side, do something else meanwhile; return when all do their work."""
+        """Start the servers concurrently, call `meanwhile`, and wait until all are ready.
+
+        Raises:
+            StackError: One has ended or is not ready in time.
+        """
         for server in self.servers:
             server.prepare()
             server.child.start()
@@ -61,7 +65,7 @@ class Stack:
                 time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop them side by side; at once if that is interrupted."""
+        """Stop the servers concurrently; kill them on KeyboardInterrupt."""
         children = [server.child for server in self.servers]
         try:
             for child in children:
@@ -76,9 +80,9 @@ class Stack:
                 server.clean_up()
 
     def watches(self) -> list[Coroutine[None, None, None]]:
-        """Return what starts each server again when it dies; to be run in the main thread.
+        """Return coroutines that restart the servers, to be run in the main thread.
 
-        One ends only by StackError: its server does not come back.
+        Each ends only by StackError: its server cannot be restarted.
         """
         return [keep_running(server.child, server.is_ready, tries=8) for server in self.servers]
 
@@ -90,12 +94,15 @@ def running_stack(
     storage: bool = True,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Stack]:
-    """Run the servers of the data dir; to be entered in the main thread.
+    """Run the servers of a data directory; to be entered in the main thread.
 
-    `meanwhile` is done while they start.
+    Args:
+        settings: The settings.
+        storage: Whether the S3 server is needed.
+        meanwhile: Called while the servers start.
 
     Raises:
-        StackError: They cannot start, or the data dir is in use.
+        StackError: They cannot start, or the data directory is in use.
     """
     if settings.database_url is not None and settings.s3_endpoint is not None:
         meanwhile()
@@ -129,14 +136,14 @@ def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
 
 @contextmanager
 def embedded_stack(settings: Settings) -> Iterator[Settings]:
-    """Run the servers of the data dir; give the settings with whatever they lacked filled in."""
+    """Run the servers of a data directory; yield the settings with their URLs and credentials."""
     with running_stack(settings) as stack:
         yield stack.settings
 
 
 @contextmanager
 def embedded_database(settings: Settings) -> Iterator[str]:
-    """Give the URL of the database: an outside one, a running stack's, or one run meanwhile."""
+    """Yield the URL of the database: as configured, of a running stack, or of one run meanwhile."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -150,7 +157,7 @@ def embedded_database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def reachable_stack(settings: Settings) -> Iterator[Settings]:
-    """Give settings that name outside servers, those of a running stack, or ones run meanwhile."""
+    """Yield settings with the URLs of servers: configured, of a running stack, or run meanwhile."""
     if settings.database_url is not None and settings.s3_endpoint is not None:
         yield settings
         return
@@ -178,7 +185,7 @@ def _access(endpoint: str, credentials: Credentials) -> dict[str, object]:
 
 def _with_data_dir(settings: Settings) -> Settings:
     data_dir = settings.data_dir.expanduser().absolute()
-    # For root PostgreSQL runs as another user, who has to pass; the files in it are private.
+    # Root runs PostgreSQL as another user, who has to traverse it; the files in it are private.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
         data_dir.mkdir(mode=mode, parents=True, exist_ok=True)

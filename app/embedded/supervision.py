@@ -1,4 +1,4 @@
-"""Starts a child again when it dies."""
+"""Restart of child processes that end, with back-off."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from app.embedded.process import Child
 
 logger = logging.getLogger(__name__)
 
-START_S = 60.0  # PostgreSQL may have much to recover
+START_S = 60.0
+"""The time for a server to start: PostgreSQL may have to recover."""
 _POLL_S = 0.1
-_FIRST_DELAY_S = 0.1
-_LONGEST_DELAY_S = 5.0
+_MIN_BACK_OFF_S = 0.1
+_MAX_BACK_OFF_S = 5.0
 _SETTLED_S = 30.0
 
 
 async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int | None) -> None:
-    """Start `child` again whenever it ends; to be run in the main thread, until cancelled.
+    """Restart a child process whenever it ends; to be run in the main thread.
+
+    Args:
+        child: The process.
+        is_ready: Whether it has started.
+        tries: The number of failed starts in a row that are allowed; None: no limit.
 
     Raises:
-        StackError: It did not become ready in `tries` starts (None: no end) one after another.
+        StackError: It has failed that often.
     """
-    name, delay, failures, started = child.command.name, _FIRST_DELAY_S, 0, time.monotonic()
+    name, back_off, failures, started = child.command.name, _MIN_BACK_OFF_S, 0, time.monotonic()
     while True:
-        await _end_of(child)
+        await _wait_for_end(child)
         if time.monotonic() - started > _SETTLED_S:
-            delay = _FIRST_DELAY_S
+            back_off = _MIN_BACK_OFF_S
         logger.warning(
-            "%s ended (exit code %s); starting it again in %.1f s", name, child.exit_code, delay
+            "%s ended (exit code %s); starting it again in %.1f s", name, child.exit_code, back_off
         )
-        await asyncio.sleep(delay)
-        delay = min(2 * delay, _LONGEST_DELAY_S)
+        await asyncio.sleep(back_off)
+        back_off = min(2 * back_off, _MAX_BACK_OFF_S)
         child.start()
         started = time.monotonic()
         if await _becomes_ready(child, is_ready):
@@ -47,7 +53,7 @@ async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int
             raise StackError(f"{name} does not come back, see {child.command.log}")
 
 
-async def _end_of(child: Child) -> None:
+async def _wait_for_end(child: Child) -> None:
     while child.exit_code is None:  # noqa: ASYNC110  # a process sets no event
         await asyncio.sleep(_POLL_S)
 

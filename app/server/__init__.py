@@ -1,1 +1,1 @@
-"""`python -m app serve`: the servers it needs, the API and a local worker, from start to end."""
+"""The `serve` command: embedded servers, the API and a local worker in one process tree."""

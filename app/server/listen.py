@@ -1,4 +1,4 @@
-"""The port, taken before anything else starts."""
+"""The listening socket of the API."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from app.settings import Settings
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Take the port before anything else starts; until it listens, callers are refused.
+    """Return a socket bound to the configured port; it refuses connections until it listens.
+
+    It is bound before anything else starts, so that a second service fails at once.
 
     Raises:
-        StackError: It is taken, or the host is not ours.
+        StackError: The port is in use, or the host is not an address of this machine.
     """
     where = f"{settings.host}:{settings.port}"
     try:
@@ -20,22 +22,22 @@ def bind(settings: Settings) -> socket.socket:
     except socket.gaierror as error:
         raise StackError(f"CONTEXT_HOST={settings.host} is no address: {error.strerror}") from error
     family, kind, protocol, _, address = found[0]
-    taken = socket.socket(family, kind, protocol)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind(address)
+        listener.bind(address)
     except OSError as error:
-        taken.close()
+        listener.close()
         raise StackError(
             f"cannot listen on {where} ({error.strerror}): stop what does, or set CONTEXT_PORT "
             "(and CONTEXT_DATA_DIR, for a second stack)"
         ) from error
-    return taken
+    return listener
 
 
-def local_url(taken: socket.socket) -> str:
-    """Return the URL by which this machine reaches the socket."""
-    host, port = taken.getsockname()[:2]
-    if taken.family == socket.AF_INET6:
+def local_url(listener: socket.socket) -> str:
+    """Return the URL of a listening socket for clients on this machine."""
+    host, port = listener.getsockname()[:2]
+    if listener.family == socket.AF_INET6:
         return f"http://[{'::1' if host == '::' else host}]:{port}"
     return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104

@@ -1,4 +1,4 @@
-"""The worker that runs beside the API, so that a first workflow needs no second terminal."""
+"""The local worker: runs jobs beside the API, so that a first workflow needs no second terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ GRACE_S = 1.5
 
 
 def local_worker(url: str, token: str, settings: Settings) -> Child:
-    """Return the worker, not yet started.
+    """Return the worker process, not yet started.
 
-    Its token goes by the environment: everybody on the machine can read a command line.
+    Its token is passed by the environment, since all users of the machine can read command lines.
     """
     program = [sys.executable, "-m", "processing_context.cli.main", "worker"]
     options = {
@@ -25,14 +25,16 @@ def local_worker(url: str, token: str, settings: Settings) -> Child:
         "grace": GRACE_S,
         "log-level": settings.log_level.lower(),
     }
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("CONTEXT_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("CONTEXT_")
+    }
     return Child(
         Command(
             name="the local worker",
             argv=[*program, *(f"--{name}={value}" for name, value in options.items())],
-            environment=ours | {"CONTEXT_TOKEN": token},
+            environment=environment | {"CONTEXT_TOKEN": token},
             stop_signal=signal.SIGTERM,
-            # With us the API is gone, to which it would give its leases back.
+            # The API, to which it would release its leases, dies with this process.
             death_signal=signal.SIGKILL,
             stop_s=GRACE_S + 1,
         )

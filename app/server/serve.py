@@ -1,4 +1,4 @@
-"""The start and the end of everything that `serve` runs."""
+"""Start and stop of everything that the `serve` command runs."""
 
 from __future__ import annotations
 
@@ -15,50 +15,53 @@ from app.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal comes.
+    """Run the service until SIGINT or SIGTERM.
 
     Raises:
-        StackError: Something is in the way, or an embedded server does not come back.
+        StackError: A part cannot start, or an embedded server cannot be restarted.
     """
     interrupt = _Interrupt()
     interrupt.install()
 
-    def load() -> None:
-        """Import the application, which takes longer than the servers need to start."""
+    def import_application() -> None:
+        """Import the application, which takes longer than the embedded servers need to start."""
         import_module("app.server.supervisor")
         interrupt.check()
 
-    with closing(bind(settings)) as taken, running_stack(settings, meanwhile=load) as stack:
+    with (
+        closing(bind(settings)) as listener,
+        running_stack(settings, meanwhile=import_application) as stack,
+    ):
         from app.database.migrate import upgrade
-        from app.server.supervisor import Service
+        from app.server.supervisor import Supervisor
 
         upgrade(stack.database_url)
         interrupt.check()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(Service(stack, taken).run())
-        # The loop's handlers are gone; what comes while the servers stop is to hurry them.
+            runner.run(Supervisor(stack, listener).run())
+        # The handlers of the loop are gone; a signal while the servers stop kills them.
         interrupt.install()
 
 
 class _Interrupt:
-    """Raises KeyboardInterrupt on a signal, and remembers it.
+    """Signal handler that raises KeyboardInterrupt and remembers the signal.
 
-    The exception alone is lost where it meets a destructor, and importing runs many.
+    The exception alone is lost when it is raised in a destructor, and imports run many of them.
     """
 
     def __init__(self) -> None:
-        self._has_come = False
+        self._was_received = False
 
     def install(self) -> None:
-        """Take SIGINT and SIGTERM from now on; to be called in the main thread."""
+        """Handle SIGINT and SIGTERM from now on; to be called in the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._take)
+            signal.signal(number, self._handle)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if a signal has come."""
-        if self._has_come:
+        """Raise KeyboardInterrupt if a signal was received."""
+        if self._was_received:
             raise KeyboardInterrupt
 
-    def _take(self, _signal: int, _frame: object) -> None:
-        self._has_come = True
+    def _handle(self, _signal: int, _frame: object) -> None:
+        self._was_received = True
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The API and the local worker: watched over, and stopped in the order that loses nothing."""
+"""Supervision of the API, the local worker and the embedded servers."""
 
 from __future__ import annotations
 
@@ -24,86 +24,91 @@ from app.server.uvicorn_server import Server
 from app.users.bootstrap import first_user, worker_token
 
 
-class Service:
-    """The API and the local worker of one stack."""
+class Supervisor:
+    """Runs the API and the local worker of a stack, and stops them in an order that loses no work.
 
-    def __init__(self, stack: Stack, taken: socket.socket) -> None:
+    Args:
+        stack: The running stack.
+        listener: The bound socket of the API.
+    """
+
+    def __init__(self, stack: Stack, listener: socket.socket) -> None:
         self._stack = stack
         self._settings = stack.settings
-        self._socket = taken
+        self._listener = listener
         self._app = create_app(stack.settings)
         self._server = Server(self._app, stack.settings)
-        self._asked_to_stop = asyncio.Event()
-        self._in_a_hurry = asyncio.Event()
+        self._stop_requested = asyncio.Event()
+        self._must_hurry = asyncio.Event()
         self._worker: Child | None = None
 
     async def run(self) -> None:
-        """Run until a signal, or until one part cannot go on.
+        """Run until a signal is received or a part fails for good.
 
         Raises:
-            StackError: It cannot go on.
+            StackError: A part has failed for good.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         token_file = await first_user(self._settings)
-        api = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        watches: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._asked_to_stop.wait())]
+        api = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        watches: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop_requested.wait())]
         watches += map(asyncio.ensure_future, self._stack.watches())
         try:
-            await self._listening(api)
+            await self._wait_until_started(api)
             if self._settings.local_worker_slots:
                 watches.append(asyncio.ensure_future(await self._start_worker()))
-            self._announce(token_file)
+            self._print_summary(token_file)
             done, _ = await asyncio.wait([api, *watches], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             for task in watches:
                 task.cancel()
-            await self._end(api)
+            await self._stop(api)
 
     def _on_signal(self) -> None:
-        if self._asked_to_stop.is_set():
-            self._in_a_hurry.set()
+        if self._stop_requested.is_set():
+            self._must_hurry.set()
             self._server.force_exit = True
-        self._asked_to_stop.set()
+        self._stop_requested.set()
 
-    async def _listening(self, api: asyncio.Task[None]) -> None:
+    async def _wait_until_started(self, api: asyncio.Task[None]) -> None:
         while not self._server.started:
             if api.done():
                 raise StackError("the API did not start; the log says why") from api.exception()
             await asyncio.sleep(0.01)
 
     async def _start_worker(self) -> Coroutine[None, None, None]:
-        """Start it; return what keeps it running."""
+        """Start the local worker; return the coroutine that restarts it when it ends."""
         token = await worker_token(self._settings)
-        self._worker = local_worker(local_url(self._socket), token, self._settings)
+        self._worker = local_worker(local_url(self._listener), token, self._settings)
         self._worker.start()
         return keep_running(self._worker, lambda: True, tries=None)
 
-    async def _end(self, api: asyncio.Task[None]) -> None:
-        """Tell whoever waits, let the worker give its leases back, then close the API."""
+    async def _stop(self, api: asyncio.Task[None]) -> None:
+        """End long polls, let the worker release its leases, then stop the API."""
         services: Services = self._app.state.services
         services.get(Shutdown).begin()
         if self._worker is not None:
             self._worker.ask_to_stop()
-            await self._until_worker_ends(self._worker)
+            await self._wait_for_worker(self._worker)
             self._worker.kill()
         self._server.should_exit = True
         await api
 
-    async def _until_worker_ends(self, worker: Child) -> None:
+    async def _wait_for_worker(self, worker: Child) -> None:
         deadline = time.monotonic() + worker.command.stop_s
         while worker.exit_code is None and time.monotonic() < deadline:
-            if self._in_a_hurry.is_set():
+            if self._must_hurry.is_set():
                 return
             await asyncio.sleep(0.02)
 
-    def _announce(self, token_file: Path | None) -> None:
+    def _print_summary(self, token_file: Path | None) -> None:
         token = str(token_file.absolute()) if token_file else "as in CONTEXT_BOOTSTRAP_TOKEN"
         servers = " and ".join(server.child.command.name for server in self._stack.servers)
         rows = {
-            "API": f"{local_url(self._socket)}  (documentation: /docs)",
+            "API": f"{local_url(self._listener)}  (documentation: /docs)",
             "Token": token,
             "Data": f"{self._settings.data_dir}  ({servers})" if servers else None,
             "Worker": f"local, {self._settings.local_worker_slots} slots" if self._worker else None,

@@ -1,4 +1,4 @@
-"""uvicorn, with the end of a replica in our hands."""
+"""uvicorn server whose shutdown the application controls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from app.settings import Settings
 
 
 class Server(uvicorn.Server):
-    """A uvicorn that leaves signals alone: on the first one there is more to stop than HTTP."""
+    """uvicorn server of an application.
+
+    It handles no signals: the `serve` command stops other parts before the API.
+    """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         super().__init__(
@@ -21,14 +24,14 @@ class Server(uvicorn.Server):
                 app,
                 http=HttpProtocol,
                 ws="websockets-sansio",
-                ws_per_message_deflate=False,  # it would compress each event once per socket
+                ws_per_message_deflate=False,  # it would compress each event once per WebSocket
                 ws_max_size=settings.max_json_bytes,
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Longer than clients keep idle connections (httpx 5 s, nginx 60 s): else a request
-                # meets one that is being closed.
+                # Longer than clients keep idle connections (httpx 5 s, nginx 60 s), so that no
+                # request is sent on a connection that is being closed.
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(settings.shutdown_grace_s),
             )
@@ -36,5 +39,5 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Install no signal handlers."""
         yield

@@ -14,8 +14,8 @@ from obstore.exceptions import BaseError
 from app.embedded.errors import StackError
 from app.embedded.lock import data_dir_lock
 from app.embedded.process import Child
-from app.embedded.sockets import socket_dir
 from app.embedded.stack import Stack, embedded_database, embedded_stack, running_stack
+from app.embedded.unix_sockets import socket_dir
 from app.settings import Settings
 from tests.support.probes import query, read, store
 

@@ -1,4 +1,4 @@
-"""Folders of the servers' sockets: ours alone, for PostgreSQL lets in whoever reaches its own."""
+"""Private folders for Unix sockets: PostgreSQL trusts every client that reaches its socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = ".s.PGSQL.5432"
 
 
 def socket_dir(data_dir: Path, server: str) -> Path:
-    """Return a server's folder, in the data dir unless that is too long for a socket's address."""
+    """Return the folder of a server: in the data directory if its path is short enough."""
     inside = data_dir / f"{server}-run"
     if len(bytes(inside / _LONGEST_NAME)) <= _LONGEST_ADDRESS:
         return inside
@@ -24,7 +24,11 @@ def socket_dir(data_dir: Path, server: str) -> Path:
 
 
 def make_socket_dir(path: Path, identity: Identity) -> None:
-    """Make the folder, or take the one of the last start if nobody else can have put it there."""
+    """Create the folder, or use that of an earlier start.
+
+    Raises:
+        StackError: It belongs to another user, or other users can enter it.
+    """
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     ours = status.st_uid in (os.geteuid(), identity.uid)
