@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.sql import Executable
+
+from app.database.records import RowT, record_columns, record_maker
 
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -31,7 +33,6 @@ Connection: TypeAlias = (
 Executor: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 """Runs statements: a connection, usually within a transaction, or the pool."""
 
-RowT = TypeVar("RowT", bound=NamedTuple)
 T = TypeVar("T")
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
@@ -94,7 +95,7 @@ class Query(Statement, Generic[RowT]):
 
     Args:
         statement: SQLAlchemy Core, or SQL text with `:name` parameters.
-        row: The class of the rows: its fields are the columns, in their order.
+        row: The record class of the rows: its fields are the columns, in their order.
 
     Raises:
         TypeError: From each call, when the columns are not the fields of `row`.
@@ -103,6 +104,8 @@ class Query(Statement, Generic[RowT]):
     def __init__(self, statement: str | Executable, row: type[RowT]) -> None:
         super().__init__(statement)
         self._row = row
+        self._columns = record_columns(row)
+        self._make = record_maker(row)
         self._are_columns_checked = False
 
     async def one(self, on: Executor, **params: Any) -> RowT | None:
@@ -132,13 +135,13 @@ class Query(Statement, Generic[RowT]):
     def _rows(self, records: Sequence[asyncpg.Record]) -> list[RowT]:
         if records and not self._are_columns_checked:
             columns = tuple(records[0].keys())
-            if columns != self._row._fields:
+            if columns != self._columns:
                 raise TypeError(
-                    f"{self._row.__qualname__} has the fields {self._row._fields}, "
+                    f"{self._row.__qualname__} has the columns {self._columns}, "
                     f"the statement returns {columns}"
                 )
             self._are_columns_checked = True
-        return [self._row._make(record) for record in records]
+        return list(map(self._make, records))
 
 
 class Scalar(Statement, Generic[T]):
@@ -156,6 +159,17 @@ class Scalar(Statement, Generic[T]):
     async def value(self, on: Executor, **params: Any) -> T | None:
         """Return the value of the first row; None where there is no row or it is null."""
         value: T | None = await on.fetchval(self.sql, *self._arguments(params))
+        return value
+
+    async def only(self, on: Executor, **params: Any) -> T:
+        """Return the value of a statement that always returns one.
+
+        Raises:
+            LookupError: It returned none.
+        """
+        value = await self.value(on, **params)
+        if value is None:
+            raise LookupError(f"no value was returned by {self.sql}")
         return value
 
     async def values(self, on: Executor, **params: Any) -> list[T]:
