@@ -1,8 +1,8 @@
-"""Brings stored events to the readers of this replica.
+"""Broadcast of stored events to the subscribers of this replica.
 
-Events stored here reach local readers in memory. Other replicas are told the job and its last
-`seq`, and read the rows once, however many readers they have. A slow poll finds what a lost
-wake-up left out.
+Events that are stored here reach local subscribers in memory. Other replicas receive the id of the
+job and its last `seq`, and read the rows once for all of their subscribers. A slow poll finds what
+a lost notification left out.
 """
 
 from __future__ import annotations
@@ -10,180 +10,159 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from app.database.engine import Database
 from app.database.notifications import Notifications
-from app.events.log import Batch, EventLog, Snapshots, Stored
+from app.events.envelope import LogBatch, StoredEvent
+from app.events.job_queries import LogPosition
+from app.events.log import EventLog
 
 logger = logging.getLogger(__name__)
 
 TOPIC = "job"
-POLL_S = 3.0
+POLL_INTERVAL_S = 3.0
 LOOK_BACK = timedelta(minutes=2)
-"""How long an ended job is still looked at by the poll."""
+"""How long after its end the poll still looks at a job."""
 
 
-class Head(NamedTuple):
-    """The end of a job's log."""
-
-    job_id: str
-    user_id: str
-    last_seq: int
-
-
-class Heads(Snapshots, Protocol):
-    """Finds the ends of logs, and what the events said, in the tables of jobs and nodes."""
-
-    async def of_jobs(self, job_ids: Collection[str]) -> Mapping[str, Head]:
-        """Return those of jobs; one that does not exist is left out."""
-        ...
-
-    async def of_users(self, user_ids: Collection[str], look_back: timedelta) -> Sequence[Head]:
-        """Return those of users' jobs that have not ended, or ended within `look_back`."""
-        ...
-
-
-class Listener(Protocol):
-    """Somebody who wants the events of some jobs."""
+class Subscriber(Protocol):
+    """A receiver of the events of some jobs."""
 
     def position(self, job_id: str) -> int | None:
-        """Return the last `seq` it has; None while it reads the table by itself."""
+        """Return the last `seq` received; None while the subscriber reads the table itself."""
         ...
 
-    def offer(self, job_id: str, events: Sequence[Stored]) -> None:
-        """Take what is new of these; look into the table where something before them is missing."""
+    def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
+        """Take the new ones of these events; read the table where events before are missing."""
         ...
 
-    def look(self, job_id: str, last_seq: int = 0) -> None:
-        """Look into the table: there is more, up to `last_seq` at least."""
+    def catch_up(self, job_id: str, last_seq: int = 0) -> None:
+        """Read the table: it has more events, up to `last_seq` at least."""
         ...
 
-    def gone(self, job_id: str) -> None:
+    def job_deleted(self, job_id: str) -> None:
         """Learn that the job was deleted."""
         ...
 
 
-class Hub:
-    """The readers of one replica, by job and by user."""
+class Broadcaster:
+    """The subscribers of one replica, by job and by user."""
 
-    def __init__(self, db: Database, notifications: Notifications, heads: Heads) -> None:
-        self.log = EventLog(db, heads)
-        self.heads = heads
+    def __init__(self, log: EventLog, notifications: Notifications) -> None:
+        self.log = log
         self._notifications = notifications
-        self._by_job: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._by_user: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._wanted: dict[str, Head] = {}
+        self._by_job: defaultdict[str, set[Subscriber]] = defaultdict(set)
+        self._by_user: defaultdict[str, set[Subscriber]] = defaultdict(set)
+        self._fetching: dict[str, LogPosition] = {}
         self._fetches: set[asyncio.Task[None]] = set()
-        self._missed = asyncio.Event()
-        notifications.on(TOPIC, self._heard)
-        notifications.on_reconnect(self._missed.set)
+        self._gap = asyncio.Event()
+        notifications.on(TOPIC, self._on_notification)
+        notifications.on_reconnect(self._gap.set)
 
-    def attach(self, listener: Listener, *, job_id: str = "", user_id: str = "") -> None:
-        """Bring a job's events, or all of a user's, to a listener from now on."""
+    def subscribe(self, subscriber: Subscriber, *, job_id: str = "", user_id: str = "") -> None:
+        """Deliver the events of a job, or of all jobs of a user, from now on."""
         if job_id:
-            self._by_job[job_id].add(listener)
+            self._by_job[job_id].add(subscriber)
         if user_id:
-            self._by_user[user_id].add(listener)
+            self._by_user[user_id].add(subscriber)
 
-    def detach(self, listener: Listener, *, job_id: str = "", user_id: str = "") -> None:
-        """Bring it no more; twice does no harm."""
+    def unsubscribe(self, subscriber: Subscriber, *, job_id: str = "", user_id: str = "") -> None:
+        """Deliver no more of them; a second call does nothing."""
         for table, key in ((self._by_job, job_id), (self._by_user, user_id)):
             if key in table:
-                table[key].discard(listener)
+                table[key].discard(subscriber)
                 if not table[key]:
                     del table[key]
 
-    def publish(self, batches: Iterable[Batch]) -> None:
-        """Spread events that have been committed."""
+    def publish(self, batches: Iterable[LogBatch]) -> None:
+        """Broadcast events that have been committed, here and to the other replicas."""
         for batch in batches:
-            for listener in self._listeners(batch.job_id, batch.user_id):
-                listener.offer(batch.job_id, batch.events)
+            for subscriber in self._subscribers(batch.job_id, batch.user_id):
+                subscriber.deliver(batch.job_id, batch.events)
             self._notifications.notify(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
 
     async def poll(self) -> None:
-        """Look for what no wake-up told of, after a pause or at once when listening had a gap."""
-        try:
-            async with asyncio.timeout(POLL_S):
-                await self._missed.wait()
-        except TimeoutError:
-            pass
-        self._missed.clear()
+        """Look for unannounced events, after a pause or at once after a gap in listening."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_INTERVAL_S):
+                await self._gap.wait()
+        self._gap.clear()
         await self._poll_jobs()
         if self._by_user:
-            for head in await self.heads.of_users(list(self._by_user), LOOK_BACK):
-                self._behind(head)
+            for position in await self.log.positions_of_users(list(self._by_user), LOOK_BACK):
+                self._announce(position)
 
     async def close(self) -> None:
-        """Stop reading for others."""
+        """Stop reading for subscribers."""
         for task in self._fetches:
             task.cancel()
         await asyncio.gather(*self._fetches, return_exceptions=True)
 
-    def _listeners(self, job_id: str, user_id: str) -> list[Listener]:
+    def _subscribers(self, job_id: str, user_id: str) -> list[Subscriber]:
         return [*self._by_job.get(job_id, ()), *self._by_user.get(user_id, ())]
 
     async def _poll_jobs(self) -> None:
-        watched = list(self._by_job)
-        if not watched:
+        job_ids = list(self._by_job)
+        if not job_ids:
             return
-        heads = await self.heads.of_jobs(watched)
-        for job_id in watched:
-            if job_id in heads:
-                self._behind(heads[job_id])
+        positions = await self.log.positions(job_ids)
+        for job_id in job_ids:
+            if job_id in positions:
+                self._announce(positions[job_id])
             else:
-                for listener in list(self._by_job.get(job_id, ())):
-                    listener.gone(job_id)
+                for subscriber in list(self._by_job.get(job_id, ())):
+                    subscriber.job_deleted(job_id)
 
-    def _heard(self, text: str) -> None:
+    def _on_notification(self, text: str) -> None:
         job_id, user_id, last_seq = text.split(" ")
-        self._behind(Head(job_id, user_id, int(last_seq)))
+        self._announce(LogPosition(job_id, user_id, int(last_seq)))
 
-    def _behind(self, head: Head) -> None:
-        """Bring the readers of a job to the end of its log, if any of them is not there."""
-        behind = False
-        for listener in self._listeners(head.job_id, head.user_id):
-            position = listener.position(head.job_id)
+    def _announce(self, end: LogPosition) -> None:
+        """Bring the subscribers of a job that are behind the end of its log up to it."""
+        is_behind = False
+        for subscriber in self._subscribers(end.job_id, end.user_id):
+            position = subscriber.position(end.job_id)
             if position is None:
-                listener.look(head.job_id, head.last_seq)
-            elif position < head.last_seq:
-                behind = True
-        if not behind:
+                subscriber.catch_up(end.job_id, end.last_seq)
+            elif position < end.last_seq:
+                is_behind = True
+        if not is_behind:
             return
-        is_fetching = head.job_id in self._wanted
-        self._wanted[head.job_id] = head
+        is_fetching = end.job_id in self._fetching
+        self._fetching[end.job_id] = end
         if not is_fetching:
-            task = asyncio.create_task(self._fetch(head.job_id), name=f"fetch-{head.job_id}")
+            task = asyncio.create_task(self._fetch(end.job_id), name=f"fetch-{end.job_id}")
             self._fetches.add(task)
             task.add_done_callback(self._fetched)
 
     async def _fetch(self, job_id: str) -> None:
-        """Read what the slowest of the waiting readers lacks, once for all of them."""
+        """Read the events that the slowest subscriber lacks, once for all of them."""
         try:
-            while (after := self._lowest(self._wanted[job_id])) is not None:
+            while (after := self._lowest_position(self._fetching[job_id])) is not None:
                 events = await self.log.after(job_id, after)
-                _, user_id, last_seq = self._wanted[job_id]
-                for listener in self._listeners(job_id, user_id):
+                end = self._fetching[job_id]
+                for subscriber in self._subscribers(job_id, end.user_id):
                     if events:
-                        listener.offer(job_id, events)
+                        subscriber.deliver(job_id, events)
                     else:
-                        listener.look(job_id, last_seq)
+                        subscriber.catch_up(job_id, end.last_seq)
                 if not events:
                     return
         finally:
-            del self._wanted[job_id]
+            del self._fetching[job_id]
 
     def _fetched(self, task: asyncio.Task[None]) -> None:
         self._fetches.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             logger.warning("events were not read, the poll tries again: %s", exc)
 
-    def _lowest(self, head: Head) -> int | None:
+    def _lowest_position(self, end: LogPosition) -> int | None:
         positions = [
             position
-            for listener in self._listeners(head.job_id, head.user_id)
-            if (position := listener.position(head.job_id)) is not None and position < head.last_seq
+            for subscriber in self._subscribers(end.job_id, end.user_id)
+            if (position := subscriber.position(end.job_id)) is not None and position < end.last_seq
         ]
         return min(positions, default=None)

@@ -1,15 +1,17 @@
-"""What a worker posts: checked and encoded before any lock is taken."""
+"""Batches of events that workers post, validated and encoded before any lock is taken."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pydantic
 
-from app.events.log import Draft, draft
+from app.database.engine import dumps
+from app.events.envelope import EncodedEvent, encode
+from app.events.errors import EventTooLarge
 from app.http.problems import ProblemError, validation_problem
-from app.jobs.errors import EventTooLarge
 from processing_context.wire.envelope import CLIENT_SEQ, SERVICE_FIELDS
 from processing_context.wire.events import EVENTS
 from processing_context.wire.jobs import ENDED
@@ -17,17 +19,45 @@ from processing_context.wire.jobs import ENDED
 MAX_CLIENT_SEQ = 2**31 - 1
 
 
-class Posted(NamedTuple):
+class PostedEvent(NamedTuple):
     """An event of a batch."""
 
     client_seq: int
     event: Mapping[str, Any]
-    draft: Draft
+    encoded: EncodedEvent
 
     @property
     def end_status(self) -> str | None:
-        """The status with which it ends the job, if it does."""
-        return str(self.event["status"]) if self.draft.is_end else None
+        """The status with which the event ends the job, if it does."""
+        return str(self.event["status"]) if self.encoded.is_end else None
+
+
+@dataclass(frozen=True, slots=True)
+class PostedBatch:
+    """A batch of events of one job, with the token of the job's lease."""
+
+    job_id: str
+    token_hash: bytes
+    events: Sequence[PostedEvent]
+
+    @property
+    def first_client_seq(self) -> int:
+        """The `client_seq` of the first event."""
+        return self.events[0].client_seq
+
+    @property
+    def result(self) -> str | None:
+        """The result with which the batch completes the job, as JSON; None when it does not."""
+        last = self.events[-1]
+        return dumps(last.event["result"]) if last.end_status == "completed" else None
+
+    @property
+    def progress(self) -> float | None:
+        """The last progress of the whole job that the batch reports, if it reports one."""
+        for posted in reversed(self.events):
+            if posted.event["type"] == "job_update" and posted.event.get("progress") is not None:
+                return float(posted.event["progress"])
+        return None
 
 
 def _wrong(index: int, field: str, message: str) -> ProblemError:
@@ -38,12 +68,13 @@ def _wrong(index: int, field: str, message: str) -> ProblemError:
 
 def read_batch(
     events: Sequence[Mapping[str, Any]], *, job_id: str, max_event_bytes: int
-) -> list[Posted]:
-    """Check and encode the events of a batch.
+) -> list[PostedEvent]:
+    """Validate and encode the events of a batch.
 
     Raises:
-        ValidationFailed: One is no event, is of another job, or its client_seq does not follow.
-        EventTooLarge: One is over the limit.
+        ValidationFailed: An event is not valid, is of another job, or its client_seq does not
+            follow.
+        EventTooLarge: An event is over the limit.
     """
     bare = [_bare(index, raw, job_id) for index, raw in enumerate(events)]
     try:
@@ -64,13 +95,13 @@ def read_batch(
             raise _wrong(
                 index, CLIENT_SEQ, f"follows {before.client_seq}: it must be one more than that"
             )
-        if before.draft.is_end:
+        if before.encoded.is_end:
             raise _wrong(index, "type", "comes after the end of the job: the end must come last")
     return posted
 
 
 def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
-    """Return an event without what the service gives it."""
+    """Return an event without the fields that the service sets."""
     client_seq = raw.get(CLIENT_SEQ)
     if type(client_seq) is not int or not 1 <= client_seq <= MAX_CLIENT_SEQ:
         raise _wrong(index, CLIENT_SEQ, "is needed: 1, 2, 3 … in each attempt")
@@ -82,24 +113,26 @@ def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
     return event
 
 
-def _encoded(index: int, client_seq: int, event: dict[str, Any], max_event_bytes: int) -> Posted:
+def _encoded(
+    index: int, client_seq: int, event: dict[str, Any], max_event_bytes: int
+) -> PostedEvent:
     if event["type"] == "job_update":
         _complete(index, event)
     elif event["type"] == "node_progress":
         event.setdefault("chunk", "")
-    encoded = draft(event)
-    # A character has four bytes at most: of a short text nobody needs to count them.
+    encoded = encode(event)
+    # A character has at most four bytes, so the bytes of a short text need not be counted.
     size = len(encoded.tail) - 1  # without the comma
     if size * 4 > max_event_bytes and (size := len(encoded.tail.encode()) - 1) > max_event_bytes:
         raise EventTooLarge(
             f"Event {client_seq} ({event['type']}) has {size} bytes; the limit is "
             f"{max_event_bytes}. Put the value into a temporary file or an asset and send its ref."
         )
-    return Posted(client_seq, event, encoded)
+    return PostedEvent(client_seq, event, encoded)
 
 
 def _complete(index: int, event: dict[str, Any]) -> None:
-    """Fill in what the end of a job always has."""
+    """Add the fields that the end of a job always has."""
     status = event["status"]
     if status == "queued":
         raise _wrong(index, "status", "a worker gives a job back with POST …/release")

@@ -1,16 +1,17 @@
-"""A job's events as they come, over HTTP: server-sent events and lines of JSON."""
+"""The events of a job as an HTTP stream: server-sent events, or lines of JSON."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from starlette.responses import StreamingResponse
 
-from app.events.broadcaster import Hub
-from app.events.send_queue import NORMAL, RESTARTING, Outbox, OutboxClosed
-from app.events.subscribers import JobReader
+from app.events.broadcaster import Broadcaster
+from app.events.job_queries import JobState
+from app.events.send_queue import NORMAL, RESTARTING, SendQueue, SendQueueClosed
+from app.events.subscribers import JobSubscriber
 from app.runtime.shutdown import Shutdown
 
 KEEP_ALIVE_S = 15
@@ -20,6 +21,63 @@ STREAM_TYPES: dict[str, StreamType] = {
     "text/event-stream": "text/event-stream",
     "application/x-ndjson": "application/x-ndjson",
 }
+
+Frames: TypeAlias = "list[tuple[int, str]]"
+"""Events with their `seq`; an empty list where none came for a while."""
+
+
+class EventStreams:
+    """Streams of this replica; they end with the last event of their job, or with the replica."""
+
+    def __init__(self, broadcaster: Broadcaster, shutdown: Shutdown) -> None:
+        self._broadcaster = broadcaster
+        self._shutdown = shutdown
+
+    def response(
+        self,
+        job_id: str,
+        *,
+        after: int,
+        state: JobState,
+        media_type: StreamType,
+        headers: dict[str, str] | None = None,
+    ) -> StreamingResponse:
+        """Return a response that streams the events of a job after the event `after`."""
+        frames = self._frames(job_id, after=after, state=state)
+        body = _server_sent(frames) if media_type == "text/event-stream" else _lines(frames)
+        return StreamingResponse(
+            body,
+            media_type=media_type,
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
+        )
+
+    async def _frames(self, job_id: str, *, after: int, state: JobState) -> AsyncIterator[Frames]:
+        send_queue = SendQueue()
+        subscriber = JobSubscriber(
+            self._broadcaster,
+            send_queue,
+            job_id,
+            after=after,
+            state=state,
+            on_end=lambda: send_queue.close(NORMAL),
+            on_deleted=lambda: send_queue.close(NORMAL),
+        )
+        ending = asyncio.create_task(self._shutdown.wait())
+        ending.add_done_callback(lambda _: send_queue.close(RESTARTING))
+        subscriber.start()
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE_S):
+                        frames = await send_queue.take()
+                except TimeoutError:
+                    frames = []
+                yield frames
+        except SendQueueClosed:
+            return
+        finally:
+            subscriber.close()
+            ending.cancel()
 
 
 def wanted_stream(accept: str | None) -> StreamType | None:
@@ -31,69 +89,15 @@ def wanted_stream(accept: str | None) -> StreamType | None:
     return None
 
 
-async def _frames(
-    hub: Hub, shutdown: Shutdown, job_id: str, *, after: int, last_seq: int, has_ended: bool
-) -> AsyncIterator[list[tuple[int, str]]]:
-    """Give events in bunches until the job's end; an empty bunch where nothing came for a while."""
-    outbox = Outbox()
-    reader = JobReader(
-        hub,
-        outbox,
-        job_id,
-        after=after,
-        last_seq=last_seq,
-        has_ended=has_ended,
-        on_end=lambda: outbox.close(NORMAL),
-        on_gone=lambda: outbox.close(NORMAL),
-    )
-    ending = asyncio.create_task(shutdown.wait())
-    ending.add_done_callback(lambda _: outbox.close(RESTARTING))
-    reader.start()
-    try:
-        while True:
-            try:
-                async with asyncio.timeout(KEEP_ALIVE_S):
-                    frames = await outbox.take()
-            except TimeoutError:
-                frames = []
-            yield frames
-    except OutboxClosed:
-        return
-    finally:
-        reader.close()
-        ending.cancel()
-
-
-async def _server_sent(frames: AsyncIterator[list[tuple[int, str]]]) -> AsyncIterator[str]:
-    async for bunch in frames:
-        if bunch:
-            yield "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in bunch)
+async def _server_sent(frames: AsyncIterator[Frames]) -> AsyncIterator[str]:
+    async for batch in frames:
+        if batch:
+            yield "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in batch)
         else:
             yield ": waiting\n\n"
 
 
-async def _lines(frames: AsyncIterator[list[tuple[int, str]]]) -> AsyncIterator[str]:
-    async for bunch in frames:
-        if bunch:
-            yield "".join(f"{text}\n" for _, text in bunch)
-
-
-def event_stream(
-    hub: Hub,
-    shutdown: Shutdown,
-    job_id: str,
-    *,
-    after: int,
-    last_seq: int,
-    has_ended: bool,
-    media_type: StreamType,
-    headers: dict[str, str] | None = None,
-) -> StreamingResponse:
-    """Return a response that ends after the job's last event, or with this replica."""
-    frames = _frames(hub, shutdown, job_id, after=after, last_seq=last_seq, has_ended=has_ended)
-    body = _server_sent(frames) if media_type == "text/event-stream" else _lines(frames)
-    return StreamingResponse(
-        body,
-        media_type=media_type,
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
-    )
+async def _lines(frames: AsyncIterator[Frames]) -> AsyncIterator[str]:
+    async for batch in frames:
+        if batch:
+            yield "".join(f"{text}\n" for _, text in batch)

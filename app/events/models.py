@@ -1,14 +1,119 @@
-"""Tables of job events and of the latest state of each node."""
+"""Tables of jobs, leases, events and node states, which `jobs`, `queue` and `events` share."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Double, Integer, String, Text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Boolean,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+)
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.tables import Base
+
+
+class JobRow(Base):
+    """One run of a graph. What each batch of events changes is in no index.
+
+    `available_at` is when a queued job may be claimed: `run_at`, or the end of a back-off. No
+    foreign key leads out of here: a job outlives its workflow, and users are swept, not cascaded.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_user_id_id", "user_id", "id"),
+        Index(
+            "ix_jobs_queue",
+            "user_id",
+            sql("priority desc"),
+            "id",
+            postgresql_where=sql("status = 'queued'"),
+        ),
+        Index("ix_jobs_running", "user_id", "id", postgresql_where=sql("status = 'running'")),
+        Index(
+            "ix_jobs_finished",
+            "user_id",
+            "finished_at",
+            postgresql_where=sql("finished_at is not null"),
+        ),
+        Index(
+            "ix_jobs_children",
+            "parent_job_id",
+            "id",
+            postgresql_where=sql("parent_job_id is not null"),
+        ),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(32))
+    workflow_id: Mapped[str | None] = mapped_column(String(32))
+    workflow_version: Mapped[int | None]
+    job_type: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16))
+    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    graph: Mapped[dict[str, Any]] = mapped_column(JSON)
+    parent_job_id: Mapped[str | None] = mapped_column(String(32))
+    depth: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    required_capabilities: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    node_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    timeout_s: Mapped[float | None] = mapped_column(Double)
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    traceparent: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    last_seq: Mapped[int] = mapped_column(Integer, server_default="0")
+    worker_id: Mapped[str | None] = mapped_column(String(32))
+    progress: Mapped[float] = mapped_column(Double, server_default="0")
+    cost: Mapped[float | None] = mapped_column(Double)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    run_at: Mapped[datetime | None]
+    available_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    cancel_requested_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    attempt_started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class LeaseRow(Base):
+    """The right of one worker to run one attempt of a job.
+
+    A row stays for a day after its end, so that what its worker sends twice is still known.
+    `confirmed_at` is its first heartbeat or event: only from then on it counts as an attempt.
+    """
+
+    __tablename__ = "job_leases"
+    __table_args__ = (
+        Index(
+            "uq_job_leases_live", "job_id", unique=True, postgresql_where=sql("ended_at is null")
+        ),
+        Index("ix_job_leases_worker", "worker_id", postgresql_where=sql("ended_at is null")),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(32))
+    attempt: Mapped[int] = mapped_column(SmallInteger)
+    worker_id: Mapped[str] = mapped_column(String(32))
+    granted_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    last_client_seq: Mapped[int] = mapped_column(Integer, server_default="0")
 
 
 class JobEventRow(Base):

@@ -1,39 +1,14 @@
-"""What a batch of events says about nodes, as one row a node."""
+"""The states of nodes that a batch of events describes, one row for each node."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import asyncpg
-
-from processing_context.wire.jobs import NodeState
-
-COLUMN_TYPES = (
-    ("node_id", "text"),
-    ("node_name", "text"),
-    ("node_type", "text"),
-    ("status", "text"),
-    ("error", "json"),
-    ("progress", "float8"),
-    ("total", "float8"),
-    ("result", "json"),
-    ("seq", "int"),
-)
-COLUMNS = tuple(name for name, _ in COLUMN_TYPES)
+from app.events.node_queries import COLUMN_TYPES
 
 
-def columns_sql(first: int, *, also: str) -> str:
-    """Return the rows of the upsert as `n`, from arrays that are the parameters from `first` on.
-
-    `also` is the name of one more column before the others, of whole numbers.
-    """
-    kinds = ("int", *(kind for _, kind in COLUMN_TYPES))
-    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, first))
-    return f"unnest({arrays}) as n({also}, {', '.join(COLUMNS)})"
-
-
-def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> list[list[Any]]:
+def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, list[Any]]:
     """Return the columns of the upsert for events with their `seq`.
 
     A row with a status replaces what the node's last update said; one without only moves its
@@ -51,12 +26,10 @@ def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> list[list[A
         else:
             continue
         state["seq"] = seq
-    return [
-        [node_id if column == "node_id" else state.get(column) for node_id, state in states.items()]
-        for column in COLUMNS
-    ]
-
-
-def node_out(row: asyncpg.Record) -> NodeState:
-    """Return the wire form of a node's state."""
-    return NodeState.model_validate(dict(row))
+    return {
+        column: [
+            node_id if column == "node_id" else state.get(column)
+            for node_id, state in states.items()
+        ]
+        for column in COLUMN_TYPES
+    }

@@ -1,4 +1,4 @@
-"""What waits to be sent to one connection: bounded, and with progress merged for a slow reader."""
+"""Queue of frames for one connection, bounded, with progress merged for a slow reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 
-from app.events.log import Stored
+from app.events.envelope import StoredEvent
 
-MAX_WAITING_BYTES = 8 * 1024 * 1024
+MAX_QUEUED_BYTES = 8 * 1024 * 1024
 MERGE_ABOVE_BYTES = 256 * 1024
 MERGED_BYTES = 64 * 1024
-"""Where a merged event ends and the next begins: clients refuse frames that are too large."""
-ROOM_BELOW_BYTES = 512 * 1024
+"""The maximum size of a merged event: clients refuse frames that are too large."""
+DRAINED_BELOW_BYTES = 512 * 1024
 TAKE_BYTES = 128 * 1024
 
 NORMAL = 1000
@@ -23,13 +23,12 @@ CRASHED = 1011
 RESTARTING = 1012
 TOO_SLOW = 4408
 
-
 Send = Callable[[str], Awaitable[None] | None]
-"""Sends a frame: at once, or else it returns what is left to wait for."""
+"""Sends a frame. Returns None when it was sent at once, else an awaitable that finishes it."""
 
 
-class OutboxClosed(Exception):  # an end, not an error
-    """Nothing more will come; `code` is the WebSocket's close code."""
+class SendQueueClosed(Exception):  # an end, not an error
+    """The queue is closed and empty; `code` is the close code of the WebSocket."""
 
     def __init__(self, code: int, reason: str) -> None:
         self.code = code
@@ -37,8 +36,8 @@ class OutboxClosed(Exception):  # an end, not an error
         super().__init__(f"{code} {reason}")
 
 
-class _Item:
-    """One frame; several `node_progress` that follow each other may share it."""
+class _Frame:
+    """One frame; consecutive `node_progress` events may be merged into it."""
 
     __slots__ = ("_chunks", "_first", "_last", "_size", "job_id", "seq", "text")
 
@@ -51,8 +50,8 @@ class _Item:
         self._chunks: list[str] = []
         self._size = len(text)
 
-    def absorb(self, event: Stored) -> int | None:
-        """Take in the next event if it is progress of the same node; returns the bytes added."""
+    def merge(self, event: StoredEvent) -> int | None:
+        """Merge the next event if it is progress of the same node; return the bytes added."""
         if self._size + len(event.text) > MERGED_BYTES:
             return None
         first = self._first or orjson.loads(self.text)
@@ -81,34 +80,34 @@ class _Item:
         return self.seq, orjson.dumps(merged).decode()
 
 
-class Outbox:
-    """Frames in order. A writer takes them; whoever puts is never held up, except by `room`.
+class SendQueue:
+    """Frames in order: a writer takes them, and putting one never waits (`drain` does).
 
     Args:
-        send: Sends a frame that nothing is waiting before, so that the writer need not be woken
-            for it: that costs as much as to send. Without it the writer takes all.
+        send: Sends a frame when the queue is empty and the writer idle, so that the writer need
+            not be woken: that costs as much as the sending. Without it the writer takes all.
     """
 
     def __init__(self, send: Send | None = None) -> None:
         self._send = send
         self._rest: Awaitable[None] | None = None
         self._is_writer_idle = False
-        self._items: deque[_Item] = deque()
-        self._latest: dict[str, _Item] = {}
+        self._frames: deque[_Frame] = deque()
+        self._latest: dict[str, _Frame] = {}
         self._bytes = 0
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
-        self._end: OutboxClosed | None = None
-        self._ended = asyncio.Event()
+        self._closed: SendQueueClosed | None = None
+        self._closing = asyncio.Event()
 
     def put(self, text: str) -> None:
         """Add a control frame."""
-        if not self._is_sent(text):
-            self._add(_Item(text), len(text))
+        if not self._send_now(text):
+            self._add(_Frame(text), len(text))
 
-    def put_event(self, job_id: str, event: Stored) -> None:
-        """Add an event; where much is waiting, progress is merged into the event right before it.
+    def put_event(self, job_id: str, event: StoredEvent) -> None:
+        """Add an event; in a long queue, progress is merged into the event right before it.
 
         Only into that one: a reader that stops in between and resumes after the last `seq` it saw
         would otherwise miss the chunks of those merged to a later place.
@@ -116,66 +115,66 @@ class Outbox:
         if self._bytes > MERGE_ABOVE_BYTES and event.is_progress:
             before = self._latest.get(job_id)
             if before is not None and before.seq == event.seq - 1 and _is_progress(before):
-                added = before.absorb(event)
+                added = before.merge(event)
                 if added is not None:
                     self._grow(added)
                     return
-        if not self._is_sent(event.text):
-            item = _Item(event.text, job_id, event.seq)
-            self._latest[job_id] = item
-            self._add(item, len(event.text))
+        if not self._send_now(event.text):
+            frame = _Frame(event.text, job_id, event.seq)
+            self._latest[job_id] = frame
+            self._add(frame, len(event.text))
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Let the writer send what waits (after a normal end), then stop."""
-        if self._end is None:
-            self._end = OutboxClosed(code, reason)
+        """Stop the writer: after a normal end it still sends the queued frames."""
+        if self._closed is None:
+            self._closed = SendQueueClosed(code, reason)
             if code != NORMAL:
-                self._items.clear()
+                self._frames.clear()
                 self._latest.clear()
             self._filled.set()
             self._drained.set()
-            self._ended.set()
+            self._closing.set()
 
-    async def ended(self) -> None:
-        """Return once it is closed, whether or not what waits has been taken."""
-        await self._ended.wait()
+    async def wait_closed(self) -> None:
+        """Return once the queue is closed, whether or not it is empty."""
+        await self._closing.wait()
 
-    async def room(self) -> None:
-        """Wait until little enough is waiting: a replay goes at its reader's pace.
+    async def drain(self) -> None:
+        """Wait until the queue is short enough: a replay goes at the pace of its reader.
 
         Raises:
-            OutboxClosed: Nobody will read it.
+            SendQueueClosed: The queue is closed.
         """
         await self._drained.wait()
-        if self._end is not None:
-            raise self._end
+        if self._closed is not None:
+            raise self._closed
 
     async def take(self) -> list[tuple[int, str]]:
         """Return the next frames, each with its `seq` (0 for control frames).
 
         Raises:
-            OutboxClosed: There are none, and none will come.
+            SendQueueClosed: The queue is closed and empty.
         """
-        await self._until_filled()
+        await self._wait_filled()
         taken: list[tuple[int, str]] = []
         size = 0
-        while self._items and size < TAKE_BYTES:
-            item = self._items.popleft()
-            if item.job_id is not None and self._latest.get(item.job_id) is item:
-                del self._latest[item.job_id]
-            taken.append(item.render())
+        while self._frames and size < TAKE_BYTES:
+            frame = self._frames.popleft()
+            if frame.job_id is not None and self._latest.get(frame.job_id) is frame:
+                del self._latest[frame.job_id]
+            taken.append(frame.render())
             size += len(taken[-1][1])
-        if not taken and self._end is not None:
-            raise self._end
-        self._bytes = max(0, self._bytes - size) if self._items else 0
-        if not self._items and self._end is None:
+        if not taken and self._closed is not None:
+            raise self._closed
+        self._bytes = max(0, self._bytes - size) if self._frames else 0
+        if not self._frames and self._closed is None:
             self._filled.clear()
-        if self._bytes < ROOM_BELOW_BYTES:
+        if self._bytes < DRAINED_BELOW_BYTES:
             self._drained.set()
         return taken
 
-    async def _until_filled(self) -> None:
-        """Wait for frames or the end; finish what was begun to be sent before."""
+    async def _wait_filled(self) -> None:
+        """Wait for frames or the end; first finish a frame whose sending has begun."""
         while True:
             self._is_writer_idle = not self._filled.is_set()
             try:
@@ -186,12 +185,12 @@ class Outbox:
                 return
             rest, self._rest = self._rest, None
             await rest
-            if not self._items and self._end is None:
+            if not self._frames and self._closed is None:
                 self._filled.clear()
 
-    def _is_sent(self, text: str) -> bool:
-        """Send a frame past the writer, if it is idle; whether that was done."""
-        if self._send is None or not self._is_writer_idle or self._end is not None:
+    def _send_now(self, text: str) -> bool:
+        """Send a frame without the writer if the writer is idle; return whether that was done."""
+        if self._send is None or not self._is_writer_idle or self._closed is not None:
             return False
         self._rest = self._send(text)
         if self._rest is not None:
@@ -199,19 +198,19 @@ class Outbox:
             self._filled.set()
         return True
 
-    def _add(self, item: _Item, size: int) -> None:
-        if self._end is None:
-            self._items.append(item)
+    def _add(self, frame: _Frame, size: int) -> None:
+        if self._closed is None:
+            self._frames.append(frame)
             self._filled.set()
             self._grow(size)
 
     def _grow(self, size: int) -> None:
         self._bytes += size
-        if self._bytes >= ROOM_BELOW_BYTES and self._end is None:
+        if self._bytes >= DRAINED_BELOW_BYTES and self._closed is None:
             self._drained.clear()
-        if self._bytes > MAX_WAITING_BYTES:
+        if self._bytes > MAX_QUEUED_BYTES:
             self.close(TOO_SLOW, "the reader is too slow")
 
 
-def _is_progress(item: _Item) -> bool:
-    return Stored(item.seq, item.text, is_end=False).is_progress
+def _is_progress(frame: _Frame) -> bool:
+    return StoredEvent(frame.seq, frame.text, is_end=False).is_progress

@@ -1,7 +1,7 @@
 """SQL expressions of an event's text, for statements where only PostgreSQL knows the envelope.
 
-They give the same text as `app.events.log.place`: readers of this replica receive that one, and
-all others the stored one.
+They give the same text as `envelope.add_envelope`: subscribers of this replica receive that
+one, and all others the stored one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Waiting for news of a job, without reading them."""
+"""Waits for new events of a job, without reading them."""
 
 from __future__ import annotations
 
@@ -6,67 +6,73 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from app.events.broadcaster import Hub
-from app.events.log import Stored
+from app.events.broadcaster import Broadcaster
+from app.events.envelope import StoredEvent
 from app.runtime.shutdown import Shutdown
 
 
-class Watch:
-    """Knows when a job has a new event, or with `until_end` when it has its last one.
+class JobWatch:
+    """A subscriber that only notes that a job has a new event, or its last one.
 
-    It is attached before the state is read that the wait depends on, so that nothing slips between.
+    It subscribes before the state is read that the wait depends on, so that no event between the
+    two is missed.
+
+    Args:
+        broadcaster: The broadcaster of the replica.
+        job_id: The job.
+        until_end: Whether to wait for the last event instead of any.
     """
 
-    def __init__(self, hub: Hub, job_id: str, *, until_end: bool = False) -> None:
-        self._hub = hub
+    def __init__(self, broadcaster: Broadcaster, job_id: str, *, until_end: bool = False) -> None:
+        self._broadcaster = broadcaster
         self._job_id = job_id
-        self._seen = 0
+        self._last_seq = 0
         self._until_end = until_end
         self._happened = asyncio.Event()
 
-    def __enter__(self) -> Watch:
-        """Begin to watch."""
-        self._hub.attach(self, job_id=self._job_id)
+    def __enter__(self) -> JobWatch:
+        """Subscribe."""
+        self._broadcaster.subscribe(self, job_id=self._job_id)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Watch no more."""
-        self._hub.detach(self, job_id=self._job_id)
+        """Unsubscribe."""
+        self._broadcaster.unsubscribe(self, job_id=self._job_id)
 
-    def start(self, seen: int) -> None:
-        """Say what the state that was read holds, so that the hub brings the events after it."""
-        self._seen = max(seen, self._seen)
+    def start(self, last_seq: int) -> None:
+        """Set the last `seq` of the state that was read: only events after it count."""
+        self._last_seq = max(last_seq, self._last_seq)
 
     def position(self, job_id: str) -> int:
-        """Return the last `seq` it knows of."""
+        """Return the last `seq` known."""
         del job_id
-        return self._seen
+        return self._last_seq
 
-    def offer(self, job_id: str, events: Sequence[Stored]) -> None:
-        """Take note."""
+    def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
+        """Note the events."""
         del job_id
-        self._seen = max(self._seen, events[-1].seq)
+        self._last_seq = max(self._last_seq, events[-1].seq)
         if not self._until_end or any(event.is_end for event in events):
             self._happened.set()
 
-    def look(self, job_id: str, last_seq: int = 0) -> None:
-        """Take note that what it waits for is not to be had any more."""
+    def catch_up(self, job_id: str, last_seq: int = 0) -> None:
+        """Note that the events are not in the table any more."""
         del job_id, last_seq
         self._happened.set()
 
-    def gone(self, job_id: str) -> None:
-        """The job was deleted: nothing more will happen."""
+    def job_deleted(self, job_id: str) -> None:
+        """Note that no event will come."""
         del job_id
         self._happened.set()
 
     async def wait(self, seconds: float, shutdown: Shutdown) -> None:
-        """Return when it has happened, the time is over, or the replica is going."""
+        """Return once the event has come, the time is over, or the replica shuts down."""
         await first_of(self._happened.wait(), shutdown.wait(), seconds=seconds)
 
 
-async def first_of(*things: Awaitable[Any], seconds: float) -> None:
-    """Return when one of these is done or the time is over; the others are cancelled."""
-    tasks = [asyncio.ensure_future(thing) for thing in things]
+async def first_of(*awaitables: Awaitable[Any], seconds: float) -> None:
+    """Return when one of the awaitables is done or the time is over; cancel the others."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain, UserData
-from app.events.broadcaster import Hub
+from app.events.broadcaster import Broadcaster
+from app.events.event_stream import EventStreams
+from app.events.models import JobRow
 from app.http.auth import USER, USER_OR_JOB, Principal
 from app.jobs import cleanup, event_routes, routes, webhook_routes
-from app.jobs.models import JobRow
-from app.jobs.service import Jobs
-from app.queue.enqueue import Makings
-from app.queue.transitions import Ledgers
+from app.jobs.event_pages import EventPages
+from app.jobs.job_specs import JobSpecs
+from app.jobs.queue_reason import QueueReasons
+from app.jobs.responses import JobResponses
+from app.jobs.service import JobService
+from app.queue.enqueue import Enqueuer
+from app.queue.transitions import JobTransactions
 from app.runtime.services import Services
+from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
@@ -19,26 +25,25 @@ from app.workflows.service import WorkflowService
 
 
 def _build(services: Services) -> list[object]:
-    return [
-        Jobs(
-            services.get(Database),
-            services.get(Hub),
-            services.get(Ledgers),
-            services.get(Makings),
-            services.get(WorkerService),
-            services.get(WebhookService),
-            services.get(WorkflowService),
-            services.get(Settings),
-        )
-    ]
+    db, streams = services.get(Database), services.get(EventStreams)
+    user_limit = services.get(Settings).max_running_jobs_per_user
+    jobs = JobService(
+        db,
+        services.get(JobTransactions),
+        services.get(Enqueuer),
+        JobSpecs(services.get(WorkflowService), services.get(WebhookService)),
+        QueueReasons(db, services.get(WorkerService), user_limit=user_limit),
+    )
+    pages = EventPages(jobs, services.get(Broadcaster), streams, services.get(Shutdown))
+    return [jobs, pages, JobResponses(jobs, pages, streams)]
 
 
 async def _find(services: Services, principal: Principal, job_id: str) -> object:
-    return await services.get(Jobs).state(principal.user_id, job_id)
+    return await services.get(JobService).state(principal.user_id, job_id)
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await cleanup.delete_all_of(services.get(Database), user_id, limit=limit)
+    return await cleanup.delete_of_user(services.get(Database), user_id, limit=limit)
 
 
 DOMAIN = Domain(

@@ -1,10 +1,41 @@
-"""Why a queued job does not run, worked out when somebody reads it."""
+"""The reason why a queued job does not run, determined when it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from app.workers.service import WorkerCapabilities
+from app.database.engine import Database
+from app.events.job_queries import JobRecord, JobSummary
+from app.jobs import queries
+from app.workers.service import WorkerCapabilities, WorkerService
+
+
+class QueueReasons:
+    """The reasons of queued jobs."""
+
+    def __init__(self, db: Database, workers: WorkerService, *, user_limit: int) -> None:
+        self._db = db
+        self._workers = workers
+        self._user_limit = user_limit
+
+    async def of(
+        self, user_id: str, jobs: Sequence[JobRecord | JobSummary]
+    ) -> Mapping[str, str | None]:
+        """Return the reasons by job; jobs that are not queued have none."""
+        queued = [job for job in jobs if job.status == "queued"]
+        if not queued:
+            return {}
+        workers = await self._workers.active(user_id)
+        running = await queries.count_running(self._db.pool, user_id=user_id)
+        at_limit = (
+            f"The limit of {self._user_limit} running jobs is reached."
+            if running >= self._user_limit
+            else None
+        )
+        return {
+            job.id: waiting_reason(job.required_capabilities, job.node_types, workers) or at_limit
+            for job in queued
+        }
 
 
 def waiting_reason(
@@ -12,7 +43,7 @@ def waiting_reason(
     node_types: Collection[str],
     workers: Sequence[WorkerCapabilities],
 ) -> str | None:
-    """Return what no worker has that a job needs; None where one can run it."""
+    """Return the requirements of a job that no worker meets; None where one can run it."""
     if not workers:
         return "No worker is connected that takes this user's jobs."
     if any(worker.can_run(capabilities, node_types) for worker in workers):

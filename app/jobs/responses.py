@@ -1,4 +1,4 @@
-"""The answer to whoever starts a job: at once, at its end, or its events as they come."""
+"""Responses to requests that create a job: at once, at its end, or a stream of its events."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 import re
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Response
 
-from app.events.broadcaster import Hub
-from app.events.event_stream import event_stream, wanted_stream
-from app.events.wait import Watch
-from app.http.auth import Principal, current_principal
+from app.events.event_stream import EventStreams, wanted_stream
+from app.events.job_queries import JobState
+from app.events.schemas import job_json
 from app.http.idempotency.dependencies import REPLAY_HEADER
-from app.http.idempotency.keys import IdempotencyKey
-from app.jobs.dependencies import HubDep, JobsDep, ShutdownDep
-from app.jobs.schemas import dumps, job_json
-from app.jobs.service import Jobs
-from app.queue.enqueue_queries import Made
-from app.runtime.shutdown import Shutdown
-from processing_context.wire.jobs import Job, RunJobRequest
+from app.http.responses import json_response
+from app.jobs.event_pages import EventPages
+from app.jobs.service import CreatedJob, JobService
+from processing_context.wire.jobs import ENDED
 
 MAX_WAIT_S = 60
 
+Accept = Annotated[str | None, Header()]
+Prefer = Annotated[str | None, Header()]
+
 _WAIT = re.compile(r"wait(?:\s*=\s*\"?([0-9]+(?:\.[0-9]+)?)\"?)?")
+_NEW = JobState("queued", 1)
 
 
 def preferred_wait_s(prefer: str | None) -> float:
-    """Return the seconds that a Prefer header (RFC 7240) asks to wait; 0 where it does not."""
+    """Return the seconds that a Prefer header (RFC 7240) asks to wait; 0 without one."""
     for preference in re.split(r"[,;]", prefer or ""):
         match = _WAIT.fullmatch(preference.strip().lower())
         if match:
@@ -35,82 +35,40 @@ def preferred_wait_s(prefer: str | None) -> float:
     return 0
 
 
-class Starting:
-    """Answers a request that made a job."""
+class JobResponses:
+    """Makes the responses."""
 
-    def __init__(
-        self,
-        jobs: Jobs,
-        hub: Hub,
-        shutdown: Shutdown,
-        principal: Principal,
-        *,
-        accept: str | None,
-        prefer: str | None,
-    ) -> None:
+    def __init__(self, jobs: JobService, pages: EventPages, streams: EventStreams) -> None:
         self._jobs = jobs
-        self._hub = hub
-        self._shutdown = shutdown
-        self._principal = principal
-        self._user_id = principal.user_id
-        self._stream = wanted_stream(accept)
-        self._wait_s = preferred_wait_s(prefer)
+        self._pages = pages
+        self._streams = streams
 
-    async def create(self, request: RunJobRequest, once: IdempotencyKey) -> Response:
-        """Make a job, and answer."""
-        return await self.answer(await self._jobs.create(self._principal, request, once))
+    async def created(
+        self, user_id: str, created: CreatedJob, *, accept: str | None, prefer: str | None
+    ) -> Response:
+        """Return 202 with the job, 200 with the ended job after a wait, or a stream of events.
 
-    async def answer(self, made: Made) -> Response:
-        """Return 202 with the job, 200 with the ended one where the caller waits, or its events."""
-        headers = {"Location": f"/v1/jobs/{made.job_id}"}
-        if made.is_replay:
+        Args:
+            user_id: The user.
+            created: The job.
+            accept: The Accept header, which may ask for a stream.
+            prefer: The Prefer header, which may ask to wait for the end.
+        """
+        headers = {"Location": f"/v1/jobs/{created.id}"}
+        if created.is_replay:
             headers[REPLAY_HEADER] = "true"
-        if self._stream is not None:
-            last_seq, has_ended = (
-                await self._jobs.state(self._user_id, made.job_id) if made.is_replay else (1, False)
+        media_type = wanted_stream(accept)
+        if media_type is not None:
+            state = await self._jobs.state(user_id, created.id) if created.is_replay else _NEW
+            return self._streams.response(
+                created.id, after=0, state=state, media_type=media_type, headers=headers
             )
-            return event_stream(
-                self._hub,
-                self._shutdown,
-                made.job_id,
-                after=0,
-                last_seq=last_seq,
-                has_ended=has_ended,
-                media_type=self._stream,
-                headers=headers,
-            )
-        if made.row is not None and not self._wait_s:
-            return _reply(dumps(job_json(made.row)), 202, headers)
-        job = await self._waited(made.job_id)
-        if self._wait_s:
-            headers["Preference-Applied"] = f"wait={self._wait_s:g}"
-        status = 200 if self._wait_s and job.is_ended else 202
-        return _reply(job.model_dump_json(), status, headers)
-
-    async def _waited(self, job_id: str) -> Job:
-        if self._wait_s:
-            with Watch(self._hub, job_id, until_end=True) as watch:
-                last_seq, has_ended = await self._jobs.state(self._user_id, job_id)
-                if not has_ended:
-                    watch.start(last_seq)
-                    await watch.wait(self._wait_s, self._shutdown)
-        return await self._jobs.get(self._user_id, job_id)
-
-
-def _reply(body: str | bytes, status: int, headers: dict[str, str]) -> Response:
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
-
-
-async def _starting(
-    request: Request,
-    jobs: JobsDep,
-    hub: HubDep,
-    shutdown: ShutdownDep,
-    accept: Annotated[str | None, Header()] = None,
-    prefer: Annotated[str | None, Header()] = None,
-) -> Starting:
-    principal = current_principal(request)
-    return Starting(jobs, hub, shutdown, principal, accept=accept, prefer=prefer)
-
-
-StartingDep = Annotated[Starting, Depends(_starting)]
+        wait_s = preferred_wait_s(prefer)
+        if wait_s:
+            await self._pages.wait_for_end(user_id, created.id, wait_s=wait_s)
+            headers["Preference-Applied"] = f"wait={wait_s:g}"
+        elif created.record is not None:
+            return json_response(job_json(created.record), status_code=202, headers=headers)
+        view = await self._jobs.get(user_id, created.id)
+        status_code = 200 if wait_s and view.job.status in ENDED else 202
+        return json_response(job_json(*view), status_code=status_code, headers=headers)

@@ -1,4 +1,4 @@
-"""Routes of jobs, for those who want work done."""
+"""Routes of jobs, for their users."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from app.events.schemas import LARGE, job_json, job_out, summary_out
 from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import (
     REPLAY_HEADER,
     BatchIdempotencyKeyDep,
     IdempotencyKeyDep,
 )
 from app.http.pagination import EmptyAsAbsent, PageDep
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
-from app.jobs.dependencies import JobsDep
-from app.jobs.responses import StartingDep
-from app.jobs.schemas import LARGE, dumps
+from app.jobs.responses import Accept, JobResponses, Prefer
+from app.jobs.service import JobService
 from processing_context.wire.base import Id
 from processing_context.wire.jobs import (
     Job,
@@ -29,6 +31,9 @@ from processing_context.wire.jobs import (
 )
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["jobs"])
+
+Jobs = Annotated[JobService, Injected(JobService)]
+Responses = Annotated[JobResponses, Injected(JobResponses)]
 
 _STREAMS: dict[str, object] = {"text/event-stream": {}, "application/x-ndjson": {}}
 STARTED: dict[int | str, dict[str, object]] = {
@@ -43,77 +48,93 @@ STARTED: dict[int | str, dict[str, object]] = {
 
 @router.post("/jobs", status_code=202, responses=STARTED, response_model=Job)
 async def create_job(
-    once: IdempotencyKeyDep, starting: StartingDep, body: RunJobRequest
+    key: IdempotencyKeyDep,
+    jobs: Jobs,
+    responses: Responses,
+    principal: PrincipalDep,
+    body: RunJobRequest,
+    accept: Accept = None,
+    prefer: Prefer = None,
 ) -> Response:
     """Run a workflow or a graph. The job does not depend on this connection."""
-    return await starting.create(body, once)
+    created = await jobs.create(principal, body, key)
+    return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)
 
 
 @router.post("/jobs/batch", status_code=202, response_model=JobsMade)
 async def create_jobs(
-    once: BatchIdempotencyKeyDep, jobs: JobsDep, principal: PrincipalDep, body: JobBatch
+    key: BatchIdempotencyKeyDep, jobs: Jobs, principal: PrincipalDep, body: JobBatch
 ) -> Response:
     """Run many workflows or graphs: all of them are queued, in their order, or none is."""
-    made, is_replay = await jobs.create_all(principal, body.jobs, once)
-    headers = {REPLAY_HEADER: "true"} if is_replay else None
-    return Response(
-        dumps({"jobs": made}), status_code=202, media_type="application/json", headers=headers
+    created, is_replay = await jobs.create_all(principal, body.jobs, key)
+    return json_response(
+        {"jobs": [job_json(*view) for view in created]},
+        status_code=202,
+        headers={REPLAY_HEADER: "true"} if is_replay else None,
     )
 
 
 @router.post("/workflows/{workflow_id}/run", status_code=202, responses=STARTED, response_model=Job)
 async def run_workflow(
     workflow_id: Id,
-    once: IdempotencyKeyDep,
-    starting: StartingDep,
+    key: IdempotencyKeyDep,
+    jobs: Jobs,
+    responses: Responses,
+    principal: PrincipalDep,
     body: RunOptions | None = None,
+    accept: Accept = None,
+    prefer: Prefer = None,
 ) -> Response:
     """Run a saved workflow."""
     options = body or RunOptions()
-    return await starting.create(RunJobRequest(workflow_id=workflow_id, **dict(options)), once)
+    request = RunJobRequest(workflow_id=workflow_id, **dict(options))
+    created = await jobs.create(principal, request, key)
+    return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)
 
 
 @router.get("/jobs", response_model_exclude={"jobs": {"__all__": LARGE}})
 async def list_jobs(
-    jobs: JobsDep,
+    jobs: Jobs,
     principal: PrincipalDep,
     page: PageDep,
     status: Annotated[JobStatus | None, EmptyAsAbsent, Query()] = None,
     workflow_id: Annotated[str | None, EmptyAsAbsent, Query()] = None,
 ) -> JobList:
     """List one's jobs, newest first, without `graph`, `params` and `result`."""
-    shown, following = await jobs.page(
+    found, following = await jobs.page(
         principal.user_id, page, status=status, workflow_id=workflow_id
     )
-    return JobList(next=following, jobs=shown)
+    return JobList(next=following, jobs=[summary_out(*view) for view in found])
 
 
 @router.get("/jobs/{job_id}", response_model=Job)
-async def get_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Response:
+async def get_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> Response:
     """Return one job."""
-    found = await jobs.get_json(principal.user_id, job_id)
-    return Response(found, media_type="application/json")
+    return json_response(job_json(*await jobs.get(principal.user_id, job_id)))
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
-async def delete_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> None:
+async def delete_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> None:
     """Delete an ended job and its events."""
     await jobs.delete(principal.user_id, job_id)
 
 
 @router.post("/jobs/{job_id}/cancel")
-async def cancel_job(job_id: str, jobs: JobsDep, principal: PrincipalDep) -> Job:
+async def cancel_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> Job:
     """Cancel a job in any state, any number of times; a running one ends once its worker knows."""
-    return await jobs.cancel(principal.user_id, job_id)
+    return job_out(*await jobs.cancel(principal.user_id, job_id))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=STARTED, response_model=Job)
 async def retry_job(
     job_id: str,
-    once: IdempotencyKeyDep,
-    jobs: JobsDep,
-    starting: StartingDep,
+    key: IdempotencyKeyDep,
+    jobs: Jobs,
+    responses: Responses,
     principal: PrincipalDep,
+    accept: Accept = None,
+    prefer: Prefer = None,
 ) -> Response:
     """Run a failed or cancelled job again, as a new job."""
-    return await starting.answer(await jobs.retry(principal, job_id, once))
+    created = await jobs.retry(principal, job_id, key)
+    return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)

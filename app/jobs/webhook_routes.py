@@ -9,18 +9,19 @@ from fastapi import APIRouter
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.routing import SecuredRoute
-from app.jobs.dependencies import JobsDep
+from app.jobs.service import JobService
 from app.webhooks.service import WebhookService
 from processing_context.wire.webhooks import WebhookDelivery, WebhookDeliveryList
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/webhooks", route_class=SecuredRoute, tags=["webhooks"])
 
+Jobs = Annotated[JobService, Injected(JobService)]
 Webhooks = Annotated[WebhookService, Injected(WebhookService)]
 
 
 @router.get("")
 async def list_webhook_deliveries(
-    job_id: str, jobs: JobsDep, webhooks: Webhooks, principal: PrincipalDep
+    job_id: str, jobs: Jobs, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDeliveryList:
     """List what was told, or is to be told, of a job, newest first."""
     await jobs.state(principal.user_id, job_id)
@@ -30,7 +31,7 @@ async def list_webhook_deliveries(
 
 @router.post("/{delivery_id}/redeliver", status_code=202)
 async def redeliver_webhook(
-    job_id: str, delivery_id: str, jobs: JobsDep, webhooks: Webhooks, principal: PrincipalDep
+    job_id: str, delivery_id: str, jobs: Jobs, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDelivery:
     """Deliver again now, with all the attempts that a new one has; its id stays the same."""
     await jobs.state(principal.user_id, job_id)

@@ -1,4 +1,4 @@
-"""Claims: a worker asks for jobs, and waits for the first one."""
+"""Claims: a worker asks for jobs and waits for the first one."""
 
 from __future__ import annotations
 
@@ -8,37 +8,40 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.database.engine import Database
+from app.events.envelope import LogBatch
 from app.events.wait import first_of
 from app.http.auth import JOB_PREFIX, Principal, hash_token, new_token
 from app.queue import claim_queries, lease_queries
-from app.queue.claim_queries import Granted
-from app.queue.transitions import Ledgers
-from app.queue.waiting_claims import Bell
+from app.queue.lease_queries import LeasedJobRecord
+from app.queue.leased_job import LeasedJob
+from app.queue.status_events import RUNNING
+from app.queue.transitions import JobTransactions
+from app.queue.waiting_claims import WaitingClaims
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.workers.errors import WorkerNotFound
 from app.workers.service import Claimant, WorkerService
 
 
-class Claims:
-    """Gives jobs to workers."""
+class ClaimService:
+    """Leases jobs to workers."""
 
     def __init__(
         self,
         db: Database,
-        ledgers: Ledgers,
-        bell: Bell,
+        transactions: JobTransactions,
+        waiting_claims: WaitingClaims,
         workers: WorkerService,
         shutdown: Shutdown,
         settings: Settings,
     ) -> None:
         self._db = db
-        self._ledgers = ledgers
-        self._bell = bell
+        self._transactions = transactions
+        self._waiting_claims = waiting_claims
         self._workers = workers
         self._shutdown = shutdown
         self._ttl_s = settings.lease_ttl_s
-        self._look_s = settings.heartbeat_interval_s
+        self._poll_s = settings.heartbeat_interval_s
         self._user_limit = settings.max_running_jobs_per_user
 
     async def claim(
@@ -48,109 +51,133 @@ class Claims:
         *,
         wait_s: float,
         max_jobs: int,
-        gone: asyncio.Event,
-    ) -> list[Granted]:
-        """Return leases for a worker, waiting for the first one; none when none came.
+        disconnected: asyncio.Event,
+    ) -> list[LeasedJob]:
+        """Lease jobs to a worker, waiting for the first one; return an empty list if none came.
 
         Args:
             worker_id: The worker.
-            principal: The token that speaks for it.
+            principal: The token that acts for it.
             wait_s: How long to wait.
-            max_jobs: How many jobs at most.
-            gone: Set when nobody listens to the answer any more: then it takes no job.
+            max_jobs: The maximum number of jobs.
+            disconnected: Set when the client has gone: then it is leased no job.
 
         Raises:
-            WorkerNotFound: It was deleted or forgotten, or is another user's.
+            WorkerNotFound: It was deleted or removed as lost, or is another user's.
             Forbidden: Another token registered it.
         """
         deadline = time.monotonic() + wait_s
         claimant = await self._workers.claimant(worker_id, principal)
         is_first, is_over = True, False
         while not is_over:
-            with self._bell.waiter(claimant, max_jobs) as waiter:
-                claimant, leases = await self._take(
-                    worker_id, principal, max_jobs, is_first=is_first
+            with self._waiting_claims.add(claimant, max_jobs) as claim:
+                claimant, leased = await self._poll(
+                    worker_id, principal, max_jobs, redeliver_first=is_first
                 )
                 is_first = False
-                self._bell.learn(waiter, claimant)
+                self._waiting_claims.mark_polled(claim, claimant)
                 left_s = deadline - time.monotonic()
-                is_over = bool(leases) or left_s <= 0 or self._shutdown.is_begun or gone.is_set()
+                is_ending = self._shutdown.is_begun or disconnected.is_set()
+                is_over = bool(leased) or left_s <= 0 or is_ending
                 if not is_over:
-                    seconds = min(left_s, self._look_s)
                     await first_of(
-                        waiter.wait(), self._shutdown.wait(), gone.wait(), seconds=seconds
+                        claim.wait(),
+                        self._shutdown.wait(),
+                        disconnected.wait(),
+                        seconds=min(left_s, self._poll_s),
                     )
-                    leases = await waiter.given()
-                    is_over = bool(leases) or gone.is_set()
+                    leased = await claim.result()
+                    is_over = bool(leased) or disconnected.is_set()
                 if is_over:
-                    self._bell.pass_on(waiter)
-        if leases and gone.is_set():
-            await self._give_back(leases)
+                    self._waiting_claims.pass_on(claim)
+        if leased and disconnected.is_set():
+            await self._requeue(leased)
             return []
-        return leases
+        return leased
 
     async def remove_worker(self, worker_id: str, principal: Principal) -> None:
-        """Delete a worker and give back its jobs, no attempt counted.
+        """Delete a worker and put its jobs back into the queue; the attempts do not count.
 
         Raises:
-            WorkerNotFound: It is not there, or is another user's.
+            WorkerNotFound: It does not exist, or is another user's.
             Forbidden: Another token registered it.
         """
-        async with self._ledgers.open() as ledger:
-            await self._workers.delete(ledger.connection, worker_id, principal)
-            for row in await lease_queries.lock_of_worker(ledger.connection, worker_id):
-                await ledger.give_back(row, "The worker was removed.", counts=False)
+        async with self._transactions.begin() as transaction:
+            await self._workers.delete(transaction.connection, worker_id, principal)
+            for lease in await lease_queries.lock_of_worker(transaction.connection, worker_id):
+                await transaction.requeue(lease.job, "The worker was removed.", counts=False)
 
-    async def _take(
-        self, worker_id: str, principal: Principal, max_jobs: int, *, is_first: bool
-    ) -> tuple[Claimant, list[Granted]]:
-        """Look once. What the worker was given before and never spoke for comes first.
+    async def _poll(
+        self, worker_id: str, principal: Principal, max_jobs: int, *, redeliver_first: bool
+    ) -> tuple[Claimant, list[LeasedJob]]:
+        """Look for jobs once. Leases that the worker never confirmed come first.
 
-        But only at the start of a claim: what another claim of the same worker is given while
-        this one waits is not lost.
+        But only at the start of a claim: jobs that another claim of the same worker is leased while
+        this one waits are not lost.
         """
         claimant = await self._workers.claimant(worker_id, principal)
         tokens = [new_token(JOB_PREFIX) for _ in range(max_jobs)]
-        taken = await claim_queries.take(
+        claimed = await claim_queries.claim(
             self._db.pool,
             claimant,
             [hash_token(token) for token in tokens],
             user_limit=self._user_limit,
             ttl_s=self._ttl_s,
-            again_first=is_first,
+            redeliver_first=redeliver_first,
         )
-        if taken is None:
+        if claimed is None:
             self._workers.evict(worker_id)
             raise WorkerNotFound
         self._workers.mark_seen(worker_id)
-        claimant = replace(claimant, is_draining=taken.is_draining)
-        if taken.is_owed_more:
-            if again := await self._again(worker_id, max_jobs):
-                return claimant, again
-            # They were spoken for meanwhile.
-            return await self._take(worker_id, principal, max_jobs, is_first=False)
-        self._ledgers.spread(taken.batches)
-        return claimant, list(map(Granted, tokens, taken.rows))
+        claimant = replace(claimant, is_draining=claimed.is_draining)
+        if claimed.has_unconfirmed:
+            if redelivered := await self._redeliver(worker_id, max_jobs):
+                return claimant, redelivered
+            # They were confirmed meanwhile.
+            return await self._poll(worker_id, principal, max_jobs, redeliver_first=False)
+        self._transactions.publish([_running_event(job) for job in claimed.jobs])
+        return claimant, _with_tokens(tokens, claimed.jobs)
 
-    async def _again(self, worker_id: str, max_jobs: int) -> list[Granted]:
-        """Hand out again what was given in a reply that was lost, each with a new token."""
-        async with self._ledgers.open() as ledger:
-            on = ledger.connection
-            rows = await lease_queries.unconfirmed(on, worker_id, limit=max_jobs, ttl_s=self._ttl_s)
-            tokens = [new_token(JOB_PREFIX) for _ in rows]
-            for row in rows:
-                await lease_queries.end_of(on, row["id"], row["now"])
-            if rows:
-                await lease_queries.insert(
-                    on, [hash_token(token) for token in tokens], rows, worker_id=worker_id
-                )
-        return list(map(Granted, tokens, rows))
+    async def _redeliver(self, worker_id: str, max_jobs: int) -> list[LeasedJob]:
+        """Lease jobs again whose claim's response was lost, each with a new token."""
+        async with self._transactions.begin() as transaction:
+            on = transaction.connection
+            jobs = await lease_queries.lock_unconfirmed(
+                on, worker_id, limit=max_jobs, ttl_s=self._ttl_s
+            )
+            tokens = [new_token(JOB_PREFIX) for _ in jobs]
+            for leased in jobs:
+                await lease_queries.end(on, leased.job.id, leased.now)
+            if jobs:
+                hashes = [hash_token(token) for token in tokens]
+                await lease_queries.insert(on, hashes, jobs, worker_id=worker_id)
+        return _with_tokens(tokens, jobs)
 
-    async def _give_back(self, leases: Sequence[Granted]) -> None:
-        async with self._ledgers.open() as ledger:
-            for lease in sorted(leases, key=lambda lease: lease.row["id"]):
-                row = await lease_queries.lock(ledger.connection, hash_token(lease.token))
-                if row is not None and row["ended_at"] is None:
-                    await ledger.give_back(
-                        row, "The worker went away before it had the job.", counts=False
-                    )
+    async def _requeue(self, leased: Sequence[LeasedJob]) -> None:
+        """Put jobs back into the queue whose worker has disconnected."""
+        async with self._transactions.begin() as transaction:
+            for each in sorted(leased, key=lambda each: each.job.id):
+                lease = await lease_queries.lock(transaction.connection, hash_token(each.token))
+                if lease is not None and lease.ended_at is None:
+                    message = "The worker went away before it had the job."
+                    await transaction.requeue(lease.job, message, counts=False)
+
+
+def _with_tokens(tokens: Sequence[str], jobs: Sequence[LeasedJobRecord]) -> list[LeasedJob]:
+    """Return jobs with the tokens of their leases; tokens without a job are dropped."""
+    return [
+        LeasedJob(token, leased.job, leased.expires_at)
+        for token, leased in zip(tokens, jobs, strict=False)
+    ]
+
+
+def _running_event(leased: LeasedJobRecord) -> LogBatch:
+    return LogBatch(
+        leased.job.id,
+        leased.job.user_id,
+        [RUNNING],
+        after=leased.job.last_seq - 1,
+        attempt=leased.job.attempt,
+        time=leased.now,
+        traceparent=leased.job.traceparent,
+    )

@@ -1,55 +1,73 @@
-"""The claim, as one statement: picks jobs for a worker and gives their leases.
+"""The claim, as one statement: it picks jobs for a worker and leases them.
 
-Fair between users: each user's next job has a turn, which is the number of his jobs that run plus
-its place in his own queue, and the lowest turns go first. The statement looks at queued and
-running jobs only, by partial indexes, and jumps from user to user, so neither a long history nor a
-long queue of one user makes it slow.
+Fair between users: each user's next job has a turn, which is the number of the user's running jobs
+plus the place of the job in the user's own queue, and the lowest turns go first. The statement
+reads queued and running jobs only, by partial indexes, and jumps from user to user, so neither a
+long history nor a long queue of one user makes it slow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-import asyncpg
-
-from app.events import log
-from app.events.log import Batch
-from app.events.sql import shared_sql, text_sql
-from app.jobs import queries
-from app.jobs.queries import On
+from app.database.records import record_columns
+from app.database.statement import Executor, Query, Scalar
+from app.events.job_queries import JOB_COLUMNS
+from app.queue.lease_queries import LeasedJobRecord
+from app.queue.status_events import RUNNING, event_text_sql
 from app.workers.service import Claimant
 
 SPARE = 16
-"""How many more candidates a claim looks at than it takes: others may claim the first ones."""
+"""How many more candidates a claim reads than it takes: others may claim the first ones."""
 
-RUNNING = log.draft({"type": "job_update", "status": "running"})
 
-_EVERYBODY = """
+class ClaimRow(NamedTuple):
+    """The worker of a claim, and a job that was leased to it, if one was."""
+
+    is_draining: bool
+    has_unconfirmed: bool
+    leased: LeasedJobRecord | None
+
+
+_USERS_WITH_QUEUE = """
     (select user_id from jobs where status = 'queued' order by user_id limit 1)
     union all
     select (select j.user_id from jobs j where j.status = 'queued' and j.user_id > o.user_id
             order by j.user_id limit 1)
     from owners o where o.user_id is not null"""
-_TAKE = f"""
+_EVENT_TEXT = event_text_sql(
+    RUNNING,
+    job_id="g.id",
+    seq="(g.last_seq + 1)",
+    attempt="g.attempt",
+    time="g.now",
+    traceparent="g.traceparent",
+)
+
+
+def _claim(owners: str) -> Query[ClaimRow]:
+    """Return the claim of jobs of some users, which are given as SQL."""
+    return Query(
+        f"""
 with recursive there as materialized (
-    select id, is_draining from workers where id = $6 for key share
+    select id, is_draining from workers where id = :worker_id for key share
 ), asking as materialized (
-    select is_draining, $9 and exists (
-        select from job_leases l where l.worker_id = $6 and l.ended_at is null
+    select is_draining, :redeliver_first and exists (
+        select from job_leases l where l.worker_id = :worker_id and l.ended_at is null
             and l.confirmed_at is null and l.expires_at > clock_timestamp()
-    ) as is_owed_more
+    ) as has_unconfirmed
     from there
-), owners(user_id) as (<owners>
+), owners(user_id) as ({owners}
 ), open_to as (
     select o.user_id, r.running
     from owners o join users u on u.id = o.user_id and u.deleted_at is null
     cross join lateral (
         select count(*) as running from jobs j where j.user_id = o.user_id and j.status = 'running'
     ) r
-    where r.running < $3 and exists (
-        select from asking where not is_draining and not is_owed_more
+    where r.running < :user_limit and exists (
+        select from asking where not is_draining and not has_unconfirmed
     )
 ), candidates as (
     select c.id, u.user_id, c.priority,
@@ -59,122 +77,110 @@ with recursive there as materialized (
     from open_to u cross join lateral (
         select j.id, j.priority from jobs j
         where j.user_id = u.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
-            and j.required_capabilities <@ $1 and ($2::text[] is null or j.node_types <@ $2)
-        order by j.priority desc, j.id limit least($4, $3 - u.running)
+            and j.required_capabilities <@ :capabilities
+            and (:node_types::text[] is null or j.node_types <@ :node_types)
+        order by j.priority desc, j.id limit least(:candidates, :user_limit - u.running)
     ) c
 ), picked as materialized (
     select j.id, j.attempt, j.last_seq, j.traceparent
-    -- All of the queue's index: by the id alone the planner would walk through the whole queue.
+    -- By all columns of the queue's index: by the id alone the planner would walk through the whole
+    -- queue.
     from candidates c
     join jobs j on j.user_id = c.user_id and j.priority = c.priority and j.id = c.id
     where j.status = 'queued'
-    order by c.turn, c.id limit $5 for update of j skip locked
+    order by c.turn, c.id limit :max_jobs for update of j skip locked
 ), granted as materialized (
     select *, row_number() over () as place, clock_timestamp() as now from picked
 ), lease as (
     insert into job_leases (token_hash, job_id, attempt, worker_id, granted_at, expires_at)
-    select t.hash, g.id, g.attempt, $6, g.now, g.now + $8 * interval '1 s'
-    from granted g join unnest($7::bytea[]) with ordinality as t(hash, place) on t.place = g.place
+    select t.hash, g.id, g.attempt, :worker_id, g.now, g.now + :ttl_s * interval '1 s'
+    from granted g
+    join unnest(:token_hashes::bytea[]) with ordinality as t(hash, place) on t.place = g.place
 ), event as (
     insert into job_events (job_id, seq, time, is_end, body)
-    select g.id, g.last_seq + 1, g.now, false,
-        {
-    text_sql(
-        kind=f"'{RUNNING.type}'",
-        job_id="g.id",
-        seq="(g.last_seq + 1)",
-        shared=shared_sql(attempt="g.attempt", time="g.now", traceparent="g.traceparent"),
-        tail=f"'{RUNNING.tail}'",
-    )
-}
-    from granted g
+    select g.id, g.last_seq + 1, g.now, false, {_EVENT_TEXT} from granted g
 ), running as (
     update jobs j
-    set status = 'running', worker_id = $6, started_at = coalesce(j.started_at, g.now),
+    set status = 'running', worker_id = :worker_id, started_at = coalesce(j.started_at, g.now),
         attempt_started_at = g.now, last_seq = g.last_seq + 1
     from granted g where j.id = g.id
-    returning {queries.WHOLE}, g.place, g.now, g.now + $8 * interval '1 s' as expires_at
+    returning {JOB_COLUMNS}, g.place, g.now, g.now + :ttl_s * interval '1 s' as expires_at
 )
-select a.is_draining, a.is_owed_more, r.* from asking a left join running r on true
-order by r.place"""
-_TAKE_FROM_ALL = _TAKE.replace("<owners>", _EVERYBODY)
-_TAKE_FROM_OWN = _TAKE.replace("<owners>", " select $10::text")
+select a.is_draining, a.has_unconfirmed,
+    {", ".join(f"r.{column}" for column in record_columns(LeasedJobRecord))}
+from asking a left join running r on true
+order by r.place""",
+        ClaimRow,
+    )
+
+
+_FROM_ALL_USERS = _claim(_USERS_WITH_QUEUE)
+_FROM_OWNER = _claim(" select :owner_id::text")
+_USERS_WITH_DUE_JOBS = Scalar(
+    f"""
+with recursive owners(user_id) as ({_USERS_WITH_QUEUE}
+)
+select user_id from owners o where exists (
+    select from jobs j
+    where j.user_id = o.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
+)""",
+    str,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
-    """A lease: its token, and the row of its job with `expires_at`."""
+class Claimed:
+    """The result of a claim.
 
-    token: str
-    row: asyncpg.Record | Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a claim found.
-
-    `is_owed_more`: the worker was given leases before that it never spoke for, and nothing now.
+    `has_unconfirmed`: the worker has leases that it never confirmed, and was leased nothing now.
     """
 
     is_draining: bool
-    is_owed_more: bool
-    rows: Sequence[asyncpg.Record]
-    """The jobs, each with when its lease expires."""
-
-    @property
-    def batches(self) -> list[Batch]:
-        """The event of each job, that it runs."""
-        return [_running(row) for row in self.rows]
+    has_unconfirmed: bool
+    jobs: Sequence[LeasedJobRecord]
 
 
-async def take(
-    on: On,
+async def claim(
+    on: Executor,
     claimant: Claimant,
     token_hashes: Sequence[bytes],
     *,
     user_limit: int,
     ttl_s: float,
-    again_first: bool,
-) -> Taken | None:
-    """Give a worker as many jobs as there are tokens; None: there is no such worker any more.
+    redeliver_first: bool,
+) -> Claimed | None:
+    """Lease a worker as many jobs as there are tokens; return None for a deleted worker.
 
     Args:
-        on: Where it runs.
+        on: Runs the statement.
         claimant: The worker.
-        token_hashes: Of the tokens of the leases, in the order of the jobs.
+        token_hashes: Those of the tokens of the leases, in the order of the jobs.
         user_limit: How many jobs of one user may run.
         ttl_s: How long the leases last.
-        again_first: Whether to give nothing to a worker that is owed earlier leases.
+        redeliver_first: Whether to lease nothing to a worker that has unconfirmed leases.
     """
     types = claimant.capabilities.node_types
-    args: list[Any] = [
-        list(claimant.capabilities.names),
-        None if types is None else list(types),
-        user_limit,
-        len(token_hashes) + SPARE,
-        len(token_hashes),
-        claimant.id,
-        token_hashes,
-        ttl_s,
-        again_first,
-    ]
+    params = {
+        "worker_id": claimant.id,
+        "capabilities": list(claimant.capabilities.names),
+        "node_types": None if types is None else list(types),
+        "token_hashes": token_hashes,
+        "max_jobs": len(token_hashes),
+        "candidates": len(token_hashes) + SPARE,
+        "user_limit": user_limit,
+        "ttl_s": ttl_s,
+        "redeliver_first": redeliver_first,
+    }
     if claimant.owner_id is None:
-        rows = await on.fetch(_TAKE_FROM_ALL, *args)
+        rows = await _FROM_ALL_USERS.all(on, **params)
     else:
-        rows = await on.fetch(_TAKE_FROM_OWN, *args, claimant.owner_id)
+        rows = await _FROM_OWNER.all(on, **params, owner_id=claimant.owner_id)
     if not rows:
         return None
-    given = [row for row in rows if row["id"] is not None]
-    return Taken(rows[0]["is_draining"], rows[0]["is_owed_more"], given)
+    jobs = [row.leased for row in rows if row.leased is not None]
+    return Claimed(rows[0].is_draining, rows[0].has_unconfirmed, jobs)
 
 
-def _running(row: asyncpg.Record) -> Batch:
-    return Batch(
-        row["id"],
-        row["user_id"],
-        [RUNNING],
-        after=row["last_seq"] - 1,
-        attempt=row["attempt"],
-        time=row["now"],
-        traceparent=row["traceparent"],
-    )
+async def users_with_due_jobs(on: Executor) -> list[str]:
+    """Return the ids of users with a queued job that may be claimed now."""
+    return await _USERS_WITH_DUE_JOBS.values(on)

@@ -7,17 +7,16 @@ from functools import partial
 from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.domain import Domain
-from app.events.broadcaster import Hub
+from app.events.broadcaster import Broadcaster
 from app.http.auth import LEASE, WORKER
-from app.jobs.models import JobRow, LeaseRow
 from app.queue import lease_queries, routes
-from app.queue.claim import Claims
-from app.queue.enqueue import Makings
+from app.queue.claim import ClaimService
+from app.queue.enqueue import Enqueuer
 from app.queue.lease_tokens import LeaseTokens
-from app.queue.leases import Leases
-from app.queue.reaper import INTERVAL_S, Reaper
-from app.queue.transitions import Ledgers
-from app.queue.waiting_claims import Bell
+from app.queue.leases import LeaseService
+from app.queue.reaper import BACK_OFF, BackOff, Reaper
+from app.queue.transitions import JobTransactions
+from app.queue.waiting_claims import WaitingClaims
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
@@ -25,32 +24,44 @@ from app.settings import Settings
 from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 
+REAPER_INTERVAL_S = 0.5
+POLL_INTERVAL_S = 1
 
-def _build(services: Services) -> list[object]:
-    db, settings, workers = (
-        services.get(Database),
-        services.get(Settings),
-        services.get(WorkerService),
+
+def build(services: Services, *, back_off: BackOff = BACK_OFF) -> list[object]:
+    """Return the services of the domain."""
+    db, settings = services.get(Database), services.get(Settings)
+    workers = services.get(WorkerService)
+    waiting_claims = WaitingClaims(db, services.get(Notifications))
+    transactions = JobTransactions(
+        db, services.get(Broadcaster), waiting_claims, services.get(WebhookService)
     )
-    bell = Bell(services.get(Notifications))
-    ledgers = Ledgers(db, services.get(Hub), bell, services.get(WebhookService))
     return [
-        bell,
-        ledgers,
-        Makings(db, ledgers, bell, settings, lost_after_s=workers.lost_after_s),
-        Leases(db, ledgers, workers, settings),
-        Claims(db, ledgers, bell, workers, services.get(Shutdown), settings),
-        Reaper(ledgers, cancel_grace_s=settings.cancel_grace_s),
+        waiting_claims,
+        transactions,
+        Enqueuer(db, transactions, waiting_claims, settings, lost_after_s=workers.lost_after_s),
+        LeaseService(db, transactions, workers, settings),
+        ClaimService(db, transactions, waiting_claims, workers, services.get(Shutdown), settings),
+        Reaper(transactions, cancel_grace_s=settings.cancel_grace_s, back_off=back_off),
         LeaseTokens(db, default_quota=settings.user_quota_bytes),
     ]
 
 
-def _tasks(services: Services) -> list[PeriodicTask]:
-    db = services.get(Database)
+async def _purge(db: Database) -> None:
+    await lease_queries.purge(db.pool)
+
+
+def tasks(
+    services: Services,
+    *,
+    reaper_interval_s: float = REAPER_INTERVAL_S,
+    poll_interval_s: float = POLL_INTERVAL_S,
+) -> list[PeriodicTask]:
+    """Return the periodic tasks of the domain."""
     return [
-        PeriodicTask(services.get(Reaper).run, INTERVAL_S),
-        PeriodicTask(partial(services.get(Bell).look, db), 1),
-        PeriodicTask(lambda: lease_queries.purge(db.pool), 3600),
+        PeriodicTask(services.get(Reaper).run, reaper_interval_s),
+        PeriodicTask(services.get(WaitingClaims).poll, poll_interval_s),
+        PeriodicTask(partial(_purge, services.get(Database)), 3600),
     ]
 
 
@@ -65,7 +76,6 @@ DOMAIN = Domain(
         "POST /v1/jobs/{job_id}/heartbeat": LEASE,
         "POST /v1/jobs/{job_id}/release": LEASE,
     },
-    tables=(JobRow, LeaseRow),
-    build=_build,
-    tasks=_tasks,
+    build=build,
+    tasks=tasks,
 )

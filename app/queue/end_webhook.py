@@ -1,34 +1,32 @@
-"""The end of a job, told to its webhook."""
+"""The webhook of a job that ends: it is enqueued in the transaction that ends the job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
-
 from app.database.statement import Connection
-from app.jobs import queries
-from app.jobs.schemas import summary_out
+from app.events.schemas import summary_out
+from app.queue import job_queries
 from app.webhooks import service as webhooks
 from processing_context.wire.webhooks import WebhookMessage
 
-NOT_TOLD = {"params", "graph"}
-"""What the caller sent himself, however large it is."""
+_OMITTED = {"params", "graph"}
+"""The fields that the caller sent, which may be large."""
 
 
-async def tell_end(on: Connection, job: asyncpg.Record, webhook: Mapping[str, Any]) -> bool:
-    """Write down what has to be told of a job that ends in this transaction; whether there is any.
+async def enqueue_end_webhook(on: Connection, job_id: str, webhook: Mapping[str, Any]) -> bool:
+    """Store the message about the end of a job; return whether the webhook asks for it.
 
     Args:
         on: The connection of the transaction.
-        job: The state that the job was locked in.
-        webhook: What is kept of its webhook.
+        job_id: The job that has ended in this transaction.
+        webhook: The webhook as it is stored with the job.
     """
-    row = await queries.to_tell(on, job["id"])
-    if row["status"] not in webhook["events"]:
+    job, result = await job_queries.with_result(on, job_id)
+    if job.status not in webhook["events"] or job.finished_at is None:
         return False
-    ended = summary_out(row).model_copy(update={"result": row["result"]})
+    ended = summary_out(job).model_copy(update={"result": result})
     message = WebhookMessage.model_validate(
         {"type": f"job.{ended.status}", "timestamp": ended.finished_at, "data": ended}
     )
@@ -38,7 +36,7 @@ async def tell_end(on: Connection, job: asyncpg.Record, webhook: Mapping[str, An
         user_id=ended.user_id,
         job_id=ended.id,
         type_=message.type,
-        body=message.model_dump_json(exclude={"data": NOT_TOLD}),
-        now=row["finished_at"],
+        body=message.model_dump_json(exclude={"data": _OMITTED}),
+        now=job.finished_at,
     )
     return True

@@ -1,127 +1,103 @@
-"""New jobs on their way: into the queue, or straight to a claim that waits for one."""
+"""Adds new jobs to the queue, or leases them at once to claims that wait for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
-import asyncpg
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 from app.database.batching import Gathering
 from app.database.engine import Database
-from app.http.auth import JOB_PREFIX, hash_token, new_token
-from app.jobs.queries import On
-from app.queue import enqueue_queries
-from app.queue.claim_queries import Granted
-from app.queue.enqueue_queries import NewJob, Offer, Origin
-from app.queue.transitions import Ledgers
-from app.queue.waiting_claims import Bell, Needs, Waiter
+from app.database.statement import Connection, Executor
+from app.queue.enqueue_queries import insert_jobs
+from app.queue.job_offers import EnqueuedJob, JobOffers
+from app.queue.new_job import NewJob
+from app.queue.transitions import JobTransactions
+from app.queue.waiting_claims import WaitingClaims
 from app.settings import Settings
 
 
-class Makings:
-    """Makes jobs, several at once where they come together."""
+class EnqueueTransaction(NamedTuple):
+    """A transaction, and the function that enqueues jobs in it."""
+
+    connection: Connection
+    enqueue_all: Callable[[Sequence[NewJob]], Awaitable[list[EnqueuedJob]]]
+
+
+class Enqueuer:
+    """Enqueues jobs, in one statement where several are enqueued at the same time."""
 
     def __init__(
-        self, db: Database, ledgers: Ledgers, bell: Bell, settings: Settings, *, lost_after_s: float
+        self,
+        db: Database,
+        transactions: JobTransactions,
+        waiting_claims: WaitingClaims,
+        settings: Settings,
+        *,
+        lost_after_s: float,
     ) -> None:
         self._db = db
-        self._ledgers = ledgers
-        self._bell = bell
+        self._transactions = transactions
+        self._waiting_claims = waiting_claims
         self._lost_after_s = lost_after_s
         self._user_limit = settings.max_running_jobs_per_user
         self._ttl_s = settings.lease_ttl_s
-        self._gathering = Gathering(self.make_all)
-        self._under_way = 0
+        self._batching = Gathering(self.enqueue_all)
+        self._in_progress = 0
 
-    async def make(self, origin: Origin, new: NewJob) -> asyncpg.Record:
-        """Store a job and tell of it; returns what `enqueue_queries.insert` does."""
-        return await self._gathering.ask((origin, new))
+    async def enqueue(self, job: NewJob) -> EnqueuedJob:
+        """Enqueue a job, together with others that come at the same time."""
+        return await self._batching.ask(job)
 
-    async def make_all(self, jobs: Sequence[tuple[Origin, NewJob]]) -> Sequence[asyncpg.Record]:
-        """Store many jobs, all of them or none, and tell of them."""
-        with self.making(jobs) as making:
-            await self.store(self._db.pool, making)
-            self.tell(making)
-        return making.rows
+    async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[EnqueuedJob]:
+        """Enqueue jobs, all of them or none."""
+        with self._offer(jobs) as offers:
+            await self._insert(self._db.pool, offers)
+            self._publish(offers)
+        return offers.enqueued()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[EnqueueTransaction]:
+        """Open a transaction that enqueues jobs; they are published once it is committed."""
+        all_offers: list[JobOffers] = []
+        with ExitStack() as reservations:
+            async with self._db.transaction() as connection:
+
+                async def enqueue_all(jobs: Sequence[NewJob]) -> list[EnqueuedJob]:
+                    offers = reservations.enter_context(self._offer(jobs))
+                    await self._insert(connection, offers)
+                    all_offers.append(offers)
+                    return offers.enqueued()
+
+                yield EnqueueTransaction(connection, enqueue_all)
+            for offers in all_offers:
+                self._publish(offers)
 
     @contextmanager
-    def making(self, jobs: Sequence[tuple[Origin, NewJob]]) -> Iterator[Making]:
-        """Hold claims that wait for these jobs, until the block ends.
+    def _offer(self, jobs: Sequence[NewJob]) -> Iterator[JobOffers]:
+        """Reserve waiting claims for new jobs, until the end of the block.
 
-        None is held while others are made: one claim that takes several jobs out of the queue is
-        less work than several that are handed one each.
+        No claim is reserved while other jobs are being enqueued: one claim that takes several jobs
+        out of the queue is less work than several that get one each.
         """
-        making = Making(None if self._under_way else self._bell, jobs)
-        self._under_way += 1
+        offers = JobOffers(None if self._in_progress else self._waiting_claims, jobs)
+        self._in_progress += 1
         try:
-            yield making
+            yield offers
         finally:
-            self._under_way -= 1
-            making.let_go()
+            self._in_progress -= 1
+            offers.release()
 
-    async def store(self, on: On, making: Making) -> Sequence[asyncpg.Record]:
-        """Store the jobs; `tell` once that is committed."""
-        making.rows = await enqueue_queries.insert(
+    async def _insert(self, on: Executor, offers: JobOffers) -> None:
+        """Insert the jobs; `_publish` follows once that is committed."""
+        offers.inserted = await insert_jobs(
             on,
-            making.offers,
+            offers.offered,
             lost_after_s=self._lost_after_s,
             user_limit=self._user_limit,
             ttl_s=self._ttl_s,
         )
-        return making.rows
 
-    def tell(self, making: Making) -> None:
-        """Tell readers and workers of the jobs, and give them to those that were held for them."""
-        batches = [
-            enqueue_queries.first_events(offer.origin, row)
-            for offer, row in zip(making.offers, making.rows, strict=True)
-        ]
-        self._ledgers.spread(batches, queued=making.settle())
-
-
-class Making:
-    """Jobs that are being made, and the claims that are held for them.
-
-    Each job is for another claim, as long as there are any, so that idle workers share them.
-    """
-
-    def __init__(self, bell: Bell | None, jobs: Sequence[tuple[Origin, NewJob]]) -> None:
-        self.rows: Sequence[asyncpg.Record] = ()
-        self._held: dict[Waiter, int] = {}
-        self._places = [self._place(bell, origin, new) for origin, new in jobs]
-        self._tokens = [new_token(JOB_PREFIX) if waiter else None for waiter in self._places]
-        self.offers = [
-            Offer(origin, new)
-            if waiter is None or token is None
-            else Offer(origin, new, waiter.claimant.id, hash_token(token))
-            for (origin, new), waiter, token in zip(jobs, self._places, self._tokens, strict=True)
-        ]
-
-    def settle(self) -> list[Needs]:
-        """Give the jobs to the claims; returns what those need that go to the queue, for now."""
-        queued = []
-        for offer, row, waiter, token in zip(
-            self.offers, self.rows, self._places, self._tokens, strict=True
-        ):
-            if row["is_granted"] and waiter is not None and token is not None:
-                waiter.leases.append(Granted(token, enqueue_queries.granted_row(offer, row)))
-            elif offer.new.run_at is None or offer.new.run_at <= row["now"]:
-                queued.append(enqueue_queries.needs(offer.origin, offer.new))
-        return queued
-
-    def let_go(self) -> None:
-        """Ring the claims: those with a job are answered, the others look for themselves."""
-        for waiter in self._held:
-            waiter.ring()
-
-    def _place(self, bell: Bell | None, origin: Origin, new: NewJob) -> Waiter | None:
-        if bell is None or new.run_at is not None:
-            return None
-        needs = enqueue_queries.needs(origin, new)
-        waiter = bell.hold(needs) or next(
-            (w for w, count in self._held.items() if count < w.max_jobs and w.fits(needs)), None
-        )
-        if waiter is not None:
-            self._held[waiter] = self._held.get(waiter, 0) + 1
-        return waiter
+    def _publish(self, offers: JobOffers) -> None:
+        """Publish the jobs, and give those that were leased to their claims."""
+        self._transactions.publish(offers.first_events(), queued=offers.hand_over())

@@ -1,163 +1,247 @@
-"""Statements on leases, by asyncpg: claims, heartbeats, event batches, the reaper."""
+"""Statements on leases: claims, heartbeats, event batches and the reaper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple
 
-import asyncpg
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
+from app.events.job_queries import JOB_COLUMNS, JobRecord
+from app.queue.job_queries import LOCKED_COLUMNS, LOCKED_FIELDS, LockedJob
 
-from app.database.statement import Connection
-from app.jobs.queries import STATE, WHOLE
 
-On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
+class LeasedJobRecord(NamedTuple):
+    """A job that was leased now, and when its lease expires."""
 
-_LEASE = """
-l.token_hash, l.attempt as lease_attempt, l.worker_id as lease_worker_id, l.granted_at,
-    l.expires_at,
-l.confirmed_at, l.ended_at, l.last_client_seq"""
+    job: JobRecord
+    now: datetime
+    expires_at: datetime
 
+
+class LockedLease(NamedTuple):
+    """A lease and its job, both locked."""
+
+    job: LockedJob
+    worker_id: str
+    expires_at: datetime
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+    last_client_seq: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the lease has ended or expired."""
+        return self.ended_at is not None or self.expires_at <= self.job.now
+
+
+class OverdueLease(NamedTuple):
+    """A live lease that the service has to end, and the reasons."""
+
+    lease: LockedLease
+    timeout_s: float | None
+    has_expired: bool
+    is_past_grace: bool | None
+    has_timed_out: bool | None
+
+
+class RenewedLease(NamedTuple):
+    """A lease after a heartbeat."""
+
+    expires_at: datetime
+    worker_id: str
+    cancel_requested: bool
+
+
+class LeaseOwner(NamedTuple):
+    """The job of a lease, its user, and whether the lease is live."""
+
+    job_id: str
+    attempt: int
+    user_id: str
+    quota_bytes: int | None
+    is_live: bool
+
+
+_LEASE_FIELDS = LockedLease._fields[1:]
+_LEASE_COLUMNS = ", ".join(f"l.{name}" for name in _LEASE_FIELDS)
 # The clock is read outside the CTE: inside, it would be read before a wait for the lock.
-_LOCK = f"""
+_LOCKED = f"""
+{", ".join(LOCKED_FIELDS)}, clock_timestamp() as now, {", ".join(_LEASE_FIELDS)}"""
+
+_LOCK = Query(
+    f"""
 with locked as materialized (
-    select {STATE}, {_LEASE} from jobs j join job_leases l on l.job_id = j.id
-    where l.token_hash = $1 for update of j, l
+    select {LOCKED_COLUMNS}, {_LEASE_COLUMNS}
+    from jobs j join job_leases l on l.job_id = j.id
+    where l.token_hash = :token_hash for update of j, l
 )
-select *, clock_timestamp() as now from locked"""
-_LOCK_OF_WORKER = f"""
-with locked as materialized (
-    select {STATE}, {_LEASE} from jobs j join job_leases l on l.job_id = j.id
-    where l.worker_id = $1 and l.ended_at is null order by j.id for update of j, l
+select {_LOCKED} from locked""",
+    LockedLease,
 )
-select *, clock_timestamp() as now from locked"""
-_OVERDUE = f"""
+_LOCK_OF_WORKER = Query(
+    f"""
 with locked as materialized (
-    select {STATE}, j.timeout_s, j.attempt_started_at, {_LEASE}
+    select {LOCKED_COLUMNS}, {_LEASE_COLUMNS}
+    from jobs j join job_leases l on l.job_id = j.id
+    where l.worker_id = :worker_id and l.ended_at is null order by j.id for update of j, l
+)
+select {_LOCKED} from locked""",
+    LockedLease,
+)
+_LOCK_OVERDUE = Query(
+    f"""
+with locked as materialized (
+    select {LOCKED_COLUMNS}, {_LEASE_COLUMNS}, j.timeout_s, j.attempt_started_at
     from job_leases l join jobs j on j.id = l.job_id
     where l.ended_at is null and (
         l.expires_at <= clock_timestamp()
-        or j.cancel_requested_at <= clock_timestamp() - $1 * interval '1 s'
+        or j.cancel_requested_at <= clock_timestamp() - :cancel_grace_s * interval '1 s'
         or j.attempt_started_at + j.timeout_s * interval '1 s' <= clock_timestamp()
     )
-    order by j.id limit $2 for update of j, l skip locked
+    order by j.id limit :limit for update of j, l skip locked
 )
-select *, clock_timestamp() as now,
+select {_LOCKED}, timeout_s,
     expires_at <= clock_timestamp() as has_expired,
-    cancel_requested_at <= clock_timestamp() - $1 * interval '1 s' as is_past_grace,
+    cancel_requested_at <= clock_timestamp() - :cancel_grace_s * interval '1 s' as is_past_grace,
     attempt_started_at + timeout_s * interval '1 s' <= clock_timestamp() as has_timed_out
-from locked"""
-_UNCONFIRMED = f"""
+from locked""",
+    OverdueLease,
+)
+_LOCK_UNCONFIRMED = Query(
+    f"""
 with there as materialized (
-    select id from workers where id = $1 for key share
+    select id from workers where id = :worker_id for key share
 ), locked as materialized (
-    select {WHOLE} from there
+    select {JOB_COLUMNS} from there
         join job_leases l on l.worker_id = there.id join jobs j on j.id = l.job_id
     where l.ended_at is null and l.confirmed_at is null
         and l.expires_at > clock_timestamp()
-    order by l.granted_at limit $2 for update of j, l skip locked
+    order by l.granted_at limit :limit for update of j, l skip locked
 ), timed as materialized (
     select *, clock_timestamp() as now from locked
 )
-select *, now + $3 * interval '1 s' as expires_at from timed"""
-_HEARTBEAT = """
+select *, now + :ttl_s * interval '1 s' as expires_at from timed""",
+    LeasedJobRecord,
+)
+_RENEW = Query(
+    """
 update job_leases l
-set expires_at = clock_timestamp() + $2 * interval '1 s',
+set expires_at = clock_timestamp() + :ttl_s * interval '1 s',
     confirmed_at = coalesce(l.confirmed_at, clock_timestamp())
 from jobs j
-where l.token_hash = $1 and j.id = l.job_id and l.ended_at is null
+where l.token_hash = :token_hash and j.id = l.job_id and l.ended_at is null
     and l.expires_at > clock_timestamp()
-returning l.expires_at, l.worker_id, j.cancel_requested_at is not null as cancel_requested"""
-_JOB_STATUS = """
-select j.status from jobs j join job_leases l on l.job_id = j.id where l.token_hash = $1"""
-_END_OF = "update job_leases set ended_at = $2 where job_id = $1 and ended_at is null"
-_INSERT = """
+returning l.expires_at, l.worker_id, j.cancel_requested_at is not null as cancel_requested""",
+    RenewedLease,
+)
+_JOB_STATUS = Scalar(
+    """
+select j.status from jobs j join job_leases l on l.job_id = j.id
+where l.token_hash = :token_hash""",
+    str,
+)
+_END = Statement(
+    "update job_leases set ended_at = :now where job_id = :job_id and ended_at is null"
+)
+_INSERT = Statement(
+    """
 insert into job_leases (token_hash, job_id, attempt, worker_id, granted_at, expires_at)
-select hash, job_id, attempt, $4, granted_at, expires_at
-from unnest($1::bytea[], $2::text[], $3::int[], $5::timestamptz[], $6::timestamptz[])
+select hash, job_id, attempt, :worker_id, granted_at, expires_at
+from unnest(:token_hashes::bytea[], :job_ids::text[], :attempts::int[],
+    :granted_at::timestamptz[], :expires_at::timestamptz[])
     as l(hash, job_id, attempt, granted_at, expires_at)"""
-_PRINCIPAL = """
+)
+_OWNER = Query(
+    """
 select l.job_id, l.attempt, j.user_id, u.quota_bytes, l.ended_at is null
     and l.expires_at > clock_timestamp() as is_live
 from job_leases l join jobs j on j.id = l.job_id join users u on u.id = j.user_id
-where l.token_hash = $1 and u.deleted_at is null"""
-_LIVE = """
-select token_hash from job_leases
-where token_hash = any($1) and ended_at is null and expires_at > clock_timestamp()"""
-_PURGE = "delete from job_leases where ended_at < now() - interval '1 day'"
-
-
-async def lock(on: On, token_hash: bytes) -> asyncpg.Record | None:
-    """A lease and its job, both locked; None when there is no such job any more."""
-    row: asyncpg.Record | None = await on.fetchrow(_LOCK, token_hash)
-    return row
-
-
-async def lock_of_worker(on: On, worker_id: str) -> list[asyncpg.Record]:
-    """The live leases of a worker and their jobs, locked."""
-    rows: list[asyncpg.Record] = await on.fetch(_LOCK_OF_WORKER, worker_id)
-    return rows
-
-
-async def overdue(on: On, *, cancel_grace_s: float, limit: int) -> list[asyncpg.Record]:
-    """Live leases that only the service will end, locked; those locked elsewhere are left out."""
-    rows: list[asyncpg.Record] = await on.fetch(_OVERDUE, cancel_grace_s, limit)
-    return rows
-
-
-async def unconfirmed(on: On, worker_id: str, *, limit: int, ttl_s: float) -> list[asyncpg.Record]:
-    """The whole jobs of leases that a worker was given and never spoke for, locked.
-
-    The worker stays there until the end of the transaction; none are found for one that is gone.
-    `expires_at` is when a lease that they are given now expires.
+where l.token_hash = :token_hash and u.deleted_at is null""",
+    LeaseOwner,
+)
+_LIVE = Scalar(
     """
-    rows: list[asyncpg.Record] = await on.fetch(_UNCONFIRMED, worker_id, limit, ttl_s)
-    return rows
+select token_hash from job_leases
+where token_hash = any(:token_hashes) and ended_at is null and expires_at > clock_timestamp()""",
+    bytes,
+)
+_PURGE = Statement("delete from job_leases where ended_at < now() - interval '1 day'")
 
 
-async def heartbeat(on: On, token_hash: bytes, *, ttl_s: float) -> asyncpg.Record | None:
-    """Renew a lease; None when it is over."""
-    row: asyncpg.Record | None = await on.fetchrow(_HEARTBEAT, token_hash, ttl_s)
-    return row
+async def lock(on: Connection, token_hash: bytes) -> LockedLease | None:
+    """Lock and return a lease and its job; None when the job does not exist any more."""
+    return await _LOCK.one(on, token_hash=token_hash)
 
 
-async def job_status(on: On, token_hash: bytes) -> str | None:
-    """The status of a lease's job."""
-    status: str | None = await on.fetchval(_JOB_STATUS, token_hash)
-    return status
+async def lock_of_worker(on: Connection, worker_id: str) -> list[LockedLease]:
+    """Lock and return the live leases of a worker and their jobs."""
+    return await _LOCK_OF_WORKER.all(on, worker_id=worker_id)
 
 
-async def end_of(on: On, job_id: str, now: datetime) -> None:
+async def lock_overdue(on: Connection, *, cancel_grace_s: float, limit: int) -> list[OverdueLease]:
+    """Lock and return live leases that only the service will end.
+
+    Leases that are locked already are left out.
+    """
+    return await _LOCK_OVERDUE.all(on, cancel_grace_s=cancel_grace_s, limit=limit)
+
+
+async def lock_unconfirmed(
+    on: Connection, worker_id: str, *, limit: int, ttl_s: float
+) -> list[LeasedJobRecord]:
+    """Lock and return the jobs of leases that their worker never confirmed.
+
+    The worker cannot be deleted until the end of the transaction; a deleted one has no jobs here.
+    `expires_at` is that of a lease that begins now.
+    """
+    return await _LOCK_UNCONFIRMED.all(on, worker_id=worker_id, limit=limit, ttl_s=ttl_s)
+
+
+async def renew(on: Executor, token_hash: bytes, *, ttl_s: float) -> RenewedLease | None:
+    """Renew a lease; return None when it is over."""
+    return await _RENEW.one(on, token_hash=token_hash, ttl_s=ttl_s)
+
+
+async def job_status(on: Executor, token_hash: bytes) -> str | None:
+    """Return the status of a lease's job."""
+    return await _JOB_STATUS.value(on, token_hash=token_hash)
+
+
+async def end(on: Connection, job_id: str, now: datetime) -> None:
     """End the live lease of a job."""
-    await on.execute(_END_OF, job_id, now)
+    await _END.execute(on, job_id=job_id, now=now)
 
 
 async def insert(
-    on: On, hashes: Sequence[bytes], jobs: Sequence[asyncpg.Record], *, worker_id: str
+    on: Connection,
+    token_hashes: Sequence[bytes],
+    jobs: Sequence[LeasedJobRecord],
+    *,
+    worker_id: str,
 ) -> None:
-    """Store new leases of jobs, from `now` to `expires_at`."""
-    await on.execute(
-        _INSERT,
-        hashes,
-        [job["id"] for job in jobs],
-        [job["attempt"] for job in jobs],
-        worker_id,
-        [job["now"] for job in jobs],
-        [job["expires_at"] for job in jobs],
+    """Insert leases of jobs."""
+    await _INSERT.execute(
+        on,
+        worker_id=worker_id,
+        token_hashes=token_hashes,
+        job_ids=[leased.job.id for leased in jobs],
+        attempts=[leased.job.attempt for leased in jobs],
+        granted_at=[leased.now for leased in jobs],
+        expires_at=[leased.expires_at for leased in jobs],
     )
 
 
-async def principal(on: On, token_hash: bytes) -> asyncpg.Record | None:
-    """For whom a lease's token speaks, and whether the lease lives."""
-    row: asyncpg.Record | None = await on.fetchrow(_PRINCIPAL, token_hash)
-    return row
+async def find_owner(on: Executor, token_hash: bytes) -> LeaseOwner | None:
+    """Return the job and the user of a lease's token."""
+    return await _OWNER.one(on, token_hash=token_hash)
 
 
-async def live(on: On, token_hashes: list[bytes]) -> set[bytes]:
-    """Those of these leases that live."""
-    return {row["token_hash"] for row in await on.fetch(_LIVE, token_hashes)}
+async def live_among(on: Executor, token_hashes: Sequence[bytes]) -> list[bytes]:
+    """Return those of the leases that are live."""
+    return await _LIVE.values(on, token_hashes=token_hashes)
 
 
-async def purge(on: On) -> None:
-    """Remove leases that ended a day ago."""
-    await on.execute(_PURGE)
+async def purge(on: Executor) -> None:
+    """Delete leases that ended more than a day ago."""
+    await _PURGE.execute(on)

@@ -20,21 +20,21 @@ class LeaseTokens:
 
     async def find(self, token_hash: bytes) -> Principal | None:
         """Return the job's owner, limited to the lease; None for an unknown token."""
-        row = await lease_queries.principal(self._db.pool, token_hash)
-        if row is None:
+        owner = await lease_queries.find_owner(self._db.pool, token_hash)
+        if owner is None:
             return None
-        own_quota: int | None = row["quota_bytes"]
         return Principal(
-            user_id=row["user_id"],
+            user_id=owner.user_id,
             scopes=SCOPES,
             token_id=token_hash.hex(),
-            job_id=row["job_id"],
-            attempt=row["attempt"],
-            is_live=row["is_live"],
-            quota_bytes=self._default_quota if own_quota is None else own_quota,
+            job_id=owner.job_id,
+            attempt=owner.attempt,
+            is_live=owner.is_live,
+            quota_bytes=self._default_quota if owner.quota_bytes is None else owner.quota_bytes,
         )
 
     async def valid_among(self, token_ids: Collection[str]) -> set[str]:
         """Return those of the token ids whose lease is live."""
         hashes = [bytes.fromhex(token_id) for token_id in token_ids]
-        return {token_hash.hex() for token_hash in await lease_queries.live(self._db.pool, hashes)}
+        live = await lease_queries.live_among(self._db.pool, hashes)
+        return {token_hash.hex() for token_hash in live}

@@ -1,21 +1,19 @@
-"""What the holder of a lease does: say that it is there, post events, give the job back."""
+"""Requests of the holder of a lease: heartbeats, events, and the release of the job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from app.database.engine import Database
-from app.events.event_batch import read_batch
-from app.events.ingest import Kept, Posting, store
+from app.events.event_batch import PostedBatch, read_batch
+from app.events.ingest import StoredBatch, store_batches
 from app.http.auth import Principal, hash_token
 from app.http.problems import ProblemError, validation_problem
-from app.jobs.errors import ClientSeqGap, JobEnded, JobNotFound, LeaseLost
 from app.queue import lease_queries
-from app.queue.transitions import Ledger, Ledgers
+from app.queue.errors import ClientSeqGap, JobEnded, JobNotFound, LeaseLost
+from app.queue.lease_queries import LockedLease, RenewedLease
+from app.queue.transitions import JobTransaction, JobTransactions
 from app.settings import Settings
 from app.workers.service import WorkerService
 from processing_context.wire.events import EventsAccepted
@@ -23,14 +21,18 @@ from processing_context.wire.jobs import ENDED
 from processing_context.wire.workers import HeartbeatReply, JobEvents
 
 
-class Leases:
-    """The leases of this replica and the others: they live in the database alone."""
+class LeaseService:
+    """The leases of all replicas; they are stored in the database alone."""
 
     def __init__(
-        self, db: Database, ledgers: Ledgers, workers: WorkerService, settings: Settings
+        self,
+        db: Database,
+        transactions: JobTransactions,
+        workers: WorkerService,
+        settings: Settings,
     ) -> None:
         self._db = db
-        self._ledgers = ledgers
+        self._transactions = transactions
         self._workers = workers
         self._ttl_s = settings.lease_ttl_s
         self._max_event_bytes = settings.max_event_bytes
@@ -43,188 +45,195 @@ class Leases:
             JobEnded: The job has ended.
             LeaseLost: The lease is over.
         """
-        token_hash = _own(principal, job_id)
-        row = await lease_queries.heartbeat(self._db.pool, token_hash, ttl_s=self._ttl_s)
-        if row is None:
+        token_hash = _own_token(principal, job_id)
+        lease = await lease_queries.renew(self._db.pool, token_hash, ttl_s=self._ttl_s)
+        if lease is None:
             status = await lease_queries.job_status(self._db.pool, token_hash)
             if status is None:
                 raise JobNotFound  # deleted just now
             raise JobEnded if status in ENDED else LeaseLost
-        self._workers.mark_seen(row["worker_id"])
+        self._workers.mark_seen(lease.worker_id)
         return HeartbeatReply(
-            cancel_requested=row["cancel_requested"], lease_expires_at=row["expires_at"]
+            cancel_requested=lease.cancel_requested, lease_expires_at=lease.expires_at
         )
 
     async def release(self, principal: Principal, job_id: str) -> None:
-        """Give a job back to the queue; the attempt does not count.
+        """Put a job back into the queue; the attempt does not count.
 
         Raises:
             JobNotFound: The token is that of another job's lease.
             JobEnded: The job has ended.
             LeaseLost: The lease is over.
         """
-        token_hash = _own(principal, job_id)
-        async with self._ledgers.open() as ledger:
-            lease = await _locked(ledger, token_hash)
+        token_hash = _own_token(principal, job_id)
+        async with self._transactions.begin() as transaction:
+            lease = await _lock(transaction, token_hash)
             _check_live(lease)
-            await ledger.give_back(lease, "The worker gave the job back.", counts=False)
+            await transaction.requeue(lease.job, "The worker gave the job back.", counts=False)
 
-    async def post(
+    async def post_events(
         self, principal: Principal, job_id: str, events: Sequence[Mapping[str, Any]]
     ) -> EventsAccepted:
-        """Store a batch of events and renew the lease; what was stored before is passed over.
+        """Store a batch of events and renew the lease; events stored before are skipped.
 
         Raises:
             JobNotFound: The token is that of another job's lease.
-            ValidationFailed: The batch is wrong.
+            ValidationFailed: The batch is not valid.
             EventTooLarge: An event is over the limit.
-            JobEnded: There is something new, and the job has ended.
-            LeaseLost: There is something new, and the lease is over.
+            JobEnded: There is a new event, and the job has ended.
+            LeaseLost: There is a new event, and the lease is over.
             ClientSeqGap: Events before these are missing.
         """
-        posting = Posting(
+        batch = PostedBatch(
             job_id,
-            _own(principal, job_id),
+            _own_token(principal, job_id),
             read_batch(events, job_id=job_id, max_event_bytes=self._max_event_bytes),
         )
-        kept = await self._store([posting] if _is_usual(posting) else [])
-        return _accepted(kept[job_id]) if kept else await self._settle(posting)
+        stored = await self._store([batch] if _is_usual(batch) else [])
+        return _accepted(stored[job_id]) if stored else await self._store_or_refuse(batch)
 
-    async def post_all(
+    async def post_events_of_jobs(
         self, batches: Sequence[JobEvents]
     ) -> list[tuple[str, EventsAccepted | ProblemError]]:
         """Store the batches of many jobs, each by the token of its own lease.
 
         Returns:
-            For each job what `post` would have returned or raised.
+            For each job the result of `post_events`, or the problem that it would have raised.
 
         Raises:
-            ValidationFailed: Two are for the same job.
+            ValidationFailed: Two batches are of the same job.
         """
         if len({batch.job_id for batch in batches}) < len(batches):
             raise validation_problem(
                 [{"loc": ("body", "jobs"), "msg": "names a job twice", "type": "value_error"}]
             )
         read = [(batch.job_id, self._read(batch)) for batch in batches]
-        usual = [item for _, item in read if isinstance(item, Posting) and _is_usual(item)]
-        kept = await self._store(usual)
+        usual = [batch for _, batch in read if isinstance(batch, PostedBatch) and _is_usual(batch)]
+        stored = await self._store(usual)
         return [
-            (job_id, _accepted(kept[job_id]) if job_id in kept else await self._settled(item))
-            for job_id, item in read
+            (job_id, _accepted(stored[job_id]) if job_id in stored else await self._answer(batch))
+            for job_id, batch in read
         ]
 
-    def _read(self, batch: JobEvents) -> Posting | ProblemError:
+    def _read(self, batch: JobEvents) -> PostedBatch | ProblemError:
         try:
             events = read_batch(
                 batch.events, job_id=batch.job_id, max_event_bytes=self._max_event_bytes
             )
         except ProblemError as error:
             return error
-        return Posting(batch.job_id, hash_token(batch.token), events)
+        return PostedBatch(batch.job_id, hash_token(batch.token), events)
 
-    async def _settled(self, posting: Posting | ProblemError) -> EventsAccepted | ProblemError:
-        if isinstance(posting, ProblemError):
-            return posting
+    async def _answer(self, batch: PostedBatch | ProblemError) -> EventsAccepted | ProblemError:
+        if isinstance(batch, ProblemError):
+            return batch
         try:
-            return await self._settle(posting)
+            return await self._store_or_refuse(batch)
         except ProblemError as error:
             return error
 
-    async def _store(self, postings: Sequence[Posting]) -> dict[str, Kept]:
-        """Store what needs no more than that."""
-        if not postings:
+    async def _store(self, batches: Sequence[PostedBatch]) -> dict[str, StoredBatch]:
+        """Store the batches that meet the conditions of the statement; return them by job."""
+        if not batches:
             return {}
-        stored = await store(self._db.pool, postings, ttl_s=self._ttl_s)
-        kept = {found.batch.job_id: found for found in stored if found is not None}
-        self._ledgers.spread(
-            [found.batch for found in kept.values()],
-            ended=["completed" for found in kept.values() if found.row["completed"]],
+        found = await store_batches(self._db.pool, batches, ttl_s=self._ttl_s)
+        stored = {each.batch.job_id: each for each in found if each is not None}
+        self._transactions.publish(
+            [each.batch for each in stored.values()],
+            ended=["completed" for each in stored.values() if each.record.completed],
         )
-        for found in kept.values():
-            self._workers.mark_seen(found.row["lease_worker_id"])
-        return kept
+        for each in stored.values():
+            self._workers.mark_seen(each.record.worker_id)
+        return stored
 
-    async def _settle(self, posting: Posting) -> EventsAccepted:
-        """Store what is new of a batch, under the lock of its job, or say why it is not taken."""
-        async with self._ledgers.open() as ledger:
-            lease = await _locked(ledger, posting.token_hash)
-            if lease["id"] != posting.job_id:
+    async def _store_or_refuse(self, batch: PostedBatch) -> EventsAccepted:
+        """Store the new events of a batch, under the lock of its job, or raise the reason."""
+        async with self._transactions.begin() as transaction:
+            lease = await _lock(transaction, batch.token_hash)
+            if lease.job.id != batch.job_id:
                 raise JobNotFound
-            known: int = lease["last_client_seq"]
-            new = [item for item in posting.events if item.client_seq > known]
-            if not new and (_is_over(lease) or lease["status"] in ENDED):
-                return _unchanged(lease, None)
+            known = lease.last_client_seq
+            new = [event for event in batch.events if event.client_seq > known]
+            if not new and (lease.is_over or lease.job.status in ENDED):
+                return _unchanged(lease)
             _check_live(lease)
             if not new:
-                row = await lease_queries.heartbeat(
-                    ledger.connection, posting.token_hash, ttl_s=self._ttl_s
+                renewed = await lease_queries.renew(
+                    transaction.connection, batch.token_hash, ttl_s=self._ttl_s
                 )
-                return _unchanged(lease, row["expires_at"] if row else None)
+                return _unchanged(lease, renewed)
             if new[0].client_seq != known + 1:
                 raise ClientSeqGap(
                     f"The last client_seq stored is {known}, the next here {new[0].client_seq}."
                 )
-            return await self._add(ledger, lease, Posting(posting.job_id, posting.token_hash, new))
+            new_batch = PostedBatch(batch.job_id, batch.token_hash, new)
+            return await self._append(transaction, lease, new_batch)
 
-    async def _add(self, ledger: Ledger, lease: asyncpg.Record, posting: Posting) -> EventsAccepted:
-        (kept,) = await store(ledger.connection, [posting], ttl_s=self._ttl_s, ends=False)
-        if kept is None:  # it ran out between the two statements
+    async def _append(
+        self, transaction: JobTransaction, lease: LockedLease, batch: PostedBatch
+    ) -> EventsAccepted:
+        (stored,) = await store_batches(
+            transaction.connection, [batch], ttl_s=self._ttl_s, complete_jobs=False
+        )
+        if stored is None:  # it expired between the two statements
             raise LeaseLost
-        ledger.batches.append(kept.batch)
-        last = posting.events[-1]
+        transaction.batches.append(stored.batch)
+        last = batch.events[-1]
         if last.end_status is not None:
-            await ledger.ended_by_itself(
-                lease,
+            await transaction.store_end(
+                lease.job,
                 last.end_status,
                 error=last.event.get("error"),
                 result=last.event.get("result"),
-                last_seq=kept.last_seq,
+                last_seq=stored.batch.last_seq,
             )
-        self._workers.mark_seen(lease["lease_worker_id"])
-        return _accepted(kept, has_ended=last.end_status is not None)
+        self._workers.mark_seen(lease.worker_id)
+        return _accepted(stored, has_ended=last.end_status is not None)
 
 
-def _is_usual(posting: Posting) -> bool:
-    """Whether storing it is all that it takes, as far as the batch itself tells."""
-    return bool(posting.events) and posting.events[-1].end_status in (None, "completed")
+def _is_usual(batch: PostedBatch) -> bool:
+    """Return whether one statement can store a batch, as far as the batch itself shows."""
+    return bool(batch.events) and batch.events[-1].end_status in (None, "completed")
 
 
-def _accepted(kept: Kept, *, has_ended: bool = False) -> EventsAccepted:
-    has_ended = has_ended or kept.row["completed"]
+def _accepted(stored: StoredBatch, *, has_ended: bool = False) -> EventsAccepted:
+    record = stored.record
     return EventsAccepted(
-        last_seq=kept.last_seq,
-        cancel_requested=kept.row["cancel_requested_at"] is not None,
-        lease_expires_at=None if has_ended else kept.row["expires_at"],
+        last_seq=stored.batch.last_seq,
+        cancel_requested=record.cancel_requested_at is not None,
+        lease_expires_at=None if has_ended or record.completed else record.expires_at,
     )
 
 
-def _unchanged(lease: asyncpg.Record, expires_at: datetime | None) -> EventsAccepted:
+def _unchanged(lease: LockedLease, renewed: RenewedLease | None = None) -> EventsAccepted:
     return EventsAccepted(
-        last_seq=lease["last_seq"],
-        cancel_requested=lease["cancel_requested_at"] is not None,
-        lease_expires_at=expires_at,
+        last_seq=lease.job.last_seq,
+        cancel_requested=lease.job.cancel_requested_at is not None,
+        lease_expires_at=renewed.expires_at if renewed else None,
     )
 
 
-def _own(principal: Principal, job_id: str) -> bytes:
+def _own_token(principal: Principal, job_id: str) -> bytes:
     if principal.job_id != job_id:
         raise JobNotFound
     return bytes.fromhex(principal.token_id)
 
 
-async def _locked(ledger: Ledger, token_hash: bytes) -> asyncpg.Record:
-    lease = await lease_queries.lock(ledger.connection, token_hash)
+async def _lock(transaction: JobTransaction, token_hash: bytes) -> LockedLease:
+    lease = await lease_queries.lock(transaction.connection, token_hash)
     if lease is None:
         raise JobNotFound
     return lease
 
 
-def _is_over(lease: asyncpg.Record) -> bool:
-    return lease["ended_at"] is not None or bool(lease["expires_at"] <= lease["now"])
+def _check_live(lease: LockedLease) -> None:
+    """Check that new events may be stored.
 
-
-def _check_live(lease: asyncpg.Record) -> None:
-    if lease["status"] in ENDED:
+    Raises:
+        JobEnded: The job has ended.
+        LeaseLost: The lease is over.
+    """
+    if lease.job.status in ENDED:
         raise JobEnded
-    if _is_over(lease):
+    if lease.is_over:
         raise LeaseLost

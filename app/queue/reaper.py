@@ -1,67 +1,75 @@
-"""Ends what nobody else will: leases that ran out, attempts over time, cancels nobody answered.
+"""Ends leases that expired, attempts over their time limit, and cancels that no worker answered.
 
-Every replica runs it; rows that another one has locked are left to that one.
+Every replica runs the reaper; rows that another one has locked are left to that one.
 """
 
 from __future__ import annotations
 
-import asyncpg
+from dataclasses import dataclass
 
 from app.queue import lease_queries
-from app.queue.transitions import CANCELLED, Ledger, Ledgers
+from app.queue.lease_queries import OverdueLease
+from app.queue.transitions import CANCELLED, JobTransaction, JobTransactions
 from app.runtime import metrics
 
-INTERVAL_S = 0.5
 BATCH = 50
-MAX_BACK_OFF_S = 60
 
 
-def back_off_s(attempt: int) -> float:
-    """Return how long a job waits after its `attempt`th attempt was lost: 1, 2, 4 … 60 s."""
-    return min(2.0 ** (attempt - 1), MAX_BACK_OFF_S)
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """The delay before the next attempt of a job whose worker was lost: doubled each time."""
+
+    first_s: float
+    max_s: float
+
+    def delay_s(self, attempt: int) -> float:
+        """Return the delay after an attempt; the first one is 1."""
+        return min(self.first_s * 2.0 ** (attempt - 1), self.max_s)
+
+
+BACK_OFF = BackOff(first_s=1, max_s=60)
 
 
 class Reaper:
-    """Looks for overdue leases."""
+    """Ends overdue leases."""
 
-    def __init__(self, ledgers: Ledgers, *, cancel_grace_s: float) -> None:
-        self._ledgers = ledgers
+    def __init__(
+        self, transactions: JobTransactions, *, cancel_grace_s: float, back_off: BackOff
+    ) -> None:
+        self._transactions = transactions
         self._cancel_grace_s = cancel_grace_s
+        self._back_off = back_off
 
     async def run(self) -> None:
-        """End what is overdue, in small transactions."""
+        """End all overdue leases, in small transactions."""
         while True:
-            async with self._ledgers.open() as ledger:
-                rows = await lease_queries.overdue(
-                    ledger.connection, cancel_grace_s=self._cancel_grace_s, limit=BATCH
+            async with self._transactions.begin() as transaction:
+                overdue = await lease_queries.lock_overdue(
+                    transaction.connection, cancel_grace_s=self._cancel_grace_s, limit=BATCH
                 )
-                for row in rows:
-                    await _settle(ledger, row)
-            if len(rows) < BATCH:
+                for each in overdue:
+                    await self._end(transaction, each)
+            if len(overdue) < BATCH:
                 return
 
-
-async def _settle(ledger: Ledger, row: asyncpg.Record) -> None:
-    has_expired: bool = row["has_expired"]
-    if has_expired:
-        metrics.LEASES_LOST.inc()
-    if row["is_past_grace"] or (has_expired and row["cancel_requested_at"] is not None):
-        await ledger.end(row, "cancelled", error=CANCELLED)
-    elif row["has_timed_out"]:
-        message = f"The attempt took longer than {row['timeout_s']:g} s."
-        await ledger.end(row, "failed", error={"code": "timeout", "message": message})
-    elif not has_expired:
-        return
-    elif row["confirmed_at"] is None:
-        await ledger.give_back(row, "The worker never answered.", counts=False)
-    elif row["attempt"] < row["max_attempts"]:
-        delay_s = back_off_s(row["attempt"])
-        await ledger.give_back(
-            row,
-            f"The worker was lost; next attempt in {delay_s:g} s.",
-            counts=True,
-            delay_s=delay_s,
-        )
-    else:
-        message = f"The worker was lost in attempt {row['attempt']} of {row['max_attempts']}."
-        await ledger.end(row, "failed", error={"code": "worker_lost", "message": message})
+    async def _end(self, transaction: JobTransaction, overdue: OverdueLease) -> None:
+        lease, job = overdue.lease, overdue.lease.job
+        if overdue.has_expired:
+            metrics.LEASES_LOST.inc()
+        is_cancelled = job.cancel_requested_at is not None
+        if overdue.is_past_grace or (overdue.has_expired and is_cancelled):
+            await transaction.end(job, "cancelled", error=CANCELLED)
+        elif overdue.has_timed_out:
+            message = f"The attempt took longer than {overdue.timeout_s:g} s."
+            await transaction.end(job, "failed", error={"code": "timeout", "message": message})
+        elif not overdue.has_expired:
+            return
+        elif lease.confirmed_at is None:
+            await transaction.requeue(job, "The worker never answered.", counts=False)
+        elif job.attempt < job.max_attempts:
+            delay_s = self._back_off.delay_s(job.attempt)
+            message = f"The worker was lost; next attempt in {delay_s:g} s."
+            await transaction.requeue(job, message, counts=True, delay_s=delay_s)
+        else:
+            message = f"The worker was lost in attempt {job.attempt} of {job.max_attempts}."
+            await transaction.end(job, "failed", error={"code": "worker_lost", "message": message})

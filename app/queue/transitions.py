@@ -1,28 +1,26 @@
-"""Transitions of jobs: row, lease and event change together, and are told after the commit.
+"""Transitions of jobs: row, lease and event change together, and are published after the commit.
 
-Whoever changes a job holds the lock of its row. Locks are taken from parent to child and from job
-to lease.
+A transaction that changes a job holds the lock of its row. Locks are taken from parent to child and
+from job to lease.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-
-import asyncpg
 
 from app.database.engine import Database
 from app.database.statement import Connection
-from app.events import log
+from app.events import node_queries
 from app.events import queries as event_queries
-from app.events.broadcaster import Hub
-from app.events.log import Batch
-from app.jobs import queries
-from app.queue import lease_queries
-from app.queue.end_webhook import tell_end
-from app.queue.waiting_claims import Bell, Needs
+from app.events.broadcaster import Broadcaster
+from app.events.envelope import LogBatch, encode
+from app.queue import job_queries, lease_queries
+from app.queue.end_webhook import enqueue_end_webhook
+from app.queue.job_queries import LockedJob
+from app.queue.waiting_claims import JobRequirements, WaitingClaims
 from app.runtime import metrics
 from app.webhooks.service import WebhookService
 from processing_context.wire.jobs import ENDED
@@ -30,35 +28,35 @@ from processing_context.wire.jobs import ENDED
 CANCELLED = {"code": "cancelled", "message": "The job was cancelled."}
 
 
-class Ledger:
-    """The changes of one transaction."""
+class JobTransaction:
+    """The changes of jobs in one transaction, and what is to be published of them."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.batches: list[Batch] = []
-        self.queued: list[Needs] = []
+        self.batches: list[LogBatch] = []
+        self.queued: list[JobRequirements] = []
         self.ended: list[str] = []
-        self.is_to_tell = False
+        self.has_webhooks = False
 
-    async def cancel(self, job: asyncpg.Record) -> None:
-        """Cancel a locked job in any state, and those it started."""
-        if job["status"] in ENDED or job["cancel_requested_at"] is not None:
+    async def cancel(self, job: LockedJob) -> None:
+        """Cancel a locked job in any state, and the jobs that it started."""
+        if job.status in ENDED or job.cancel_requested_at is not None:
             return
-        await queries.request_cancel(self.connection, job["id"], job["now"])
-        if job["status"] == "queued":
+        await job_queries.request_cancel(self.connection, job.id, job.now)
+        if job.status == "queued":
             await self.end(job, "cancelled", error=CANCELLED)
         else:
-            await self._cancel_children(job["id"])
+            await self._cancel_children(job.id)
 
-    async def end(self, job: asyncpg.Record, status: str, *, error: Mapping[str, Any]) -> None:
-        """End a locked job that did not end itself."""
+    async def end(self, job: LockedJob, status: str, *, error: Mapping[str, Any]) -> None:
+        """End a locked job that its worker did not end."""
         event = {"type": "job_update", "status": status, "error": error}
-        seq = await self._say(job, event, attempt=job["attempt"])
-        await self.ended_by_itself(job, status, error=error, result=None, last_seq=seq)
+        seq = await self._append_event(job, event, attempt=job.attempt)
+        await self.store_end(job, status, error=error, result=None, last_seq=seq)
 
-    async def ended_by_itself(
+    async def store_end(
         self,
-        job: asyncpg.Record,
+        job: LockedJob,
         status: str,
         *,
         error: Mapping[str, Any] | None,
@@ -66,101 +64,112 @@ class Ledger:
         last_seq: int,
     ) -> None:
         """End a locked job whose last event is already stored."""
-        now: datetime = job["now"]
-        ended = await queries.end(
+        ended = await job_queries.end(
             self.connection,
-            job["id"],
+            job.id,
             status=status,
             error=error,
             result=result,
-            now=now,
+            now=job.now,
             last_seq=last_seq,
         )
-        if ended["webhook"] is not None:
-            self.is_to_tell |= await tell_end(self.connection, job, ended["webhook"])
-        if ended["has_children"] and status != "completed":
-            await self._cancel_children(job["id"])
+        if ended.webhook is not None:
+            self.has_webhooks |= await enqueue_end_webhook(self.connection, job.id, ended.webhook)
+        if ended.has_children and status != "completed":
+            await self._cancel_children(job.id)
         self.ended.append(status)
 
-    async def give_back(
-        self, job: asyncpg.Record, message: str, *, counts: bool, delay_s: float = 0
+    async def requeue(
+        self, job: LockedJob, message: str, *, counts: bool, delay_s: float = 0
     ) -> None:
         """Put a locked, running job back into the queue, unless it is to be cancelled.
 
         Args:
-            job: Its state.
-            message: Why.
+            job: The job.
+            message: The reason, for the event.
             counts: Whether the attempt counts, so that a new one begins.
-            delay_s: How long it waits there at least.
+            delay_s: The time before which the job cannot be claimed.
         """
-        if job["cancel_requested_at"] is not None:
+        if job.cancel_requested_at is not None:
             await self.end(job, "cancelled", error=CANCELLED)
             return
-        attempt = job["attempt"] + 1 if counts else job["attempt"]
+        attempt = job.attempt + 1 if counts else job.attempt
         event = {"type": "job_update", "status": "queued", "message": message}
-        seq = await self._say(job, event, attempt=attempt)
-        available_at = job["now"] + timedelta(seconds=delay_s)
-        await queries.requeue(
-            self.connection, job["id"], attempt=attempt, last_seq=seq, available_at=available_at
+        seq = await self._append_event(job, event, attempt=attempt)
+        available_at = job.now + timedelta(seconds=delay_s)
+        await job_queries.requeue(
+            self.connection, job.id, attempt=attempt, last_seq=seq, available_at=available_at
         )
-        await lease_queries.end_of(self.connection, job["id"], job["now"])
-        await event_queries.forget_nodes(self.connection, job["id"])
-        await self._cancel_children(job["id"])
+        await lease_queries.end(self.connection, job.id, job.now)
+        await node_queries.delete(self.connection, job.id)
+        await self._cancel_children(job.id)
         if not delay_s:
             self.queued.append(
-                Needs(job["user_id"], job["required_capabilities"], job["node_types"])
+                JobRequirements(job.user_id, job.required_capabilities, job.node_types)
             )
 
-    async def _say(self, job: asyncpg.Record, event: Mapping[str, Any], *, attempt: int) -> int:
-        """Store one event of the service's own; returns its `seq`."""
-        batch = Batch(
-            job["id"],
-            job["user_id"],
-            [log.draft(event)],
-            after=job["last_seq"],
+    async def _append_event(self, job: LockedJob, event: Mapping[str, Any], *, attempt: int) -> int:
+        """Store an event of the service itself; return its `seq`."""
+        batch = LogBatch(
+            job.id,
+            job.user_id,
+            [encode(event)],
+            after=job.last_seq,
             attempt=attempt,
-            time=job["now"],
-            traceparent=job["traceparent"],
+            time=job.now,
+            traceparent=job.traceparent,
         )
-        await log.append(self.connection, [batch], job["now"])
+        await event_queries.insert(self.connection, job.id, batch.events[0], job.now)
         self.batches.append(batch)
         return batch.last_seq
 
     async def _cancel_children(self, job_id: str) -> None:
-        for child in await queries.lock_children(self.connection, job_id):
+        for child in await job_queries.lock_children(self.connection, job_id):
             await self.cancel(child)
 
 
-class Ledgers:
-    """Opens transactions on jobs and spreads what they did."""
+class JobTransactions:
+    """Begins transactions on jobs, and publishes what they committed."""
 
-    def __init__(self, db: Database, hub: Hub, bell: Bell, webhooks: WebhookService) -> None:
+    def __init__(
+        self,
+        db: Database,
+        broadcaster: Broadcaster,
+        waiting_claims: WaitingClaims,
+        webhooks: WebhookService,
+    ) -> None:
         self._db = db
-        self._hub = hub
-        self._bell = bell
+        self._broadcaster = broadcaster
+        self._waiting_claims = waiting_claims
         self._webhooks = webhooks
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Ledger]:
-        """One transaction; once it is committed, readers and waiting workers learn of it."""
+    async def begin(self) -> AsyncIterator[JobTransaction]:
+        """Open a transaction; once it is committed, its changes are published."""
         async with self._db.transaction() as connection:
-            ledger = Ledger(connection)
-            yield ledger
-        self.spread(ledger.batches, queued=ledger.queued, ended=ledger.ended)
-        if ledger.is_to_tell:
+            transaction = JobTransaction(connection)
+            yield transaction
+        self.publish(transaction.batches, queued=transaction.queued, ended=transaction.ended)
+        if transaction.has_webhooks:
             self._webhooks.wake_dispatcher()
 
-    def spread(
+    def publish(
         self,
-        batches: Sequence[Batch],
+        batches: Sequence[LogBatch],
         *,
-        queued: Sequence[Needs] = (),
+        queued: Sequence[JobRequirements] = (),
         ended: Sequence[str] = (),
     ) -> None:
-        """Tell readers and waiting workers what was committed."""
-        self._hub.publish(batches)
-        for needs in queued:
-            self._bell.ring(needs)
-        metrics.EVENTS_STORED.inc(sum(len(batch.drafts) for batch in batches))
+        """Publish committed changes to subscribers, waiting claims and metrics.
+
+        Args:
+            batches: The new events.
+            queued: The requirements of jobs that can be claimed now.
+            ended: The statuses of jobs that have ended.
+        """
+        self._broadcaster.publish(batches)
+        for requirements in queued:
+            self._waiting_claims.notify(requirements)
+        metrics.EVENTS_STORED.inc(sum(len(batch.encoded) for batch in batches))
         for status in ended:
             metrics.JOBS_ENDED.labels(status).inc()

@@ -1,4 +1,4 @@
-"""Wakes the long polls of workers when there is a job for them."""
+"""Claims that wait for a job, and their notification when there is one."""
 
 from __future__ import annotations
 
@@ -9,137 +9,136 @@ from dataclasses import dataclass
 
 from app.database.engine import Database
 from app.database.notifications import Notifications
-from app.queue.claim_queries import Granted
+from app.queue import claim_queries
+from app.queue.leased_job import LeasedJob
 from app.workers.service import Claimant
 
 TOPIC = "queue"
 
-_USERS_WITH_WORK = """
-with recursive owners(user_id) as (
-    (select user_id from jobs where status = 'queued' order by user_id limit 1)
-    union all
-    select (select j.user_id from jobs j where j.status = 'queued' and j.user_id > o.user_id
-            order by j.user_id limit 1)
-    from owners o where o.user_id is not null
-)
-select user_id from owners o where exists (
-    select from jobs j
-    where j.user_id = o.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
-)"""
-
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What a worker must have for a job."""
+class JobRequirements:
+    """The requirements that a worker must meet to run a job."""
 
     user_id: str
     capabilities: Collection[str]
     node_types: Collection[str]
 
 
-class Waiter:
-    """A claim that waits. It is rung at most once.
+class PendingClaim:
+    """A claim that waits. It is notified at most once.
 
-    It may be held meanwhile for jobs that are being made: then it is rung when it is certain
-    whether it has got them.
+    It may be reserved for jobs that are being enqueued: then it is notified once it is certain
+    whether it gets them.
     """
 
     def __init__(self, claimant: Claimant, max_jobs: int) -> None:
         self.claimant = claimant
-        self.needs: Needs | None = None
         self.max_jobs = max_jobs
-        self.leases: list[Granted] = []
-        self.has_looked = False
-        self._is_held = False
-        self._rung = asyncio.Event()
+        self.leased: list[LeasedJob] = []
+        self.notified_for: JobRequirements | None = None
+        self.has_polled = False
+        self._is_reserved = False
+        self._notified = asyncio.Event()
 
-    def ring(self, needs: Needs | None = None) -> None:
-        """Wake it, for one job or to look for any."""
-        self.needs = needs
-        self._is_held = False
-        self._rung.set()
+    def notify(self, requirements: JobRequirements | None = None) -> None:
+        """Wake the claim, for one job or to look for any."""
+        self.notified_for = requirements
+        self._is_reserved = False
+        self._notified.set()
 
     async def wait(self) -> None:
-        """Return once it is rung."""
-        await self._rung.wait()
+        """Return once the claim is notified."""
+        await self._notified.wait()
 
-    def hold(self) -> None:
-        """Let it wait until it is rung, whatever its time is."""
-        self._is_held = True
+    def reserve(self) -> None:
+        """Let the claim wait until it is notified, even when its time is over."""
+        self._is_reserved = True
 
-    async def given(self) -> list[Granted]:
-        """Return the jobs that it was given while it waited."""
-        if self._is_held:
-            await self._rung.wait()
-        return self.leases
+    async def result(self) -> list[LeasedJob]:
+        """Return the jobs that were leased to the claim while it waited."""
+        if self._is_reserved:
+            await self._notified.wait()
+        return self.leased
 
-    def takes_from(self, user_id: str) -> bool:
-        """Whether its worker takes a user's jobs."""
+    def takes_jobs_of(self, user_id: str) -> bool:
+        """Return whether the worker takes a user's jobs."""
         return not self.claimant.is_draining and self.claimant.owner_id in (None, user_id)
 
-    def fits(self, needs: Needs) -> bool:
-        """Whether its worker can run such a job."""
-        return self.takes_from(needs.user_id) and self.claimant.capabilities.can_run(
-            needs.capabilities, needs.node_types
+    def can_run(self, requirements: JobRequirements) -> bool:
+        """Return whether the worker takes and can run a job."""
+        return self.takes_jobs_of(requirements.user_id) and self.claimant.capabilities.can_run(
+            requirements.capabilities, requirements.node_types
         )
 
 
-class Bell:
-    """The claims that wait at this replica, longest first."""
+class WaitingClaims:
+    """The claims that wait at this replica, in the order in which they came."""
 
-    def __init__(self, notifications: Notifications) -> None:
+    def __init__(self, db: Database, notifications: Notifications) -> None:
+        self._db = db
         self._notifications = notifications
-        self._waiters: dict[Waiter, None] = {}
-        notifications.on(TOPIC, self._ring_all)
+        self._waiting: dict[PendingClaim, None] = {}
+        notifications.on(TOPIC, self._notify_all)
+
+    def __iter__(self) -> Iterator[PendingClaim]:
+        return iter(list(self._waiting))
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @contextmanager
-    def waiter(self, claimant: Claimant, max_jobs: int) -> Iterator[Waiter]:
-        """Wait from now on, so that no ring between looking and waiting is lost."""
-        waiter = Waiter(claimant, max_jobs)
-        self._waiters[waiter] = None
-        try:
-            yield waiter
-        finally:
-            self._waiters.pop(waiter, None)
+    def add(self, claimant: Claimant, max_jobs: int) -> Iterator[PendingClaim]:
+        """Add a claim until the end of the block.
 
-    def hold(self, needs: Needs) -> Waiter | None:
-        """Take out a claim that has found nothing and can take a new job; ring it in the end."""
-        for waiter in self._waiters:
-            if waiter.has_looked and waiter.fits(needs):
-                del self._waiters[waiter]
-                waiter.hold()
-                return waiter
+        It is added before it looks for jobs, so that no notification between the look and the wait
+        is lost.
+        """
+        claim = PendingClaim(claimant, max_jobs)
+        self._waiting[claim] = None
+        try:
+            yield claim
+        finally:
+            self._waiting.pop(claim, None)
+
+    def reserve(self, requirements: JobRequirements) -> PendingClaim | None:
+        """Take out a claim that has found no job and can run a new one; the caller notifies it."""
+        for claim in self._waiting:
+            if claim.has_polled and claim.can_run(requirements):
+                del self._waiting[claim]
+                claim.reserve()
+                return claim
         return None
 
-    def ring(self, needs: Needs) -> None:
-        """Wake one claim that can take a new job; where none is here, ask the other replicas."""
-        for waiter in self._waiters:
-            if waiter.fits(needs):
-                del self._waiters[waiter]
-                waiter.ring(needs)
+    def notify(self, requirements: JobRequirements) -> None:
+        """Wake one claim that can run a new job, or else those of the other replicas."""
+        for claim in self._waiting:
+            if claim.can_run(requirements):
+                del self._waiting[claim]
+                claim.notify(requirements)
                 return
-        self._notifications.notify(TOPIC, needs.user_id)
+        self._notifications.notify(TOPIC, requirements.user_id)
 
-    def learn(self, waiter: Waiter, claimant: Claimant) -> None:
-        """Note how the worker of a claim stands now: one that drains leaves its ring to others."""
-        waiter.claimant = claimant
-        waiter.has_looked = True
+    def mark_polled(self, claim: PendingClaim, claimant: Claimant) -> None:
+        """Store that a claim found no job; the worker as it is now may have begun to drain."""
+        claim.claimant = claimant
+        claim.has_polled = True
         if claimant.is_draining:
-            self.pass_on(waiter)
+            self.pass_on(claim)
 
-    def pass_on(self, waiter: Waiter) -> None:
-        """Wake another claim for the job that this one was rung for and does not look for."""
-        needs, waiter.needs = waiter.needs, None
-        if needs is not None:
-            self.ring(needs)
+    def pass_on(self, claim: PendingClaim) -> None:
+        """Wake another claim for the job that this one was notified for and does not look for."""
+        requirements, claim.notified_for = claim.notified_for, None
+        if requirements is not None:
+            self.notify(requirements)
 
-    async def look(self, db: Database) -> None:
-        """Wake claims for jobs that became due, or whose ring was lost."""
-        if self._waiters:
-            for row in await db.pool.fetch(_USERS_WITH_WORK):
-                self._ring_all(row["user_id"])
+    async def poll(self) -> None:
+        """Wake claims for jobs that became due, or whose notification was lost."""
+        if self._waiting:
+            for user_id in await claim_queries.users_with_due_jobs(self._db.pool):
+                self._notify_all(user_id)
 
-    def _ring_all(self, user_id: str) -> None:
-        for waiter in [w for w in self._waiters if w.takes_from(user_id)]:
-            del self._waiters[waiter]
-            waiter.ring()
+    def _notify_all(self, user_id: str) -> None:
+        for claim in [claim for claim in self._waiting if claim.takes_jobs_of(user_id)]:
+            del self._waiting[claim]
+            claim.notify()

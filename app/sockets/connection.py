@@ -12,12 +12,13 @@ import pydantic
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.database.engine import Database
-from app.events.send_queue import Outbox, OutboxClosed
+from app.events.schemas import job_out
+from app.events.send_queue import SendQueue, SendQueueClosed
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey
 from app.http.problems import NotFound, from_exception, problem, validation_problem
 from app.http.request_body import check_depth
-from app.jobs.service import Jobs
+from app.jobs.service import JobService
 from app.sockets.errors import MALFORMED, MalformedMessage
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
@@ -32,27 +33,27 @@ class Connection:
 
     Args:
         websocket: The accepted WebSocket.
-        outbox: The frames to send.
+        send_queue: The frames to send.
         principal: The caller.
         db: The database, for idempotency keys.
         jobs: The jobs.
-        subscriptions: The caller's subscriptions, which send to the same `outbox`.
+        subscriptions: The caller's subscriptions, which send to the same `send_queue`.
         close_grace_s: The time in which the client has to take the close frame.
     """
 
     def __init__(
         self,
         websocket: WebSocket,
-        outbox: Outbox,
+        send_queue: SendQueue,
         principal: Principal,
         db: Database,
-        jobs: Jobs,
+        jobs: JobService,
         subscriptions: Subscriptions,
         *,
         close_grace_s: float,
     ) -> None:
         self._websocket = websocket
-        self._outbox = outbox
+        self._send_queue = send_queue
         self._principal = principal
         self._db = db
         self._jobs = jobs
@@ -77,17 +78,17 @@ class Connection:
     async def _write(self) -> None:
         try:
             while True:
-                for _, text in await self._outbox.take():
+                for _, text in await self._send_queue.take():
                     await self._websocket.send_text(text)
         except OSError:
             return  # the peer has gone
-        except OutboxClosed as end:
+        except SendQueueClosed as end:
             with contextlib.suppress(RuntimeError):
                 await self._websocket.close(end.code, end.reason)
 
     async def _close_after_grace(self) -> None:
-        """End the grace period after the outbox is closed: the client may read nothing at all."""
-        await self._outbox.ended()
+        """End the grace period after the queue is closed: the client may read nothing at all."""
+        await self._send_queue.wait_closed()
         await asyncio.sleep(self._close_grace_s)
 
     async def _read(self) -> None:
@@ -98,7 +99,7 @@ class Connection:
             try:
                 await self._handle(message.get("text") or message.get("bytes") or "")
             except MalformedMessage as exc:
-                self._outbox.close(MALFORMED, str(exc)[:100])
+                self._send_queue.close(MALFORMED, str(exc)[:100])
                 await asyncio.Event().wait()
 
     async def _handle(self, data: str | bytes) -> None:
@@ -124,8 +125,8 @@ class Connection:
         elif isinstance(op, Run):
             await self._run(op)
         elif isinstance(op, Cancel):
-            job = await self._jobs.cancel(self._principal.user_id, op.job_id)
-            self._send("reply", op.id, job=job.model_dump(mode="json"))
+            view = await self._jobs.cancel(self._principal.user_id, op.job_id)
+            self._send("reply", op.id, job=job_out(*view).model_dump(mode="json"))
         elif isinstance(op, Ping):
             self._send("pong", op.id)
         else:
@@ -148,15 +149,15 @@ class Connection:
             has_failed = False
         finally:
             await asyncio.shield(key.close(has_failed=has_failed))
-        job = await self._jobs.get(user_id, created.job_id)
-        self._send("reply", op.id, job=job.model_dump(mode="json"))
-        await self._subscriptions.follow(created.job_id, after=0)
+        view = await self._jobs.get(user_id, created.id)
+        self._send("reply", op.id, job=job_out(*view).model_dump(mode="json"))
+        await self._subscriptions.follow(created.id, after=0)
 
     def _send(
         self, kind: Literal["reply", "problem", "pong"], tag: str | int | None, **fields: Any
     ) -> None:
         frame = {"type": kind, **({} if tag is None else {"id": tag}), **fields}
-        self._outbox.put(orjson.dumps(frame).decode())
+        self._send_queue.put(orjson.dumps(frame).decode())
 
 
 def _parse(raw: object) -> Op:

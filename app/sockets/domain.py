@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
-from app.events.broadcaster import Hub
+from app.events.broadcaster import Broadcaster
 from app.http.auth import USER, Revocations
-from app.jobs.service import Jobs
+from app.jobs.service import JobService
 from app.queue.lease_tokens import LeaseTokens
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
@@ -28,8 +28,8 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
     services.get(Revocations).on_token(registry.close_token)
     server = SocketServer(
         db,
-        services.get(Hub),
-        services.get(Jobs),
+        services.get(Broadcaster),
+        services.get(JobService),
         registry,
         services.get(Shutdown),
         close_grace_s=close_grace_s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from app.events.send_queue import Outbox
+from app.events.send_queue import SendQueue
 from app.http.auth import Principal, TokenLookup
 from app.runtime import metrics
 from app.sockets.errors import UNAUTHORIZED
@@ -23,29 +23,29 @@ class SocketRegistry:
     def __init__(self, *, users: TokenLookup, leases: TokenLookup) -> None:
         self._users = users
         self._leases = leases
-        self._open: defaultdict[str, set[Outbox]] = defaultdict(set)
+        self._open: defaultdict[str, set[SendQueue]] = defaultdict(set)
         self._lease_tokens: set[str] = set()
 
-    def add(self, principal: Principal, outbox: Outbox) -> None:
+    def add(self, principal: Principal, send_queue: SendQueue) -> None:
         """Register a WebSocket by its principal's token."""
-        self._open[principal.token_id].add(outbox)
+        self._open[principal.token_id].add(send_queue)
         if principal.job_id is not None:
             self._lease_tokens.add(principal.token_id)
         metrics.SOCKETS.inc()
 
-    def remove(self, principal: Principal, outbox: Outbox) -> None:
+    def remove(self, principal: Principal, send_queue: SendQueue) -> None:
         """Remove a WebSocket that was closed."""
-        outboxes = self._open[principal.token_id]
-        outboxes.discard(outbox)
-        if not outboxes:
+        send_queues = self._open[principal.token_id]
+        send_queues.discard(send_queue)
+        if not send_queues:
             del self._open[principal.token_id]
             self._lease_tokens.discard(principal.token_id)
         metrics.SOCKETS.dec()
 
     def close_token(self, token_id: str) -> None:
         """Close the WebSockets of a token."""
-        for outbox in list(self._open.get(token_id, ())):
-            outbox.close(UNAUTHORIZED, "the token was revoked or has expired")
+        for send_queue in list(self._open.get(token_id, ())):
+            send_queue.close(UNAUTHORIZED, "the token was revoked or has expired")
 
     async def recheck(self) -> None:
         """Close the WebSockets of all tokens that are no longer valid."""

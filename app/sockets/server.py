@@ -8,10 +8,10 @@ from starlette.types import Send
 from starlette.websockets import WebSocket
 
 from app.database.engine import Database
-from app.events.broadcaster import Hub
-from app.events.send_queue import RESTARTING, Outbox
+from app.events.broadcaster import Broadcaster
+from app.events.send_queue import RESTARTING, SendQueue
 from app.http.auth import Principal
-from app.jobs.service import Jobs
+from app.jobs.service import JobService
 from app.runtime.shutdown import Shutdown
 from app.sockets.connection import Connection
 from app.sockets.fast_send import start_eagerly
@@ -26,7 +26,7 @@ class SocketServer:
 
     Args:
         db: The database.
-        hub: Broadcasts events.
+        broadcaster: Broadcasts events.
         jobs: The jobs.
         registry: Closes WebSockets whose token is no longer valid.
         shutdown: Closes all WebSockets.
@@ -36,15 +36,15 @@ class SocketServer:
     def __init__(
         self,
         db: Database,
-        hub: Hub,
-        jobs: Jobs,
+        broadcaster: Broadcaster,
+        jobs: JobService,
         registry: SocketRegistry,
         shutdown: Shutdown,
         *,
         close_grace_s: float = CLOSE_GRACE_S,
     ) -> None:
         self._db = db
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._jobs = jobs
         self._registry = registry
         self._shutdown = shutdown
@@ -58,21 +58,23 @@ class SocketServer:
             send: Its ASGI `send`: most frames bypass Starlette's `WebSocket`.
             principal: The caller.
         """
-        outbox = Outbox(lambda text: start_eagerly(send({"type": "websocket.send", "text": text})))
+        send_queue = SendQueue(
+            lambda text: start_eagerly(send({"type": "websocket.send", "text": text}))
+        )
         connection = Connection(
             websocket,
-            outbox,
+            send_queue,
             principal,
             self._db,
             self._jobs,
-            Subscriptions(self._db, self._hub, self._jobs, outbox, principal.user_id),
+            Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
             close_grace_s=self._close_grace_s,
         )
-        self._registry.add(principal, outbox)
+        self._registry.add(principal, send_queue)
         stopping = asyncio.create_task(self._shutdown.wait())
-        stopping.add_done_callback(lambda _: outbox.close(RESTARTING, "the service restarts"))
+        stopping.add_done_callback(lambda _: send_queue.close(RESTARTING, "the service restarts"))
         try:
             await connection.serve()
         finally:
             stopping.cancel()
-            self._registry.remove(principal, outbox)
+            self._registry.remove(principal, send_queue)

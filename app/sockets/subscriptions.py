@@ -7,18 +7,14 @@ from typing import Any
 
 import orjson
 
-from app.database.engine import Database
-from app.events import queries as event_queries
-from app.events.broadcaster import LOOK_BACK, Hub
+from app.events.broadcaster import LOOK_BACK, Broadcaster
 from app.events.log import MAX_SEQ
-from app.events.node_states import node_out
-from app.events.send_queue import Outbox
-from app.events.subscribers import JobReader, UserReader
+from app.events.schemas import LARGE, node_out, summary_out
+from app.events.send_queue import SendQueue
+from app.events.subscribers import JobSubscriber, UserSubscriber
 from app.http.problems import problem
-from app.jobs.errors import JobNotFound
-from app.jobs.schemas import LARGE
-from app.jobs.service import Jobs
-from processing_context.wire.jobs import Job, NodeState
+from app.jobs.service import JobService, UnfinishedJob
+from app.queue.errors import JobNotFound
 
 Tag = str | int | None
 
@@ -27,16 +23,17 @@ SNAPSHOT_BYTES = 256 * 1024
 
 
 class Subscriptions:
-    """The subscriptions of one WebSocket, which share its outbox."""
+    """The subscriptions of one WebSocket, which share its send queue."""
 
-    def __init__(self, db: Database, hub: Hub, jobs: Jobs, outbox: Outbox, user_id: str) -> None:
-        self._db = db
-        self._hub = hub
+    def __init__(
+        self, broadcaster: Broadcaster, jobs: JobService, send_queue: SendQueue, user_id: str
+    ) -> None:
+        self._broadcaster = broadcaster
         self._jobs = jobs
-        self._outbox = outbox
+        self._send_queue = send_queue
         self._user_id = user_id
-        self._by_job: dict[str, JobReader] = {}
-        self._all: UserReader | None = None
+        self._by_job: dict[str, JobSubscriber] = {}
+        self._all: UserSubscriber | None = None
 
     async def follow(self, job_id: str, *, after: int, tag: Tag = None) -> None:
         """Send a job's events after `after`, then new ones; a second subscription starts anew.
@@ -44,53 +41,51 @@ class Subscriptions:
         Raises:
             JobNotFound: It does not exist or is another user's.
         """
-        last_seq, has_ended = await self._jobs.state(self._user_id, job_id)
+        state = await self._jobs.state(self._user_id, job_id)
         self.drop(job_id=job_id)
-        self._send("subscribed", tag, job_id=job_id, last_seq=last_seq)
+        self._send("subscribed", tag, job_id=job_id, last_seq=state.last_seq)
         after = min(after, MAX_SEQ)
-        reader = JobReader(
-            self._hub,
-            self._outbox,
+        subscriber = JobSubscriber(
+            self._broadcaster,
+            self._send_queue,
             job_id,
             after=after,
-            last_seq=last_seq,
-            has_ended=has_ended,
+            state=state,
             on_caught_up=lambda seq: self._send("caught_up", None, job_id=job_id, seq=seq),
             on_end=lambda: self._forget(job_id),
-            on_gone=lambda: self._gone(job_id),
+            on_deleted=lambda: self._gone(job_id),
         )
-        self._by_job[job_id] = reader
-        reader.start()
+        self._by_job[job_id] = subscriber
+        subscriber.start()
 
     async def follow_all(self, *, tag: Tag = None) -> None:
         """Send the user's unfinished jobs and their nodes, then every event of every job."""
         self.drop(all_jobs=True)
-        reader = UserReader(
-            self._hub, self._outbox, self._user_id, is_elsewhere=self._by_job.__contains__
+        subscriber = UserSubscriber(
+            self._broadcaster,
+            self._send_queue,
+            self._user_id,
+            is_elsewhere=self._by_job.__contains__,
         )
-        self._all = reader
-        reader.attach()
-        ended = await self._hub.heads.of_users([self._user_id], 3 * LOOK_BACK)
+        self._all = subscriber
+        subscriber.subscribe()
+        ended = await self._broadcaster.log.positions_of_users([self._user_id], 3 * LOOK_BACK)
         unfinished = await self._jobs.unfinished(self._user_id)
-        nodes = await event_queries.nodes_of(self._db.pool, [job.id for job, _ in unfinished])
-        by_job: dict[str, list[NodeState]] = {}
-        for row in nodes:
-            by_job.setdefault(row["job_id"], []).append(node_out(row))
         self._send("subscribed", tag, jobs="all")
-        for frame in _snapshots(unfinished, by_job):
-            await self._outbox.room()
-            self._outbox.put(frame)
-        reader.start(
+        for frame in _snapshots(unfinished):
+            await self._send_queue.drain()
+            self._send_queue.put(frame)
+        subscriber.start(
             {
-                **{head.job_id: head.last_seq for head in ended},
-                **{job.id: last_seq for job, last_seq in unfinished},
+                **{position.job_id: position.last_seq for position in ended},
+                **{each.job.id: each.job.last_seq for each in unfinished},
             }
         )
 
     def drop(self, *, job_id: str | None = None, all_jobs: bool = False) -> None:
         """End subscriptions; one that does not exist is ignored."""
-        if job_id is not None and (reader := self._by_job.get(job_id)) is not None:
-            reader.close()
+        if job_id is not None and (subscriber := self._by_job.get(job_id)) is not None:
+            subscriber.close()
             self._forget(job_id)
         if all_jobs and self._all is not None:
             self._all.close()
@@ -98,14 +93,14 @@ class Subscriptions:
 
     def close(self) -> None:
         """End all subscriptions."""
-        for reader in list(self._by_job.values()):
-            reader.close()
+        for subscriber in list(self._by_job.values()):
+            subscriber.close()
         self.drop(all_jobs=True)
 
     def _forget(self, job_id: str) -> None:
-        reader = self._by_job.pop(job_id)
+        subscriber = self._by_job.pop(job_id)
         if self._all is not None:
-            self._all.resume(job_id, reader.seen)
+            self._all.resume(job_id, subscriber.last_sent)
 
     def _gone(self, job_id: str) -> None:
         self._forget(job_id)
@@ -114,18 +109,18 @@ class Subscriptions:
 
     def _send(self, kind: str, tag: Tag, **fields: Any) -> None:
         frame = {"type": kind, **({} if tag is None else {"id": tag}), **fields}
-        self._outbox.put(orjson.dumps(frame).decode())
+        self._send_queue.put(orjson.dumps(frame).decode())
 
 
-def _snapshots(jobs: list[tuple[Job, int]], nodes: dict[str, list[NodeState]]) -> Iterator[str]:
+def _snapshots(jobs: list[UnfinishedJob]) -> Iterator[str]:
     """Yield the frames of a snapshot: one or more."""
     items: list[str] = []
     size = 0
-    for job, last_seq in jobs:
+    for job, waiting_reason, nodes in jobs:
         item = {
-            "job": job.model_dump(mode="json", exclude=LARGE),
-            "nodes": [node.model_dump(mode="json") for node in nodes.get(job.id, [])],
-            "last_seq": last_seq,
+            "job": summary_out(job, waiting_reason).model_dump(mode="json", exclude=LARGE),
+            "nodes": [node_out(node).model_dump(mode="json") for node in nodes],
+            "last_seq": job.last_seq,
         }
         items.append(orjson.dumps(item).decode())
         size += len(items[-1])

@@ -13,6 +13,7 @@ import pytest
 
 from app.database.engine import connect_args
 from app.events import partitions
+from app.events.partition_queries import partition_name
 from app.users.bootstrap import open_database
 from processing_context import Gap, JobUpdate, ProcessingContext
 from tests.support.ageing import age, aged, days_with_partition
@@ -154,10 +155,10 @@ async def test_the_days_to_come_have_their_partitions(service: Service) -> None:
     async with open_database(settings) as db:
         for offset in range(2):
             day = today + timedelta(days=offset)
-            assert partitions.name_of(day) in names
+            assert partition_name(day) in names
         far = today + timedelta(days=10)
-        await asyncio.gather(*(partitions.make(db, far) for _ in range(5)))
-    assert await days_with_partition(settings) == names | {partitions.name_of(far)}
+        await asyncio.gather(*(partitions.create_partition(db, far) for _ in range(5)))
+    assert await days_with_partition(settings) == names | {partition_name(far)}
 
 
 async def test_a_table_in_use_is_left_for_the_next_sweep(service: Service) -> None:

@@ -8,7 +8,7 @@ from app.events.event_batch import read_batch
 from app.http.problems import ProblemError
 from app.jobs.queue_reason import waiting_reason
 from app.jobs.responses import preferred_wait_s
-from app.queue.reaper import back_off_s
+from app.queue.reaper import BACK_OFF
 from app.workers.service import WorkerCapabilities
 
 LOG = {"type": "log", "level": "info", "message": "m"}
@@ -20,7 +20,7 @@ def worker(*capabilities: str, node_types: tuple[str, ...] | None = None) -> Wor
 
 
 def test_the_back_off_doubles_up_to_a_minute() -> None:
-    assert [back_off_s(attempt) for attempt in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [BACK_OFF.delay_s(attempt) for attempt in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_end_without_an_error_gets_one(status: str, code: str) -> None:
     events = [{"client_seq": 1, "type": "job_update", "status": status}]
     [item] = read_batch(events, job_id="j", max_event_bytes=1000)
     assert item.event["error"]["code"] == code
-    assert code in item.draft.tail
+    assert code in item.encoded.tail
     [item] = read_batch([{**events[0], "message": "why"}], job_id="j", max_event_bytes=1000)
     assert item.event["error"] == {"code": code, "message": "why"}
 

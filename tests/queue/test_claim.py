@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.database.engine import Database
-from app.queue.waiting_claims import Bell
+from app.queue.waiting_claims import WaitingClaims
 from tests.support.jobs import HandWorker, get, graph, owner, start, worker_of
 from tests.support.services import Service, eventually
 
@@ -19,20 +18,15 @@ async def are_waiting(service: Service, count: int) -> None:
     """Return when so many claims wait for jobs."""
 
     async def holds() -> bool:
-        return len(service.get(Bell)._waiters) == count
+        return len(service.get(WaitingClaims)) == count
 
     await eventually(holds)
 
 
 @pytest.fixture
-def unpolled(start_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Service:
-    """A service whose waiting claims look for jobs only when they are woken."""
-
-    async def look(_bell: Bell, _db: Database) -> None:
-        return
-
-    monkeypatch.setattr(Bell, "look", look)
-    return start_service(heartbeat_interval_s=100, lease_ttl_s=300)
+def unpolled(start_service: Callable[..., Service]) -> Service:
+    """A service whose waiting claims look for jobs only when they are notified."""
+    return start_service(queue_poll_interval_s=1e6, heartbeat_interval_s=100, lease_ttl_s=300)
 
 
 async def test_a_waiting_claim_is_woken_by_a_new_job(unpolled: Service) -> None:

@@ -179,11 +179,15 @@ class Lives(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def unhurried(start_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Service:
-    """A service that ends nothing by itself, and queues nothing again before it is told to."""
-    monkeypatch.setattr("app.queue.domain.INTERVAL_S", 1e6)
-    monkeypatch.setattr("app.queue.reaper.back_off_s", lambda _attempt: 3600.0)
-    return start_service(lease_ttl_s=3600, cancel_grace_s=3600)
+def unhurried(start_service: Callable[..., Service]) -> Service:
+    """A service whose reaper the test runs, and whose back-off lasts longer than the test."""
+    return start_service(
+        lease_ttl_s=3600,
+        cancel_grace_s=3600,
+        reaper_interval_s=1e6,
+        job_retry_delay_s=3600,
+        job_max_retry_delay_s=3600,
+    )
 
 
 @pytest.fixture

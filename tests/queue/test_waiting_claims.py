@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.queue.waiting_claims import Bell
+from app.queue.waiting_claims import WaitingClaims
 from tests.support.jobs import HandWorker, HeldJob, events_of, get, graph, owner, start, worker_of
 from tests.support.services import WAIT_S, Service, User, eventually
 
@@ -17,8 +17,7 @@ async def have_looked(service: Service, count: int) -> None:
     """Return when so many claims wait, having found nothing."""
 
     async def holds() -> bool:
-        waiters = list(service.get(Bell)._waiters)
-        return [waiter.has_looked for waiter in waiters].count(True) == count
+        return [claim.has_polled for claim in service.get(WaitingClaims)].count(True) == count
 
     await eventually(holds)
 
@@ -167,11 +166,11 @@ async def test_a_job_handed_to_nobody_any_more_goes_back_to_the_queue(service: S
         async with service.client(user.token) as leaving:
             claim = asyncio.create_task(leaving.post(path, json={"wait_s": 60}))
             await have_looked(service, 1)
-            [waiter] = service.get(Bell)._waiters
+            [waiting_claim] = service.get(WaitingClaims)
             job = await start(user)
             claim.cancel()  # together with its connection
             await asyncio.gather(claim, return_exceptions=True)
-        assert waiter not in service.get(Bell)._waiters
+        assert waiting_claim not in service.get(WaitingClaims)
         # Whether or not the answer was still sent: it was never confirmed, and is handed out again.
         [again] = await worker.claim(wait_s=WAIT_S / 2)
         assert again.id == job["id"]

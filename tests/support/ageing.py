@@ -36,7 +36,7 @@ async def age(settings: Settings, job_id: str, days: int, *, partitioned: bool =
     async with open_database(settings) as db:
         if partitioned:
             for day in await _days_of(db, job_id):
-                await partitions.make(db, day - by)
+                await partitions.create_partition(db, day - by)
         async with db.transaction() as on:
             await on.execute(_JOB, job_id, old, by)
             await on.execute(_EVENTS, job_id, old, by)

@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 
 from app.queue.reaper import Reaper
-from app.queue.waiting_claims import Bell
+from app.queue.waiting_claims import WaitingClaims
 from processing_context.wire.jobs import ENDED
 from tests.support.jobs import graph
 from tests.support.lease_model import (
@@ -109,8 +109,7 @@ class World:
         self._explain([[(claim, await claiming)]])
 
     async def _has_waiter(self) -> bool:
-        bell = self._service.get(Bell)
-        return any(waiter.has_looked for waiter in list(bell._waiters))
+        return any(claim.has_polled for claim in self._service.get(WaitingClaims))
 
     async def retry(self, job_id: str) -> None:
         """Run a job again."""

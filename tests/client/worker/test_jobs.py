@@ -34,10 +34,9 @@ from tests.support.worker_processes import (
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def short(new_settings: Any) -> AsyncIterator[Service]:
     """A service that hears of its workers often, and ends nothing by itself: they have to."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.queue.domain.INTERVAL_S", 3600)
-        with running(new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5)) as service:
-            yield service
+    settings = new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5, reaper_interval_s=3600)
+    with running(settings) as service:
+        yield service
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -1,0 +1,132 @@
+"""Records of jobs, and the statements on jobs that events need.
+
+The columns of a record are `j.<field>` of the table `jobs j`; graphs, params and results are read
+as JSON text, since most often they are only passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from app.database.statement import Executor, Query
+from processing_context.wire.jobs import ENDED
+
+
+class JobSummary(NamedTuple):
+    """A job without its graph, params and result."""
+
+    id: str
+    user_id: str
+    workflow_id: str | None
+    job_type: str
+    status: str
+    workflow_version: int | None
+    parent_job_id: str | None
+    error: dict[str, Any] | None
+    progress: float
+    attempt: int
+    max_attempts: int
+    priority: int
+    required_capabilities: list[str]
+    node_types: list[str]
+    timeout_s: float | None
+    worker_id: str | None
+    cancel_requested_at: datetime | None
+    run_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cost: float | None
+    last_seq: int
+
+
+class JobRecord(NamedTuple):
+    """A job; `params`, `graph` and `result` are JSON text."""
+
+    id: str
+    user_id: str
+    workflow_id: str | None
+    job_type: str
+    status: str
+    workflow_version: int | None
+    parent_job_id: str | None
+    error: dict[str, Any] | None
+    progress: float
+    attempt: int
+    max_attempts: int
+    priority: int
+    required_capabilities: list[str]
+    node_types: list[str]
+    timeout_s: float | None
+    worker_id: str | None
+    cancel_requested_at: datetime | None
+    run_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cost: float | None
+    last_seq: int
+    traceparent: str | None
+    params: str
+    graph: str
+    result: str | None
+
+
+class JobState(NamedTuple):
+    """The status of a job and the last `seq` of its log."""
+
+    status: str
+    last_seq: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has ended."""
+        return self.status in ENDED
+
+
+class LogPosition(NamedTuple):
+    """The end of a job's log."""
+
+    job_id: str
+    user_id: str
+    last_seq: int
+
+
+SUMMARY_COLUMNS = ", ".join(f"j.{name}" for name in JobSummary._fields)
+JOB_COLUMNS = f"""{SUMMARY_COLUMNS}, j.traceparent,
+    j.params::text as params, j.graph::text as graph, j.result::text as result"""
+
+_GET = Query(f"select {JOB_COLUMNS} from jobs j where j.id = :job_id", JobRecord)
+_POSITIONS = Query(
+    "select id as job_id, user_id, last_seq from jobs where id = any(:job_ids)", LogPosition
+)
+_POSITIONS_OF_USERS = Query(
+    """
+select id as job_id, user_id, last_seq from jobs
+where user_id = any(:user_ids) and status = 'queued'
+union all
+select id, user_id, last_seq from jobs where user_id = any(:user_ids) and status = 'running'
+union all
+select id, user_id, last_seq from jobs
+where user_id = any(:user_ids) and finished_at > clock_timestamp() - :look_back::interval""",
+    LogPosition,
+)
+
+
+async def get(on: Executor, job_id: str) -> JobRecord | None:
+    """Return a job of any user."""
+    return await _GET.one(on, job_id=job_id)
+
+
+async def log_positions(on: Executor, job_ids: Collection[str]) -> list[LogPosition]:
+    """Return the ends of the logs of jobs; one that does not exist is left out."""
+    return await _POSITIONS.all(on, job_ids=list(job_ids))
+
+
+async def log_positions_of_users(
+    on: Executor, user_ids: Collection[str], look_back: timedelta
+) -> list[LogPosition]:
+    """Return those of users' jobs that have not ended, or ended within `look_back`."""
+    return await _POSITIONS_OF_USERS.all(on, user_ids=list(user_ids), look_back=look_back)

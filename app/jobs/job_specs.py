@@ -1,0 +1,69 @@
+"""Job specifications from requests: the graph checked, the webhook accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.database.engine import dumps, loads
+from app.http.problems import ProblemError
+from app.queue.new_job import JobSpec
+from app.webhooks.service import WebhookService
+from app.workflows.graphs import check_graph
+from app.workflows.service import WorkflowService
+from processing_context.wire.jobs import RunJobRequest
+
+
+class JobSpecs:
+    """Makes job specifications from requests."""
+
+    def __init__(self, workflows: WorkflowService, webhooks: WebhookService) -> None:
+        self._workflows = workflows
+        self._webhooks = webhooks
+
+    async def resolve(self, user_id: str, request: RunJobRequest) -> JobSpec:
+        """Return the specification of a job.
+
+        Raises:
+            WorkflowNotFound: The user may not read the workflow.
+            InvalidGraph: The graph cannot be run.
+            UrlNotAllowed: The service does not post to the URL of the webhook.
+        """
+        version = None
+        if request.graph is not None:
+            check_graph(request.graph)
+            graph = request.graph.model_dump_json()
+            node_types = sorted({node.type for node in request.graph.nodes})
+        else:
+            workflow = await self._workflows.get(user_id, request.workflow_id or "")
+            graph, version = workflow.graph, workflow.version
+            node_types = sorted({node["type"] for node in loads(graph)["nodes"]})
+        webhook = request.webhook
+        return JobSpec(
+            workflow_id=request.workflow_id,
+            workflow_version=version,
+            job_type=request.job_type,
+            params=dumps(request.params),
+            graph=graph,
+            priority=request.priority,
+            required_capabilities=sorted(set(request.required_capabilities)),
+            node_types=node_types,
+            timeout_s=request.timeout_s,
+            max_attempts=request.max_attempts,
+            webhook=await self._webhooks.accept(user_id, webhook) if webhook else None,
+            run_at=request.run_at,
+        )
+
+    async def resolve_all(self, user_id: str, requests: Sequence[RunJobRequest]) -> list[JobSpec]:
+        """Return the specifications of several jobs.
+
+        Raises:
+            ProblemError: Any that `resolve` raises for one of them; its text names the job.
+        """
+        specs = []
+        for number, request in enumerate(requests):
+            try:
+                specs.append(await self.resolve(user_id, request))
+            except ProblemError as problem:
+                problem.detail = f"jobs.{number}: {problem.detail}"
+                raise
+        return specs

@@ -1,0 +1,19 @@
+"""Leases as they cross the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.events.schemas import job_json
+from app.queue.leased_job import LeasedJob
+
+
+def lease_json(leased: LeasedJob) -> dict[str, Any]:
+    """Return a `Lease` for orjson."""
+    return {
+        "job": job_json(leased.job),
+        "attempt": leased.job.attempt,
+        "token": leased.token,
+        "expires_at": leased.expires_at,
+        "traceparent": leased.job.traceparent,
+    }
