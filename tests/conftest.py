@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from sqlalchemy import make_url
 
 from app.database import migrate
 from app.database.engine import connect_args
+from app.domain import Domain
+from app.domains import DOMAINS
 from app.embedded.stack import running_stack
 from app.settings import Settings
-from tests.support.services import Service, User, run_elsewhere, running
+from tests.support.services import SHUTDOWN_GRACE_S, Service, User, run_elsewhere, running
 
 _numbers = itertools.count(1)
 
@@ -110,7 +112,9 @@ def _module_service(
             if path not in services:
                 stack.close()
                 services.clear()
-                services[path] = stack.enter_context(running(new_settings()))
+                services[path] = stack.enter_context(
+                    running(new_settings(shutdown_grace_s=SHUTDOWN_GRACE_S))
+                )
             return services[path]
 
         yield of
@@ -124,16 +128,21 @@ def service(_module_service: Callable[[Path], Service], request: pytest.FixtureR
 
 @pytest.fixture
 def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..., Service]]:
-    """Starts services with other settings; `like=service` makes a replica on the same data."""
+    """Starts services with other settings; `like=service` makes a replica on the same data.
+
+    `domains` are its domains, see `with_domain`.
+    """
     started: list[Service] = []
     with ExitStack() as stack:
 
-        def start(*, like: Service | None = None, **changes: Any) -> Service:
+        def start(
+            *, like: Service | None = None, domains: Sequence[Domain] = DOMAINS, **changes: Any
+        ) -> Service:
             if like is None:
-                settings = new_settings(**changes)
+                settings = new_settings(**{"shutdown_grace_s": SHUTDOWN_GRACE_S, **changes})
             else:
                 settings = like.settings.model_copy(update={"port": 0, **changes})
-            started.append(stack.enter_context(running(settings)))
+            started.append(stack.enter_context(running(settings, domains)))
             return started[-1]
 
         yield start

@@ -108,10 +108,7 @@ def test_a_data_dir_whose_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
         pass
 
 
-def test_servers_of_a_killed_stack_that_do_not_end_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.embedded.lock.LEFTOVERS_S", 0.2)
+def test_servers_of_a_killed_stack_that_do_not_end_are_named(tmp_path: Path) -> None:
     with (
         data_dir_lock(tmp_path),
         (tmp_path / "lock").open() as _,
@@ -119,7 +116,7 @@ def test_servers_of_a_killed_stack_that_do_not_end_are_named(
         (tmp_path / "lock").rename(tmp_path / "lock of a killed stack")
         with (
             pytest.raises(StackError, match="servers of an earlier stack"),
-            data_dir_lock(tmp_path),
+            data_dir_lock(tmp_path, leftovers_s=0.2),
         ):
             pass
 

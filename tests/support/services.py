@@ -1,4 +1,4 @@
-"""A service for tests: the real app under uvicorn, in a thread with a loop of its own."""
+"""A service for tests: the application in the production server, in a thread."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from app.application import create_app
 from app.database.engine import Database
+from app.domain import Domain
+from app.domains import DOMAINS
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
+from app.server.listen import bind, local_url
+from app.server.uvicorn_server import Server
 from app.settings import Settings
 from app.storage import Storage
 from app.users.bootstrap import first_user
@@ -30,6 +34,9 @@ T = TypeVar("T")
 
 WAIT_S = 120.0
 """How long tests wait for what must come: only a fault takes so long, however slow the machine."""
+
+SHUTDOWN_GRACE_S = 2
+"""How long a service in a thread waits for requests when it stops."""
 
 _taken: list[socket.socket] = []
 
@@ -62,7 +69,7 @@ class Service:
     token: str
     settings: Settings
     app: FastAPI = field(repr=False)
-    _server: uvicorn.Server = field(repr=False)
+    _server: Server = field(repr=False)
     _loop: asyncio.AbstractEventLoop = field(repr=False)
 
     @property
@@ -141,7 +148,7 @@ def free_port() -> int:
     It stays bound. Linux lets a server bind as well, as long as nothing listens and both say
     SO_REUSEADDR, while no outgoing connection and nobody else who asks for any port gets it.
     """
-    taken = _bound(0)
+    taken = bind(Settings(port=0))
     port: int = taken.getsockname()[1]
     if sys.platform == "linux":
         _taken.append(taken)
@@ -150,47 +157,28 @@ def free_port() -> int:
     return port
 
 
-def _bound(port: int) -> socket.socket:
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", port))
-    return made
+def with_domain(name: str, **changes: Any) -> Sequence[Domain]:
+    """Return the domains of the service, one of them with other parts."""
+    return [replace(domain, **changes) if domain.name == name else domain for domain in DOMAINS]
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Service]:
-    """Run a service in a thread; its first user has all scopes."""
-    token_file = run_elsewhere(first_user(settings))
-    if token_file is not None:
-        token = token_file.read_text().strip()
-    else:
-        assert settings.bootstrap_token
-        token = settings.bootstrap_token.get_secret_value()
-    listener = _bound(settings.port)
+def running(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> Iterator[Service]:
+    """Run a service in a thread, in the production server; its first user has all scopes."""
+    token = _first_token(settings)
+    listener = bind(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        # As `serve` has it: an idle connection is the client's to close.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
-    loop = asyncio.new_event_loop()
+    app = create_app(settings, domains)
+    server = Server(app, settings)
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     failures: list[BaseException] = []
 
     def serve() -> None:
-        asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(server.serve(sockets=[listener]))
+            with runner, closing(listener):
+                runner.run(server.serve(sockets=[listener]))
         except BaseException as exc:
             failures.append(exc)
-        finally:
-            listener.close()
-            loop.close()
 
     thread = threading.Thread(target=serve, name=f"service-{settings.port}", daemon=True)
     thread.start()
@@ -198,7 +186,7 @@ def running(settings: Settings) -> Iterator[Service]:
         thread.join(0.02)
         if not thread.is_alive():
             raise RuntimeError("the service did not start") from next(iter(failures), None)
-    service = Service(f"http://127.0.0.1:{settings.port}", token, settings, app, server, loop)
+    service = Service(local_url(listener), token, settings, app, server, runner.get_loop())
     try:
         yield service
     finally:
@@ -207,3 +195,11 @@ def running(settings: Settings) -> Iterator[Service]:
             thread.join(WAIT_S)
         if thread.is_alive():
             raise RuntimeError(f"the service did not stop within {WAIT_S:g} s")
+
+
+def _first_token(settings: Settings) -> str:
+    token_file = run_elsewhere(first_user(settings))
+    if token_file is not None:
+        return token_file.read_text().strip()
+    assert settings.bootstrap_token
+    return settings.bootstrap_token.get_secret_value()

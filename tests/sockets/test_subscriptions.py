@@ -1,19 +1,14 @@
-"""The WebSocket: who gets in, what is sent, and when it closes."""
+"""Subscriptions of a WebSocket: replay, snapshot, live events, and slow readers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
-import httpx
 import pytest
 
-from app.sockets import connection
 from tests.support.jobs import (
     HeldJob,
     events_of,
-    graph,
     open_socket,
     owner,
     seqs,
@@ -21,7 +16,7 @@ from tests.support.jobs import (
     start,
     worker_of,
 )
-from tests.support.services import WAIT_S, Service, User
+from tests.support.services import WAIT_S, Service
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 
@@ -173,54 +168,6 @@ async def test_a_job_that_is_also_followed_alone_comes_once(service: Service) ->
         assert seqs(await socket.until_end()) == [4, 5]
 
 
-async def test_a_job_can_be_run_and_cancelled_over_the_socket(service: Service) -> None:
-    async with owner(service) as user, open_socket(service, user.token) as socket:
-        op = {"op": "run", "request": {"graph": graph()}, "idempotency_key": "k", "id": "r"}
-        await socket.send(**op)
-        reply = await socket.receive()
-        assert (reply["type"], reply["id"], reply["job"]["status"]) == ("reply", "r", "queued")
-        assert seqs(await socket.until("caught_up")) == [1]
-        await socket.send(**op)
-        frames = await socket.until("caught_up")
-        assert frames[0]["job"]["id"] == reply["job"]["id"]
-        await socket.send(op="cancel", job_id=reply["job"]["id"], id="c")
-        frames = [await socket.receive(), await socket.receive()]
-        by_type = {frame["type"]: frame for frame in frames}
-        assert by_type["reply"]["job"]["status"] == "cancelled"
-        assert by_type["job_update"]["status"] == "cancelled"
-
-
-async def test_an_op_that_fails_is_a_problem_and_the_others_go_on(
-    service: Service, other: User
-) -> None:
-    async with owner(service) as user, open_socket(service, user.token) as socket:
-        theirs = await start(other)
-        deep: list[Any] = []
-        for _ in range(300):
-            deep = [deep]
-        for op, status in (
-            ({"op": "subscribe", "job_id": theirs["id"]}, 404),
-            ({"op": "subscribe", "job_id": "0" * 32}, 404),
-            ({"op": "subscribe", "job_id": "x" * 200}, 404),
-            ({"op": "subscribe", "thread_id": "0" * 32}, 404),
-            ({"op": "cancel", "job_id": theirs["id"]}, 404),
-            ({"op": "run", "request": {"graph": {"nodes": 1}}}, 422),
-            ({"op": "run", "request": {}}, 422),
-            ({"op": "run", "request": {"graph": graph(), "params": {"a": deep}}}, 422),
-            ({"op": "run", "request": {"graph": graph()}, "idempotency_key": "\x00"}, 400),
-        ):
-            await socket.send(**op, id=1)
-            frame = await socket.receive()
-            assert (frame["type"], frame["id"], frame["problem"]["status"]) == (
-                "problem",
-                1,
-                status,
-            )
-        job = await start(user)
-        await socket.send(op="subscribe", job_id=job["id"])
-        assert seqs(await socket.until("caught_up")) == [1]
-
-
 async def test_a_place_that_no_log_reaches_only_waits(service: Service) -> None:
     async with owner(service) as user, open_socket(service, user.token) as socket:
         job = await start(user)
@@ -228,151 +175,6 @@ async def test_a_place_that_no_log_reaches_only_waits(service: Service) -> None:
         assert [f["type"] for f in await socket.until("caught_up")] == ["subscribed", "caught_up"]
         await socket.send(op="ping")
         assert (await socket.receive())["type"] == "pong"
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "no json",
-        "[]",
-        '{"op": "unknown"}',
-        '{"op": "subscribe"}',
-        '{"op": "run"}',
-        '{"op": "subscribe", "job_id": "a", "jobs": "all"}',
-        '{"op": "ping", "unknown": 1}',
-    ],
-)
-async def test_a_malformed_op_closes_the_socket(service: Service, message: str) -> None:
-    async with owner(service) as user, open_socket(service, user.token) as socket:
-        await socket.connection.send(message)
-        assert await socket.closed() == 4400
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"headers": {"Authorization": "Bearer ctx_wrong"}},
-        {"headers": {"Authorization": "Bearer job_wrong"}},
-        {"query": "?ticket=wrong"},
-        {"subprotocols": ["context.v1", "context.bearer.wrong"]},
-    ],
-)
-async def test_without_a_good_token_the_socket_is_accepted_then_closed(
-    service: Service, options: dict[str, Any]
-) -> None:
-    async with open_socket(service, None, **options) as socket:
-        assert await socket.closed() == 4401
-
-
-async def test_a_token_in_the_url_is_not_accepted(service: Service, user: User) -> None:
-    for name in ("token", "access_token", "ticket"):
-        async with open_socket(service, None, query=f"?{name}={user.token}") as socket:
-            assert await socket.closed() == 4401
-
-
-async def test_a_browser_sends_its_token_as_a_subprotocol(service: Service, user: User) -> None:
-    protocols = ["context.v1", f"context.bearer.{user.token}"]
-    async with open_socket(service, None, subprotocols=protocols) as socket:
-        assert socket.connection.subprotocol == "context.v1"
-        await socket.send(op="ping")
-        assert await socket.receive() == {"type": "pong"}
-
-
-async def test_a_ticket_is_good_once(service: Service, user: User) -> None:
-    ticket = (await user.http.post("/v1/ws/tickets")).json()["ticket"]
-    async with open_socket(service, None, query=f"?ticket={ticket}") as socket:
-        await socket.send(op="ping")
-        assert (await socket.receive())["type"] == "pong"
-    async with open_socket(service, None, query=f"?ticket={ticket}") as socket:
-        assert await socket.closed() == 4401
-
-
-@pytest.mark.parametrize(
-    ("origin", "is_let_in"),
-    [
-        ("https://good.example", True),
-        ("same", True),
-        ("https://evil.example", False),
-        ("null", False),
-        ("https://good.example.evil.example", False),
-    ],
-)
-async def test_a_page_of_another_origin_is_not_let_in(
-    start_service: Callable[..., Service], origin: str, is_let_in: bool
-) -> None:
-    service = start_service(allowed_origins=("https://good.example",))
-    origin = service.url if origin == "same" else origin
-    async with open_socket(service, service.token, headers={"Origin": origin}) as socket:
-        if is_let_in:
-            await socket.send(op="ping")
-            assert (await socket.receive())["type"] == "pong"
-        else:
-            assert await socket.closed() == 4403
-
-
-async def test_a_token_of_the_wrong_scope_is_not_let_in(service: Service) -> None:
-    async with await service.new_user() as user:
-        token = await service.new_token(user.id, ("worker",))
-    async with open_socket(service, token) as socket:
-        assert await socket.closed() == 4403
-
-
-async def test_the_sockets_of_a_revoked_token_are_closed(
-    service: Service, user: User, admin: httpx.AsyncClient
-) -> None:
-    async with open_socket(service, user.token) as socket:
-        await socket.send(op="ping")
-        await socket.receive()
-        [token] = (await user.http.get("/v1/tokens")).json()["tokens"]
-        assert (await admin.delete(f"/v1/tokens/{token['id']}")).status_code == 204
-        assert await socket.closed() == 4401
-
-
-async def test_the_socket_of_a_lease_ends_with_the_lease(service: Service) -> None:
-    async with owner(service) as user:
-        await start(user)
-        held = await (await worker_of(user)).take()
-        async with open_socket(service, held.token) as socket:
-            await socket.send(op="ping")
-            assert (await socket.receive())["type"] == "pong"
-            await held.complete()
-            assert await socket.closed() == 4401
-
-
-async def test_sockets_close_with_1012_when_the_service_stops(
-    start_service: Callable[..., Service],
-) -> None:
-    service = start_service()
-    async with open_socket(service, service.token) as socket:
-        await socket.send(op="ping")
-        await socket.receive()
-        service.stop()
-        assert await socket.closed() == 1012
-
-
-async def test_a_reader_that_does_not_read_is_closed_with_4408(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And whoever reads beside it is not held up."""
-    # It begins to read again only when all is posted, which may take its time.
-    monkeypatch.setattr(connection, "CLOSE_GRACE_S", 60)
-    async with (
-        owner(service) as user,
-        open_socket(service, user.token, max_queue=1, sock=small_socket(service)) as slow,
-        open_socket(service, user.token) as quick,
-    ):
-        job = await start(user)
-        held = await (await worker_of(user)).take()
-        for socket in (slow, quick):
-            await socket.send(op="subscribe", job_id=job["id"])
-            await socket.until("caught_up")
-        large = {**LOG, "message": "x" * 60_000}
-        for _ in range(40):
-            await held.post(*[large] * 10)
-            for _ in range(10):
-                await quick.receive()
-        assert await slow.closed() == 4408
 
 
 async def test_progress_is_merged_for_a_slow_reader_and_no_chunk_is_lost(
