@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from app.database.notifications import Notifications
+from app.queue.domain import tasks
 from app.queue.waiting_claims import WaitingClaims
 from tests.support.jobs import (
     HandWorker,
@@ -17,7 +19,7 @@ from tests.support.jobs import (
     start,
     worker_of,
 )
-from tests.support.services import Service, eventually
+from tests.support.services import Service, eventually, with_domain
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 
@@ -62,8 +64,9 @@ async def test_a_claim_that_waits_at_one_replica_is_woken_by_a_job_made_at_the_o
     start_service: Callable[..., Service],
 ) -> None:
     # Without polling only a notification helps.
-    one = start_service(queue_poll_interval_s=1e6, heartbeat_interval_s=100, lease_ttl_s=300)
-    two = start_service(like=one)
+    domains = with_domain("queue", tasks=partial(tasks, poll_interval_s=1e6))
+    one = start_service(domains=domains, heartbeat_interval_s=100, lease_ttl_s=300)
+    two = start_service(like=one, domains=domains)
     async with owner(one) as user, two.client(user.token) as http:
         worker = HandWorker((await worker_of(user)).id, http)
         waiting = asyncio.create_task(worker.claim(wait_s=50))

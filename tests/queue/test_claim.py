@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
+from app.queue.domain import tasks
 from app.queue.waiting_claims import WaitingClaims
 from tests.support.jobs import HandWorker, get, graph, owner, start, worker_of
-from tests.support.services import Service, eventually
+from tests.support.services import Service, eventually, with_domain
 
 
 async def are_waiting(service: Service, count: int) -> None:
@@ -26,7 +28,11 @@ async def are_waiting(service: Service, count: int) -> None:
 @pytest.fixture
 def unpolled(start_service: Callable[..., Service]) -> Service:
     """A service whose waiting claims look for jobs only when they are notified."""
-    return start_service(queue_poll_interval_s=1e6, heartbeat_interval_s=100, lease_ttl_s=300)
+    return start_service(
+        domains=with_domain("queue", tasks=partial(tasks, poll_interval_s=1e6)),
+        heartbeat_interval_s=100,
+        lease_ttl_s=300,
+    )
 
 
 async def test_a_waiting_claim_is_woken_by_a_new_job(unpolled: Service) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -24,7 +25,10 @@ from hypothesis.stateful import (
 )
 
 from app.database.engine import connect_args
-from tests.support.lease_model import (
+from app.queue.domain import build, tasks
+from app.queue.reaper import BackOff
+from tests.support.lease_model import Lease
+from tests.support.lease_operations import (
     Cancel,
     Claim,
     Delete,
@@ -32,7 +36,6 @@ from tests.support.lease_model import (
     EndGrace,
     Expire,
     Heartbeat,
-    Lease,
     Op,
     Post,
     Reap,
@@ -41,7 +44,7 @@ from tests.support.lease_model import (
     TimeOut,
 )
 from tests.support.lease_world import Pool, World
-from tests.support.services import Service
+from tests.support.services import Service, with_domain
 
 MAX_JOBS = 4
 MAX_WORKERS = 3
@@ -181,13 +184,12 @@ class Lives(RuleBasedStateMachine):
 @pytest.fixture
 def unhurried(start_service: Callable[..., Service]) -> Service:
     """A service whose reaper the test runs, and whose back-off lasts longer than the test."""
-    return start_service(
-        lease_ttl_s=3600,
-        cancel_grace_s=3600,
-        reaper_interval_s=1e6,
-        job_retry_delay_s=3600,
-        job_max_retry_delay_s=3600,
+    queue = with_domain(
+        "queue",
+        build=partial(build, back_off=BackOff(first_s=3600, max_s=3600)),
+        tasks=partial(tasks, reaper_interval_s=1e6),
     )
+    return start_service(domains=queue, lease_ttl_s=3600, cancel_grace_s=3600)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from tests.support.services import WAIT_S, Service, User, eventually
 
 Event = dict[str, Any]
 
+LOG: Event = {"type": "log", "level": "info", "message": "m"}
+
 
 def graph(*node_types: str) -> dict[str, Any]:
     """Return a graph of nodes of these types, without edges."""
@@ -139,6 +141,26 @@ async def worker_of(user: User, **fields: Any) -> HandWorker:
     reply = await user.http.post("/v1/workers", json={"name": "by hand", **fields})
     assert reply.status_code == 201, reply.text
     return HandWorker(reply.json()["id"], user.http)
+
+
+async def held_job(user: User, **fields: Any) -> HeldJob:
+    """Start a job, and take it with a new worker."""
+    await start(user, **fields)
+    return await (await worker_of(user)).take()
+
+
+async def status_is(user: User, job_id: str, *statuses: str) -> None:
+    """Return once a job has one of these statuses."""
+
+    async def holds() -> bool:
+        return (await get(user, job_id))["status"] in statuses
+
+    await eventually(holds)
+
+
+def refusal(reply: httpx.Response) -> tuple[int, str]:
+    """Return the status and the code of a problem."""
+    return reply.status_code, reply.json()["code"]
 
 
 async def let_lease_run_out(service: Service, job_id: str) -> None:

@@ -19,24 +19,20 @@ from app.queue.reaper import Reaper
 from app.queue.waiting_claims import WaitingClaims
 from processing_context.wire.jobs import ENDED
 from tests.support.jobs import graph
-from tests.support.lease_model import (
-    GONE,
-    Answer,
+from tests.support.lease_model import GONE, Answer, Job, Model, Said
+from tests.support.lease_operations import (
     Cancel,
     Claim,
     Delete,
     EndBackOff,
     Expire,
     Heartbeat,
-    Job,
     Late,
-    Model,
     OfLease,
     Op,
     Post,
     Reap,
     RemoveWorker,
-    Said,
 )
 from tests.support.services import Service, User, eventually
 

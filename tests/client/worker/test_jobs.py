@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import pytest_asyncio
 import skimage
 from PIL import Image
 
+from app.queue.domain import tasks
 from processing_context.context import ProcessingContext
 from processing_context.errors import JobCancelledError, JobFailedError
 from processing_context.wire.refs import ImageRef
 from tests.support.graphs import graph
 from tests.support.jobs import events_of, get, owner, start
-from tests.support.services import WAIT_S, Service, User, eventually, running
+from tests.support.services import WAIT_S, Service, User, eventually, running, with_domain
 from tests.support.worker_processes import (
     WorkerProcess,
     ended_job,
@@ -34,8 +36,8 @@ from tests.support.worker_processes import (
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def short(new_settings: Any) -> AsyncIterator[Service]:
     """A service that hears of its workers often, and ends nothing by itself: they have to."""
-    settings = new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5, reaper_interval_s=3600)
-    with running(settings) as service:
+    queue = with_domain("queue", tasks=partial(tasks, reaper_interval_s=3600))
+    with running(new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5), queue) as service:
         yield service
 
 
