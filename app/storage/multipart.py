@@ -36,11 +36,20 @@ class Unfinished:
 
 
 class MultipartUploads:
-    """The multipart uploads of one bucket."""
+    """The multipart uploads of one bucket.
 
-    def __init__(self, bucket: str, requests: S3Requests) -> None:
+    Args:
+        bucket: The name of the bucket.
+        requests: Sends requests.
+        parts_at_once: The number of parts that are listed by one request.
+    """
+
+    def __init__(
+        self, bucket: str, requests: S3Requests, *, parts_at_once: int = PARTS_AT_ONCE
+    ) -> None:
         self._bucket = bucket
         self._requests = requests
+        self._parts_at_once = parts_at_once
 
     async def begin(self, key: str) -> str:
         """Return the id of a new upload; the object is there once it is completed.
@@ -66,7 +75,7 @@ class MultipartUploads:
         parts: list[Part] = []
         marker = ""
         while True:
-            query = {"uploadId": upload_id, "max-parts": str(PARTS_AT_ONCE)}
+            query = {"uploadId": upload_id, "max-parts": str(self._parts_at_once)}
             if marker:
                 query["part-number-marker"] = marker
             answer = await self._requests.send("list parts", "GET", self._bucket, key, query=query)

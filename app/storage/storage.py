@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from app.http.headers import header
 from app.settings import Settings
 from app.storage.admin import Admin
-from app.storage.multipart import MultipartUploads
+from app.storage.multipart import PARTS_AT_ONCE, MultipartUploads
 from app.storage.objects import Bucket
 from app.storage.presign import Signer
 from app.storage.s3_requests import S3Requests
@@ -27,9 +27,14 @@ MAX_OBJECT_BYTES = 5 * 1024**4
 
 
 class Storage:
-    """The two buckets of S3."""
+    """The two buckets of S3.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: They name the server, the buckets and the credentials.
+        parts_at_once: The number of parts that are listed by one request.
+    """
+
+    def __init__(self, settings: Settings, *, parts_at_once: int = PARTS_AT_ONCE) -> None:
         if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
             raise ValueError("no storage: start the embedded one, or set CONTEXT_S3_ENDPOINT")
         endpoint = settings.s3_endpoint.rstrip("/")
@@ -39,6 +44,7 @@ class Storage:
             "secret_key": settings.s3_secret_key.get_secret_value(),
         }
         self._settings = settings
+        self._parts_at_once = parts_at_once
         self._signers: dict[Network, Signer] = {
             "internal": Signer(endpoint, region=settings.s3_region, **keys),
             "public": Signer(public, region=settings.s3_region, **keys),
@@ -72,7 +78,7 @@ class Storage:
             name,
             store,
             self._admin,
-            MultipartUploads(name, self._requests),
+            MultipartUploads(name, self._requests, parts_at_once=self._parts_at_once),
             self._streams,
             max_bytes=self._settings.max_upload_bytes,
         )

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-import pytest_asyncio
 import trustme
 
 from app.outbound import Allowed, Answer, UrlNotAllowed, UrlUnreachable, WebhookClient
-from tests.support.misbehaving_server import Trickster, listening, redirect, reply
+from tests.support.misbehaving_server import Trickster, redirect, reply
 from tests.support.receivers import receiving
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[Trickster]:
-    async with listening() as trickster:
-        trickster.names["files.example"] = [["127.0.0.1"]]
-        yield trickster
 
 
 def webhook_client(

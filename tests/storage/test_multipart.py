@@ -7,19 +7,16 @@ import asyncio
 import httpx
 import pytest
 
-from app.storage import MAX_PARTS, ObjectMissing, Refused, multipart
+from app.storage import MAX_PARTS, ObjectMissing, Refused, Storage
 from app.storage.multipart import Part
 from tests.support.assets import put
 from tests.support.services import WAIT_S, Service
 
 
-async def test_all_parts_are_listed_however_many(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(multipart, "PARTS_AT_ONCE", 10)  # with the 1,000 of S3 it takes long
-    storage = service.storage
+async def test_all_parts_are_listed_however_many(service: Service) -> None:
+    storage = Storage(service.settings, parts_at_once=10)  # with the 1,000 of S3 it takes long
     uploads = storage.assets.uploads
-    upload_id = await service.run(uploads.begin("many/parts"))
+    upload_id = await uploads.begin("many/parts")
     numbers = [*range(1, 35), MAX_PARTS]
     gate = asyncio.Semaphore(16)
     async with httpx.AsyncClient(timeout=WAIT_S) as http:
@@ -38,12 +35,12 @@ async def test_all_parts_are_listed_however_many(
                 assert (await http.put(url, content=b"x")).status_code == 200
 
         await asyncio.gather(*(put_one(number) for number in reversed(numbers)))
-    stored = await service.run(uploads.stored("many/parts", upload_id))
+    stored = await uploads.stored("many/parts", upload_id)
     assert [part.number for part in stored] == numbers
-    await service.run(uploads.abort("many/parts", upload_id))
-    await service.run(uploads.abort("many/parts", upload_id))
+    await uploads.abort("many/parts", upload_id)
+    await uploads.abort("many/parts", upload_id)
     with pytest.raises(ObjectMissing):
-        await service.run(uploads.stored("many/parts", upload_id))
+        await uploads.stored("many/parts", upload_id)
 
 
 async def test_parts_that_storage_does_not_have_make_no_object(service: Service) -> None:
