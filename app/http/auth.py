@@ -25,29 +25,29 @@ USER_PREFIX = "ctx_"
 JOB_PREFIX = "job_"
 
 CACHE_TTL_S = 3.0
-"""How long a token is cached: a revoked one works no longer than that on any replica."""
+"""Lifetime of a cached token, and so the longest that a revoked one works on any replica."""
 
 _MAX_CACHED = 10_000
 
 
 def new_token(prefix: str) -> str:
-    """Return a token of 256 random bits, made of `A-Za-z0-9._-` only."""
+    """Return a random token of 256 bits; its characters are `A-Za-z0-9._-`."""
     return prefix + secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> bytes:
-    """Return the hash that is stored of a token."""
+    """Return the hash under which a token is stored."""
     return hashlib.sha256(token.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The identity that a token authenticates.
+    """The identity and the rights that a token authenticates.
 
-    `quota_bytes` is how much the user may store; None: no limit. `lasts_s` is the time from the
-    look-up to the token's expiry; None: it does not expire.
-    With a lease's token `job_id` and `attempt` are set, and `is_live` is false once the lease has
-    ended: the routes of the lease itself then answer why, all others `401`.
+    `quota_bytes` is the user's storage quota (None: no limit), `lasts_s` the time from the look-up
+    to the token's expiry (None: it does not expire). The token of a lease also sets `job_id` and
+    `attempt`; once its lease has ended, `is_live` is false. The routes of the lease then reply with
+    the reason, all other routes with `401`.
     """
 
     user_id: str
@@ -65,14 +65,14 @@ class Access:
     """The tokens that may use a route.
 
     `scope`, `or_scope`: a token with one of these scopes (`*`: any token, None: no user's token).
-    `job`: the token of a live lease; `dead_job`: also that of a lease that has ended.
+    `job`: the token of a live lease; `ended_job`: also that of a lease that has ended.
     `public`: no token is needed. `streams`: the route reads its request body itself.
     """
 
     scope: str | None = None
     or_scope: str | None = None
     job: bool = False
-    dead_job: bool = False
+    ended_job: bool = False
     public: bool = False
     streams: bool = False
 
@@ -84,24 +84,24 @@ USER_OR_JOB = Access(scope="user", job=True)
 USER_OR_JOB_STREAM = Access(scope="user", job=True, streams=True)
 WORKER = Access(scope="worker")
 ADMIN = Access(scope="admin")
-LEASE = Access(dead_job=True, job=True)
+LEASE = Access(ended_job=True, job=True)
 ANY_TOKEN = Access(scope="*", job=True)
 
 
 class TokenLookup(Protocol):
-    """The stored tokens of one kind."""
+    """Look-up of the stored tokens of one kind."""
 
     async def find(self, token_hash: bytes) -> Principal | None:
         """Return the principal, or None for a token that is unknown, revoked or expired."""
         ...
 
     async def valid_among(self, token_ids: Collection[str]) -> set[str]:
-        """Return those of the token ids that are neither revoked nor expired."""
+        """Return the given token ids without those that are revoked or expired."""
         ...
 
 
 class Revocations:
-    """Announces revoked tokens and deleted users, on this replica and to the others."""
+    """Publishes revoked tokens and deleted users to the handlers of all replicas."""
 
     TOKEN_TOPIC = "token"  # noqa: S105  # the topic of a notification
     USER_TOPIC = "user"
@@ -114,20 +114,20 @@ class Revocations:
         notifications.on(self.USER_TOPIC, self._user_deleted)
 
     def on_token(self, handler: Callable[[str], None]) -> None:
-        """Call `handler(token_id)` for each token that is revoked on any replica."""
+        """Add a handler: called with the id of each token that any replica revokes."""
         self._on_token.append(handler)
 
     def on_user(self, handler: Callable[[str], None]) -> None:
-        """Call `handler(user_id)` for each user who is deleted on any replica."""
+        """Add a handler: called with the id of each user that any replica deletes."""
         self._on_user.append(handler)
 
     def revoke_token(self, token_id: str) -> None:
-        """Announce a token whose revocation is committed."""
+        """Publish a revoked token; call it after the commit."""
         self._token_revoked(token_id)
         self._notifications.notify(self.TOKEN_TOPIC, token_id)
 
     def delete_user(self, user_id: str) -> None:
-        """Announce a user whose deletion is committed."""
+        """Publish a deleted user; call it after the commit."""
         self._user_deleted(user_id)
         self._notifications.notify(self.USER_TOPIC, user_id)
 
@@ -141,11 +141,11 @@ class Revocations:
 
 
 class Authenticator:
-    """Resolves bearer tokens, with a short-lived cache.
+    """Authenticates bearer tokens, with a short-lived cache.
 
-    The token of a lease dies with the lease, so it is looked up each time, except for the routes of
-    the lease itself: the job that it belongs to never changes, and their own statements check that
-    the lease is live.
+    The token of a lease is valid as long as the lease, so it is looked up for each request. The
+    routes of the lease itself are the exception: the job of a token never changes, and their own
+    statements check that the lease is live.
     """
 
     def __init__(
@@ -157,16 +157,16 @@ class Authenticator:
         revocations.on_token(self._forget_token)
         revocations.on_user(self._forget_user)
 
-    async def resolve(self, token: str, *, even_dead: bool = False) -> Principal | None:
+    async def resolve(self, token: str, *, allow_ended: bool = False) -> Principal | None:
         """Return the principal of a token; None for one that is unknown, revoked or expired.
 
         Args:
             token: The token.
-            even_dead: Accept the token of a lease that may have ended.
+            allow_ended: Accept the token of a lease that may have ended.
         """
         token_hash = hash_token(token)
         is_lease = token.startswith(JOB_PREFIX)
-        if is_lease and not even_dead:
+        if is_lease and not allow_ended:
             return await self._leases.find(token_hash)
         now = time.monotonic()
         cached = self._cache.get(token_hash)
@@ -193,7 +193,7 @@ class Authenticator:
 
 
 def bearer_token(connection: HTTPConnection) -> str | None:
-    """Return the token of the Authorization header."""
+    """Return the token of the Authorization header, or None."""
     scheme, _, token = header(connection.scope, b"authorization").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
@@ -203,39 +203,42 @@ def check_access(access: Access, principal: Principal) -> None:
 
     Raises:
         Unauthorized: The lease of the token has ended.
-        Forbidden: The token may not use this route.
+        Forbidden: The route does not accept this token.
     """
     if principal.job_id is not None:
-        if not principal.is_live and not access.dead_job:
-            raise Unauthorized("The lease of this token is over.")
+        if not principal.is_live and not access.ended_job:
+            raise Unauthorized(
+                f"The lease of this token, for job {principal.job_id}, has ended: claim a new one."
+            )
         if not access.job:
-            raise Forbidden("A job's token may not do that.")
+            raise Forbidden("This route does not accept the token of a lease: use a user's token.")
         return
     if access.scope == "*":
         return
     if access.scope is None:
-        raise Forbidden("Only the token of the job's lease may do that.")
+        raise Forbidden("This route accepts only the token of the job's lease.")
     if principal.scopes.isdisjoint((access.scope, access.or_scope)):
-        raise Forbidden(f"This needs a token with the scope `{access.scope}`.")
+        scopes = " or ".join(f"`{scope}`" for scope in (access.scope, access.or_scope) if scope)
+        raise Forbidden(f"This route requires a token with the scope {scopes}.")
 
 
-async def authenticate(connection: HTTPConnection, *, even_dead: bool = False) -> Principal:
+async def authenticate(connection: HTTPConnection, *, allow_ended: bool = False) -> Principal:
     """Return the principal of the connection's Authorization header.
 
     Args:
         connection: The request.
-        even_dead: Accept the token of a lease that may have ended.
+        allow_ended: Accept the token of a lease that may have ended.
 
     Raises:
-        Unauthorized: There is no token, or a bad one.
+        Unauthorized: The token is missing, unknown, revoked or expired.
     """
     token = bearer_token(connection)
     if token is None:
-        raise Unauthorized("Send `Authorization: Bearer <token>`.")
+        raise Unauthorized("The request has no token: send `Authorization: Bearer <token>`.")
     authenticator = services_of(connection).get(Authenticator)
-    principal = await authenticator.resolve(token, even_dead=even_dead)
+    principal = await authenticator.resolve(token, allow_ended=allow_ended)
     if principal is None:
-        raise Unauthorized("This token is unknown, revoked or expired.")
+        raise Unauthorized("The token is unknown, revoked or expired: create a new one.")
     return principal
 
 

@@ -1,4 +1,4 @@
-"""Headers of replies that carry stored bytes: Content-Type and Content-Disposition."""
+"""Content-Type and Content-Disposition headers of replies with stored files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from processing_context.wire.media_types import essence
 
-# The files are served from the API's own origin, where any other type could run scripts.
+# Files are served from the API's own origin, where other types (HTML, SVG, XML) could run scripts.
 _INLINE = re.compile(
     r"(image|audio|video|font)/[^+]+|text/(plain|csv|markdown)|application/(json|pdf|jsonl)"
 )
@@ -17,7 +17,7 @@ _NEEDS_NO_QUOTES = re.compile(r'[^"\\%]*')
 
 @lru_cache(maxsize=1024)
 def is_safe_inline(content_type: str) -> bool:
-    """Return whether a browser may show this type; HTML, SVG and XML can only be saved."""
+    """Return True if a browser may show this type; it has to save all others."""
     return _INLINE.fullmatch(essence(content_type)) is not None
 
 
@@ -27,7 +27,7 @@ def header_of(content_type: str) -> str:
 
 
 def disposition(kind: str, name: str) -> str:
-    """Return a Content-Disposition that carries any name (RFC 6266, RFC 8187)."""
+    """Return a Content-Disposition header for any file name (RFC 6266, RFC 8187)."""
     clean = name if name.isprintable() else "".join(c if c.isprintable() else "_" for c in name)
     if clean.isascii() and _NEEDS_NO_QUOTES.fullmatch(clean):
         return f'{kind}; filename="{clean}"'

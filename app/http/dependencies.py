@@ -25,7 +25,7 @@ def services_of(connection: HTTPConnection) -> Services:
 
 
 class ServiceDependency(Generic[T]):
-    """A dependency that is the service of a class."""
+    """FastAPI dependency that resolves to the registered service of a class."""
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
@@ -35,8 +35,8 @@ class ServiceDependency(Generic[T]):
         return services_of(connection).get(self.kind)
 
 
-def Injected(kind: type[Any]) -> Any:  # noqa: N802  # it stands where `Depends` does
-    """Return the marker of a parameter that is the service of a class, for `Annotated`."""
+def Injected(kind: type[Any]) -> Any:  # noqa: N802  # named like `Depends`, which it replaces
+    """Return a dependency on the service of a class, for use in `Annotated`."""
     return Depends(ServiceDependency(kind))
 
 
@@ -44,7 +44,7 @@ def check_services(routes: Iterable[APIRoute], services: Services) -> None:
     """Check that every service that the routes depend on is registered.
 
     Raises:
-        LookupError: One is not.
+        LookupError: A service is missing.
     """
     for route in routes:
         for dependant in _tree(route.dependant):

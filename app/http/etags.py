@@ -1,4 +1,4 @@
-"""Optimistic concurrency: an ETag over what a user can edit, held against If-Match (RFC 9110)."""
+"""Optimistic concurrency: ETags over editable fields, compared with If-Match (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ IfMatch = Annotated[str | None, Header(alias="If-Match")]
 
 
 def etag_of(*editable: Any) -> str:
-    """Return a strong ETag over the values that a user can edit."""
+    """Return a strong ETag over the editable values of an object."""
     digest = hashlib.sha256(orjson.dumps(editable, option=orjson.OPT_SORT_KEYS))
     return f'"{digest.hexdigest()[:32]}"'
 
 
 def check_if_match(if_match: str | None, current: str) -> None:
-    """Compare strongly, as If-Match demands.
+    """Compare the If-Match header with the current ETag; a missing header or `*` always matches.
 
     Raises:
-        PreconditionFailed: None of the header's ETags is the current one.
+        PreconditionFailed: The header does not contain the current ETag.
     """
     if if_match is None or if_match.strip() == "*":
         return

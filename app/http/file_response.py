@@ -1,4 +1,4 @@
-"""Bytes as an answer: ranges, conditions and the headers that make them harmless (RFC 9110)."""
+"""File responses with ranges, conditional requests and safe headers (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.storage import Bucket
 _ONE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
-class HungUp(BadRequest):
-    """The caller went away in the middle of the body; nobody reads this answer."""
+class ClientDisconnected(BadRequest):
+    """The connection ended before the whole body was received; the response is not read."""
 
     code = "client_disconnected"
-    detail = "The connection ended in the middle of the body."
+    detail = "The connection ended before the whole body was received."
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of one object and how they are to be served."""
+    """Location and headers of a stored file to serve."""
 
     bucket: Bucket
     key: str
@@ -37,17 +37,17 @@ class Content:
 
     @property
     def disposition(self) -> str:
-        """Whether a browser shows or saves it, and under which name."""
+        """The Content-Disposition header: inline for safe types, otherwise attachment."""
         is_inline = content_headers.is_safe_inline(self.content_type)
         return content_headers.disposition("inline" if is_inline else "attachment", self.name)
 
 
 async def content_response(content: Content, request: Request) -> Response:
-    """Return the bytes that a GET asks for, or a HEAD's headers.
+    """Return the response to a GET or HEAD request for a file.
 
     Raises:
-        RangeNotSatisfiable: The range begins behind the end.
-        ObjectMissing: The object is gone.
+        RangeNotSatisfiable: The range is outside of the file.
+        ObjectMissing: The object does not exist in storage.
         StorageUnavailable: Storage does not answer.
     """
     headers = {
@@ -57,7 +57,7 @@ async def content_response(content: Content, request: Request) -> Response:
         "Content-Disposition": content.disposition,
         "X-Content-Type-Options": "nosniff",
     }
-    if _names(request.headers.get("if-none-match"), content.etag):
+    if _matches_etag(request.headers.get("if-none-match"), content.etag):
         return Response(status_code=304, headers=headers)
     wanted = None
     if request.method == "GET" and request.headers.get("if-range", content.etag) == content.etag:
@@ -73,8 +73,8 @@ async def content_response(content: Content, request: Request) -> Response:
     return StreamingResponse(pieces, status_code=206 if wanted else 200, headers=headers)
 
 
-def _names(header: str | None, etag: str) -> bool:
-    """Whether If-None-Match names the ETag; it compares weakly."""
+def _matches_etag(header: str | None, etag: str) -> bool:
+    """Return True if an If-None-Match header contains the ETag, by weak comparison."""
     if header is None:
         return False
     tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
@@ -82,12 +82,12 @@ def _names(header: str | None, etag: str) -> bool:
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the range that a Range header asks for, its end not included.
+    """Return the start and the exclusive end of the range in a Range header.
 
-    None where the whole is to be sent: no header, one that is malformed, or several ranges at once.
+    None stands for the whole file: the header is missing, malformed, or has several ranges.
 
     Raises:
-        RangeNotSatisfiable: It begins behind the end.
+        RangeNotSatisfiable: The range is outside of the file.
     """
     match = _ONE_RANGE.fullmatch(header or "")
     if match is None or match.groups() == ("", ""):
@@ -105,15 +105,15 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 async def body_of(request: Request, limit: int) -> AsyncIterator[bytes]:
-    """The raw body as it comes.
+    """Yield the chunks of the raw request body.
 
     Raises:
-        TooLarge: There are more than `limit` bytes.
-        HungUp: The caller went away.
+        TooLarge: The body is longer than `limit` bytes.
+        ClientDisconnected: The connection ended before the whole body was received.
     """
     try:
         async for chunk in Request(request.scope, limited(request, limit)).stream():
             if chunk:
                 yield chunk
     except ClientDisconnect:
-        raise HungUp from None
+        raise ClientDisconnected from None

@@ -1,4 +1,4 @@
-"""Streaming parser of multipart/form-data; no part is kept whole, in memory or on disk."""
+"""Streaming parser of multipart/form-data; no part is buffered whole, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NEEDS_DATA = object()
 
 
 class MalformedForm(BadRequest):
-    """Not `multipart/form-data`, or broken."""
+    """The body is not well-formed `multipart/form-data`."""
 
     code = "malformed_form"
-    detail = "The body is no well-formed multipart/form-data."
+    detail = "The body is not well-formed multipart/form-data."
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The head of one part."""
+    """The headers of one part."""
 
     name: str
     file_name: str | None
@@ -36,30 +36,32 @@ class Part:
 
 
 class FormReader:
-    """Reads the parts of a form in their order; of each its head, then its bytes as they come.
+    """Reader of a form, part by part: `next_part`, then `chunks` or `read` for its content.
 
-    `read_bytes` is how many bytes `read` has returned.
+    `read_bytes` is the number of bytes that `read` has returned so far.
     """
 
     def __init__(self, content_type: str | None, body: AsyncIterator[bytes]) -> None:
         kind, options = parse_options_header(content_type or "")
         boundary = options.get("boundary", "").encode("latin-1")
         if kind != "multipart/form-data" or not boundary:
-            raise MalformedForm("Send the form as multipart/form-data with a boundary.")
+            raise MalformedForm(
+                "The body is not a form: send it as multipart/form-data with a boundary."
+            )
         if len(boundary) > MAX_BOUNDARY_BYTES:
             raise MalformedForm
         self._body = body
-        # Latin-1 keeps the bytes of a name as they are, whatever they are encoded in.
+        # Latin-1 preserves the bytes of a name, whatever its encoding.
         self._parser = PushMultipartParser(boundary, header_charset="latin-1")
         self._events: Iterator[Any] = iter(())
         self._is_complete = False
         self.read_bytes = 0
 
     async def next_part(self) -> Part | None:
-        """Return the head of the next part, skipping the rest of this one; None at the end.
+        """Return the next part, or None at the end; unread content of the current one is skipped.
 
         Raises:
-            MalformedForm: The body ends early, or is not a form.
+            MalformedForm: The form is malformed or incomplete.
         """
         while not self._is_complete:
             event = await self._next()
@@ -68,26 +70,26 @@ class FormReader:
         return None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes of the part whose head was returned last."""
+        """Yield the content of the current part."""
         while chunk := await self._next():
             yield chunk
 
     async def read(self, limit: int) -> bytes:
-        """Return the bytes of the part whose head was returned last.
+        """Return the content of the current part.
 
         Raises:
-            TooLarge: There are more than `limit`.
+            TooLarge: It is longer than `limit` bytes.
         """
         data = bytearray()
         async for chunk in self.chunks():
             data += chunk
             if len(data) > limit:
-                raise TooLarge(f"The part is larger than the limit of {limit} bytes.")
+                raise TooLarge(f"A part of the form is larger than the limit of {limit} bytes.")
         self.read_bytes += len(data)
         return bytes(data)
 
     async def _next(self) -> Any:
-        """Return the next segment or bytes; None where a segment or the form ends."""
+        """Return the next segment or bytes; None at the end of a segment or of the form."""
         try:
             while (event := next(self._events, _NEEDS_DATA)) is _NEEDS_DATA:
                 data = await anext(self._body, b"")
@@ -109,7 +111,9 @@ class FormReader:
 
 def _part(segment: Any) -> Part:
     if not segment.name:
-        raise MalformedForm("A part of the form has no name.")
+        raise MalformedForm(
+            "A part of the form has no name: give each a Content-Disposition with a name."
+        )
     content_type = segment.header("Content-Type")
     return Part(
         name=_text(segment.name),
@@ -119,5 +123,5 @@ def _part(segment: Any) -> Part:
 
 
 def _text(value: str) -> str:
-    """Decode what was read as Latin-1 and is UTF-8."""
+    """Return a UTF-8 text that was decoded as Latin-1."""
     return value.encode("latin-1").decode("utf-8", errors="replace")

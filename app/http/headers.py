@@ -1,4 +1,4 @@
-"""Request headers, read from the ASGI scope without decoding the others."""
+"""Request headers, read one by one from the ASGI scope."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """Return the first header of a name in lower case; empty where there is none."""
+    """Return the first header of a name (in lower case), or an empty string."""
     return find_header(scope, name) or ""
 
 
 def find_header(scope: Scope, name: bytes) -> str | None:
-    """Return the first header of a name in lower case; None where there is none.
+    """Return the first header of a name (in lower case), or None.
 
-    Starlette's `Headers` would decode and compare them all, for each that is asked for.
+    Starlette's `Headers` decodes all headers for each look-up.
     """
     for key, value in scope["headers"]:
         if key == name:
@@ -27,10 +27,10 @@ def find_header(scope: Scope, name: bytes) -> str | None:
 
 
 def sane_request_id(value: str) -> str | None:
-    """Return a caller's request id if it fits a header and a log line."""
+    """Return a caller's request id if it is safe in a header and a log line, else None."""
     return value if _SANE_REQUEST_ID.fullmatch(value) else None
 
 
 def sane_traceparent(value: str) -> str | None:
-    """Return a caller's `traceparent` if it is a valid one."""
+    """Return a caller's `traceparent` if it is valid, else None."""
     return value if _TRACEPARENT.fullmatch(value) else None

@@ -1,4 +1,4 @@
-"""The outermost layer: request id, a log line, a measurement, no exception unanswered."""
+"""Outermost middleware: request ids, access log, metrics, and responses to exceptions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ logger = logging.getLogger("app.access")
 
 
 class RequestContext:
-    """Gives each request its id, measures it, and answers what nobody else has answered."""
+    """Middleware that sets the request id, logs and measures requests, and handles exceptions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request or socket."""
+        """Serve one request or WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -53,7 +53,7 @@ class RequestContext:
             await self._app(scope, receive, send_with_id)
         except Exception as exc:
             if status:
-                logger.exception("failed after the reply had begun")
+                logger.exception("unhandled exception after the response had started")
                 raise
             response = problem_response(from_exception(exc), instance=scope["path"])
             await response(scope, receive, send_with_id)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, plus access rules and the form of errors."""
+"""The OpenAPI document: FastAPI's, with access rules and problem responses added."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ DESCRIPTION = """\
 Assets, jobs, events and temporary files for node workflows.
 
 Send `Authorization: Bearer <token>`. Errors are `application/problem+json` (RFC 9457) with a stable
-`code`. Lists are paged by cursor. A POST that creates takes an `Idempotency-Key`.
+`code`. Lists are paged by cursor. Every POST that creates an object accepts an `Idempotency-Key`.
 """
 
 
 class Document:
-    """The OpenAPI document of an application, made at the first request for it.
+    """The OpenAPI document of an application, generated at the first call and cached.
 
     Args:
         app: The application.
         routes: Its routes.
         webhooks: Routes that describe the requests which the service sends.
-        models: Models that routes refer to by name, beside those that FastAPI finds by itself.
+        models: Models that routes refer to by name, and that FastAPI therefore does not find.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Document:
     def __call__(self) -> dict[str, Any]:
         """Return the document."""
         if self._app.openapi_schema is None:
-            self._app.openapi_schema = self._make()
+            self._app.openapi_schema = self._generate()
         return self._app.openapi_schema
 
-    def _make(self) -> dict[str, Any]:
+    def _generate(self) -> dict[str, Any]:
         schema = get_openapi(
             title="Processing Context",
             version=self._app.version,
@@ -82,19 +82,19 @@ class Document:
 
 
 def _complete(operation: dict[str, Any], access: Access) -> None:
-    """Add the access rule and the form of errors to an operation."""
+    """Add the access rule and the problem response to an operation."""
     if not access.public:
         operation["security"] = [{"bearer": []}]
         operation["x-access"] = " or ".join(_holders(access))
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = {
-        "description": "A problem",
+        "description": "Problem details (RFC 9457).",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
 
 def _holders(access: Access) -> list[str]:
-    """Return the tokens that may use a route, in words."""
+    """Return descriptions of the tokens that may use a route."""
     if access.scope == "*":
         return ["any token"]
     holders = [f"scope `{scope}`" for scope in (access.scope, access.or_scope) if scope]

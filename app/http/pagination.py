@@ -1,4 +1,4 @@
-"""Keyset pagination: a cursor is the place after the last item, so that inserts shift nothing."""
+"""Keyset pagination: a cursor holds the key of the last item, so that inserts shift no page."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ MAX_PAGE_SIZE = 1000
 
 
 class InvalidCursor(BadRequest):
-    """Not a cursor that a list of ours gave."""
+    """The cursor is not one of this list."""
 
     code = "invalid_cursor"
     detail = (
-        "This is no cursor of this list: leave it out to begin, or send `next` of the page before."
+        "Not a cursor of this list. Omit it to start from the first page, or send `next` of the "
+        "previous page."
     )
 
 
-def encode_cursor(place: str) -> str:
-    """Return the opaque form of a place in a list."""
-    return base64.urlsafe_b64encode(f"1:{place}".encode()).decode().rstrip("=")
+def encode_cursor(key: str) -> str:
+    """Return an opaque cursor for the key of an item."""
+    return base64.urlsafe_b64encode(f"1:{key}".encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str) -> str:
-    """Return the place.
+    """Return the key that a cursor holds.
 
     Raises:
-        InvalidCursor: It was not made by `encode_cursor`.
+        InvalidCursor: The cursor was not returned by `encode_cursor`.
     """
     try:
         text = base64.b64decode(
@@ -42,31 +43,31 @@ def decode_cursor(cursor: str) -> str:
         ).decode()
     except (binascii.Error, ValueError):
         raise InvalidCursor from None
-    version, _, place = text.partition(":")
-    if version != "1" or not place or encode_cursor(place) != cursor:
+    version, _, key = text.partition(":")
+    if version != "1" or not key or encode_cursor(key) != cursor:
         raise InvalidCursor
-    return place
+    return key
 
 
 def decode_id_cursor(cursor: str) -> str:
-    """Return the id that a cursor of a list ordered by id holds.
+    """Return the id that a cursor holds, in a list ordered by id.
 
     Raises:
-        InvalidCursor: It holds none.
+        InvalidCursor: The cursor holds no id.
     """
-    place = decode_cursor(cursor)
-    if not is_id(place):
+    key = decode_cursor(cursor)
+    if not is_id(key):
         raise InvalidCursor
-    return place
+    return key
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that a few decimal digits are; None for anything else."""
+    """Return a number of up to 19 decimal digits; None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def empty_as_absent(value: object) -> object:
-    """An empty query value (`?cursor=`) means absent."""
+    """Return None for an empty query value (`?cursor=`), which means that it is absent."""
     return None if value == "" else value
 
 
@@ -77,7 +78,7 @@ PageSize = Annotated[Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] | None, Empty
 
 
 class Page:
-    """Which part of a list was asked for; `after` is the id that the cursor holds."""
+    """The requested page of a list: at most `size` items after the id `after`."""
 
     def __init__(self, size: int, after: str | None) -> None:
         self.size = size
@@ -88,7 +89,7 @@ async def page(
     page_size: PageSize = None,
     cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
 ) -> Page:
-    """The page of a list ordered by id that the query names."""
+    """Return the page that the query parameters request, of a list ordered by id."""
     return Page(page_size or 100, decode_id_cursor(cursor) if cursor else None)
 
 
@@ -105,7 +106,7 @@ RowT = TypeVar("RowT", bound="_HasId")
 
 
 def cut(rows: Sequence[RowT], size: int) -> tuple[Sequence[RowT], str | None]:
-    """Return a page and the cursor of the next one, from one row more than the page holds."""
+    """Return a page and the cursor of the next one; `rows` are up to `size + 1` rows."""
     if len(rows) <= size:
         return rows, None
     return rows[:size], encode_cursor(rows[size - 1].id)

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457), from one tree of exceptions.
+"""Tree of exceptions that are returned as problem details (RFC 9457).
 
     ProblemError
     ├── BadRequest 400        ├── PreconditionFailed 412
@@ -8,7 +8,8 @@
     ├── Conflict 409          └── Unavailable 503
     └── Gone 410
 
-A domain derives its own from these, with a stable `code` and a default `detail`.
+Domains derive their own from these, with a stable `code` and a default `detail`; errors about a
+missing object derive from `ObjectNotFound`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """An error with an answer; `detail` is for people, `code` for programs."""
+    """Base class of errors with a problem response; `detail` is for people, `code` for programs."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
-    detail: str = "Something went wrong on our side."
+    detail: str = "The service failed; its log has the cause under this request id."
 
     def __init__(
         self,
@@ -52,15 +53,15 @@ class ProblemError(Exception):
 
 
 class BadRequest(ProblemError):
-    """The request cannot be read."""
+    """The request is malformed."""
 
     status = 400
     code = "bad_request"
-    detail = "The request cannot be read."
+    detail = "The request is malformed."
 
 
 class Unauthorized(ProblemError):
-    """No token, or one that is unknown, revoked or expired."""
+    """The token is missing, unknown, revoked or expired."""
 
     status = 401
     code = "unauthorized"
@@ -73,47 +74,62 @@ class Unauthorized(ProblemError):
 
 
 class Forbidden(ProblemError):
-    """A good token that may not do this."""
+    """The token is valid but lacks the rights for the request."""
 
     status = 403
     code = "forbidden"
-    detail = "This token may not do that."
+    detail = "This token lacks the rights for the request."
 
 
 class NotFound(ProblemError):
-    """It does not exist, or not for the caller."""
+    """The path or the object does not exist."""
 
     status = 404
     code = "not_found"
-    detail = "There is nothing here."
+    detail = "This path does not exist: see /docs for the routes."
+
+
+class ObjectNotFound(NotFound):
+    """The object does not exist, or the caller may not see it.
+
+    The two cases have the same response, so that callers cannot probe for ids. `noun` is the kind
+    of the object; the message contains the id as the request named it, and no other property.
+    """
+
+    noun: ClassVar[str] = "Object"
+
+    def __init__(self, object_id: str) -> None:
+        super().__init__(f"{self.noun} {object_id} was not found.")
 
 
 class Conflict(ProblemError):
-    """The state of the object does not allow it."""
+    """The state of the object does not allow the request."""
 
     status = 409
     code = "conflict"
-    detail = "The state of the object does not allow this."
+    detail = "The state of the object does not allow the request."
 
 
 class Gone(ProblemError):
-    """It was there once."""
+    """The object existed, but has been removed."""
 
     status = 410
     code = "gone"
-    detail = "It was there once."
+    detail = "The object has been removed."
 
 
 class PreconditionFailed(ProblemError):
-    """`If-Match` names another version."""
+    """The object has another ETag than the If-Match header."""
 
     status = 412
     code = "precondition_failed"
-    detail = "It has changed since: read it again, and send its new ETag in If-Match."
+    detail = (
+        "The object has changed since it was read: read it again and send its new ETag in If-Match."
+    )
 
 
 class TooLarge(ProblemError):
-    """More bytes than the limit."""
+    """The body or the file exceeds a limit."""
 
     status = 413
     code = "too_large"
@@ -121,41 +137,41 @@ class TooLarge(ProblemError):
 
 
 class RangeNotSatisfiable(ProblemError):
-    """The range begins behind the end."""
+    """The requested range is outside of the file."""
 
     status = 416
     code = "range_not_satisfiable"
-    detail = "The range lies outside the file."
+    detail = "The requested range is outside of the file."
 
 
 class Invalid(ProblemError):
-    """It can be read, but it is wrong."""
+    """The request is well-formed, but its content is invalid."""
 
     status = 422
     code = "invalid"
-    detail = "The input is wrong."
+    detail = "The content of the request is invalid."
 
 
 class Unavailable(ProblemError):
-    """Something that the service stands on is away; trying again later helps."""
+    """A server that the service depends on is unavailable; a retry may succeed."""
 
     status = 503
     code = "unavailable"
-    detail = "The service cannot answer right now."
+    detail = "The service is temporarily unavailable: retry after the time in Retry-After."
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL does not answer."""
+    """PostgreSQL cannot be reached."""
 
     code = "database_unavailable"
-    detail = "The database does not answer."
+    detail = "The database cannot be reached: retry after the time in Retry-After."
 
 
 def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:
-    """Return the body of an error."""
+    """Return the problem details of an error."""
     body: dict[str, Any] = {
         "type": f"/problems/{exc.code}",
         "title": http.HTTPStatus(exc.status).phrase,
@@ -171,7 +187,7 @@ def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:
 
 
 def problem_response(exc: ProblemError, *, instance: str | None) -> Response:
-    """Return the answer to an error."""
+    """Return the response to an error."""
     return Response(
         orjson.dumps(problem(exc, instance=instance)),
         status_code=exc.status,
@@ -181,7 +197,7 @@ def problem_response(exc: ProblemError, *, instance: str | None) -> Response:
 
 
 def validation_problem(errors: list[dict[str, Any]]) -> Invalid:
-    """Return the 422 for pydantic's errors, without the input: it may hold a secret."""
+    """Return the problem for pydantic's errors, without the input, which may contain a secret."""
     items = [
         {"loc": list(e["loc"]), "msg": e["msg"].removeprefix("Value error, "), "type": e["type"]}
         for e in errors
@@ -193,7 +209,7 @@ def validation_problem(errors: list[dict[str, Any]]) -> Invalid:
 
 
 class ValidationFailed(Invalid):
-    """The body or the parameters do not fit their schema."""
+    """The body or a parameter does not fit its schema."""
 
     code = "validation_error"
 
@@ -206,15 +222,15 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 
 
 class MethodNotAllowed(ProblemError):
-    """The path exists, not for this method."""
+    """The path exists, but not for this method."""
 
     status = 405
     code = "method_not_allowed"
-    detail = "This path does not answer to that method."
+    detail = "This path does not support the method: see the Allow header."
 
 
 def from_exception(exc: Exception) -> ProblemError:
-    """Return the problem that an exception of any kind is answered with."""
+    """Return the problem for an exception of any class."""
     if isinstance(exc, ProblemError):
         return exc
     if isinstance(exc, RequestValidationError):
@@ -224,7 +240,7 @@ def from_exception(exc: Exception) -> ProblemError:
             return MethodNotAllowed(headers=dict(exc.headers or {}))
         return _BY_STATUS.get(exc.status_code, ProblemError)()
     if is_database_away(exc):
-        logger.warning("database away: %s", exc)
+        logger.warning("the database cannot be reached: %s", exc)
         return DatabaseUnavailable()
     logger.error("unhandled exception", exc_info=exc)
     return ProblemError()
@@ -235,6 +251,6 @@ async def _handle(request: Request, exc: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception of `app` with problem details."""
+    """Add handlers to `app` that reply to every exception with problem details."""
     for kind in (ProblemError, RequestValidationError, HTTPException, *DATABASE_AWAY):
         app.add_exception_handler(kind, _handle)

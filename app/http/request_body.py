@@ -1,4 +1,4 @@
-"""Request bodies: JSON that can be stored, no longer and no deeper than we can handle."""
+"""JSON request bodies with limits on length and depth."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from app.http.problems import BadRequest, Invalid, TooLarge, validation_problem
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_DEPTH = 200
-"""Levels of JSON; what is deeper could be read, but not written again (orjson stops at 254)."""
+"""Levels of nesting that are accepted; orjson parses more levels than the 254 that it writes."""
 
 
 class TooDeep(Invalid):
     """The JSON is nested too deeply."""
 
     code = "too_deep"
-    detail = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels."
+    detail = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are accepted."
 
 
 class JsonRequest(Request):
-    """A request whose JSON is parsed strictly: no NaN and no lone surrogates."""
+    """Request whose JSON is parsed strictly: NaN and lone surrogates are errors."""
 
     async def json(self) -> Any:
         """Return the parsed body.
 
         Raises:
-            TooDeep: It could not be stored.
+            TooDeep: It has more than `MAX_DEPTH` levels.
         """
         if not hasattr(self, "_json"):
             self._json = parse_json(await self.body())
@@ -41,10 +41,11 @@ class JsonRequest(Request):
 
 
 def parse_json(text: bytes) -> Any:
-    """Return what JSON holds.
+    """Return the value of a JSON text.
 
     Raises:
-        TooDeep: It could not be stored.
+        TooDeep: It has more than `MAX_DEPTH` levels.
+        orjson.JSONDecodeError: It is not valid JSON.
     """
     value = orjson.loads(text)
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
@@ -53,16 +54,16 @@ def parse_json(text: bytes) -> Any:
 
 
 def parse_part(text: bytes, model: type[Model]) -> Model:
-    """Return what the part `json` of a form holds.
+    """Return the validated content of the part `json` of a form.
 
     Raises:
-        BadRequest: It is no JSON.
-        Invalid: It does not fit the model, or could not be stored.
+        BadRequest: It is not valid JSON.
+        Invalid: It does not fit the model, or is nested too deeply.
     """
     try:
         return model.model_validate(parse_json(text))
     except orjson.JSONDecodeError:
-        raise BadRequest("The part `json` is no JSON.") from None
+        raise BadRequest("The part `json` of the form is not valid JSON.") from None
     except ValidationError as exc:
         raise validation_problem(
             [{**error, "loc": ("json", *error["loc"])} for error in exc.errors()]
@@ -70,10 +71,10 @@ def parse_part(text: bytes, model: type[Model]) -> Model:
 
 
 def check_depth(value: Any) -> None:
-    """Hold parsed JSON against the depth that can be stored.
+    """Check the depth of parsed JSON.
 
     Raises:
-        TooDeep: It could not be stored.
+        TooDeep: It has more than `MAX_DEPTH` levels.
     """
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
@@ -89,20 +90,20 @@ def check_depth(value: Any) -> None:
 
 
 def declared_bytes(request: Request) -> int:
-    """Return the length that a body is said to have; 0 where none is said."""
+    """Return the Content-Length of a request, or 0."""
     declared = header(request.scope, b"content-length")
     return int(declared) if declared.isascii() and declared.isdigit() else 0
 
 
 def limited(request: Request, limit: int) -> Callable[[], Coroutine[Any, Any, Message]]:
-    """Return a receive that stops reading at the limit, at once where the length is declared.
+    """Return an ASGI `receive` that raises `TooLarge` once a body exceeds the limit.
 
     Raises:
-        TooLarge: The body is longer than `limit` bytes.
+        TooLarge: The Content-Length is over `limit` bytes.
     """
     declared = declared_bytes(request)
     if declared > limit:
-        raise TooLarge(f"The body has {declared} bytes; the limit is {limit}.")
+        raise TooLarge(f"The body has {declared} bytes; the limit is {limit} bytes.")
     seen = 0
 
     async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""JSON responses that bypass FastAPI's serialization, which costs more than most queries."""
+"""JSON responses without FastAPI's serialization, which costs more than most queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ JSON = "application/json"
 def json_response(
     body: object, *, status_code: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a response with a wire model, or with what orjson can encode; times end in `Z`."""
+    """Return a JSON response with a wire model or any value that orjson encodes.
+
+    Times in UTC end in `Z`.
+    """
     if isinstance(body, BaseModel):
         content: str | bytes = body.model_dump_json(by_alias=True)
     else:

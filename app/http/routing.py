@@ -1,8 +1,7 @@
-"""Routes that check their access rule first, and their look-up in a table.
+"""Routes that authenticate before they read the body, and a table that dispatches to them.
 
-FastAPI matches one route after the other. `RouteTable` is a route in front of all others that finds
-the route of a request by method and path in one step; it lies inside the middleware stack, like
-every route.
+FastAPI tries one route after the other. `RouteTable` is a route before all others that looks up the
+route of a request by method and path; it is inside the middleware stack, like every route.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from app.http.request_body import JsonRequest, limited
 from app.settings import Settings
 
 PathLookup = Callable[[Principal, str], Awaitable[object]]
-"""Finds the object that a path parameter names, or raises its `404` (or `403`)."""
+"""Function that looks up the object of a path parameter, and raises its `404` or `403`."""
 
 
 class PathLookups:
-    """Finds the objects that path parameters name.
+    """Look-ups of the objects that path parameters name.
 
-    A `404` comes before a `422`. A valid request finds its object itself; only one that has failed
-    validation is looked into here.
+    An object that does not exist is reported (`404`) before an invalid body or query (`422`). Valid
+    requests look up their objects themselves; this class serves those that failed validation.
     """
 
     def __init__(self, by_parameter: Mapping[str, PathLookup]) -> None:
@@ -46,7 +45,7 @@ class PathLookups:
         """Look up the objects in the path of a request.
 
         Raises:
-            ProblemError: One does not exist, or the caller may not change it.
+            ProblemError: An object does not exist, or the caller may not change it.
         """
         for name, value in request.path_params.items():
             if name in self._by_parameter:
@@ -54,21 +53,21 @@ class PathLookups:
 
 
 class SecuredRoute(APIRoute):
-    """A route that checks the caller's token before the body is read.
+    """Route that checks the caller's token before the body is read.
 
-    `access` is set when the application is assembled, from the table of the route's domain.
+    `access` is set from the access rules of the route's domain when the application is assembled.
     """
 
     access: Access
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler with the check in front."""
+        """Return FastAPI's handler, preceded by the check of the token."""
         handler = super().get_route_handler()
         has_body = not set(self.methods or ()) <= {"GET", "HEAD"}
 
         async def secured(request: Request) -> Response:
             if not self.access.public:
-                principal = await authenticate(request, even_dead=self.access.dead_job)
+                principal = await authenticate(request, allow_ended=self.access.ended_job)
                 check_access(self.access, principal)
                 request.state.principal = principal
             if "\x00" in request.scope["path"]:
@@ -82,7 +81,7 @@ class SecuredRoute(APIRoute):
                 await services_of(request).get(PathLookups).check(request)
                 raise
             except HTTPException as exc:
-                # FastAPI answers a body that cannot be read with a bare 400; the cause says why.
+                # FastAPI replies to an unreadable body with a bare 400; the cause has the reason.
                 if isinstance(exc.__cause__, ProblemError):
                     raise exc.__cause__ from None
                 raise
@@ -94,16 +93,15 @@ _Shape = tuple[str, int, str]
 
 
 def _shape(method: str, path: str) -> _Shape:
-    """Return the key of a route in the table: method, number of parts, second part."""
+    """Return the table key of a method and a path: method, number of parts, second part."""
     parts = path.split("/", 3)
     return method, path.count("/"), parts[2] if len(parts) > 2 else ""
 
 
 class RouteTable(BaseRoute):
-    """Dispatches a request to one of many routes by a look-up instead of a search.
+    """Route that dispatches to one of many routes by a look-up instead of a search.
 
-    Requests for other routes, and for methods that a route does not have, do not match: the router
-    then tries its other routes.
+    It does not match requests for other paths or methods: the router then tries its other routes.
     """
 
     def __init__(self, routes: Iterable[APIRoute]) -> None:
@@ -116,7 +114,7 @@ class RouteTable(BaseRoute):
                     self._routes.setdefault(shape, []).append(route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return the route of a request, and its path parameters."""
+        """Match a request; the child scope holds its route and path parameters."""
         if scope["type"] == "http" and not scope.get("root_path"):
             path = scope["path"]
             for route in self._routes.get(_shape(scope["method"], path), ()):
@@ -129,9 +127,9 @@ class RouteTable(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request by the route that matched."""
+        """Serve a request with the route that matched."""
         await scope["route"].handle(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> Any:
-        """Leave the URLs of routes to the routes themselves."""
+        """Raise NoMatchFound: the routes themselves build their URLs."""
         raise NoMatchFound(name, path_params)

@@ -1,1 +1,1 @@
-"""`Idempotency-Key`: a POST that creates, sent twice, creates once."""
+"""Idempotency keys: a POST request that is repeated with the same key creates its object once."""

@@ -1,4 +1,4 @@
-"""The Idempotency-Key of a request, for routes."""
+"""FastAPI dependencies for the Idempotency-Key header."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ async def _batch_idempotency_key(request: Request) -> AsyncIterator[BatchIdempot
 
 
 IdempotencyKeyDep = Annotated[IdempotencyKey, Depends(_idempotency_key)]
-"""The key of a request that creates one object. A failed commit releases the key."""
+"""Idempotency key of a request that creates one object; an exception releases the key."""
 
 BatchIdempotencyKeyDep = Annotated[BatchIdempotencyKey, Depends(_batch_idempotency_key)]
-"""The key of a request that creates several objects."""
+"""Idempotency key of a request that creates several objects; an exception releases the key."""
 
 
 def replayed(response: Response) -> None:
-    """Mark a response as that of an earlier request."""
+    """Add the header that marks a response with the object of an earlier request."""
     response.headers[REPLAY_HEADER] = "true"

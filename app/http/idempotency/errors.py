@@ -1,4 +1,4 @@
-"""Problems of requests with an `Idempotency-Key`."""
+"""Problems with the `Idempotency-Key` of a request."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ class IdempotencyInFlight(Conflict):
     """The first request with this key is still running."""
 
     code = "idempotency_in_flight"
-    detail = "The first request with this Idempotency-Key is still running: try again soon."
+    detail = "The first request with this Idempotency-Key is still running: retry in a few seconds."
 
 
 class IdempotencyKeyReused(Invalid):
-    """The key was used before with another body."""
+    """The key was already used with another body."""
 
     code = "idempotency_key_reused"
     detail = (
-        "This Idempotency-Key was used before with another body: take a new key for a new request."
+        "This Idempotency-Key was already used with another body: use a new key for a new request."
     )
 
 
@@ -25,4 +25,4 @@ class BadIdempotencyKey(BadRequest):
     """The header is not a valid key."""
 
     code = "invalid_idempotency_key"
-    detail = "An Idempotency-Key has 1 to 255 printable ASCII characters."
+    detail = "The Idempotency-Key is invalid: send 1 to 255 printable ASCII characters."

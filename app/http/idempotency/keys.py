@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` of a request that creates one object, or several."""
+"""Idempotency keys of requests that create one object or several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_KEY_CHARS = 255
 
 
 def fingerprint_of(*parts: BaseModel | bytes | str) -> bytes:
-    """Return the SHA-256 of a request's body, given as its parts."""
+    """Return a SHA-256 over the parts of a request body."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, BaseModel):
@@ -29,17 +29,17 @@ def fingerprint_of(*parts: BaseModel | bytes | str) -> bytes:
 
 
 def check_key(key: str) -> None:
-    """Check that a caller's key is valid.
+    """Check the syntax of a key.
 
     Raises:
-        BadIdempotencyKey: It is not.
+        BadIdempotencyKey: The key is empty, too long, or not printable ASCII.
     """
     if not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
         raise BadIdempotencyKey
 
 
 class _Key:
-    """The Idempotency-Key of one request; without a key every call does nothing.
+    """Base class of the key of one request; without a key its methods do nothing.
 
     Raises:
         BadIdempotencyKey: The key is not valid.
@@ -54,29 +54,29 @@ class _Key:
 
     @property
     def is_given(self) -> bool:
-        """Whether the request has a key."""
+        """True if the request has a key."""
         return self._key is not None
 
     async def close(self, *, has_failed: bool) -> None:
-        """Stop renewing the reservation; after a failure release the key."""
+        """Stop renewing the reservation; release the key if the request has failed."""
         await self._reservation.close(has_failed=has_failed)
 
 
 class IdempotencyKey(_Key):
-    """The Idempotency-Key of a request that creates one object."""
+    """Idempotency key of a request that creates one object."""
 
     _previous: PreviousResult | None = None
 
     async def begin(self, fingerprint: bytes | None = None) -> str | None:
-        """Return the id of what an earlier request created, or None to go on.
+        """Reserve the key; return the id of the object that an earlier request created, or None.
 
         Args:
-            fingerprint: Of the body; None when it is known only after the body has been read. The
-                caller then compares it with that of the earlier request by `check`.
+            fingerprint: The fingerprint of the body; None if the body has not been read yet: the
+                caller then compares the fingerprints with `check`.
 
         Raises:
             IdempotencyInFlight: The earlier request is still running.
-            IdempotencyKeyReused: It had another body.
+            IdempotencyKeyReused: The earlier request had another body.
         """
         if self._key is None:
             return None
@@ -88,7 +88,7 @@ class IdempotencyKey(_Key):
         """Compare a body that was read after `begin` with that of the earlier request.
 
         Raises:
-            IdempotencyKeyReused: They differ.
+            IdempotencyKeyReused: The earlier request had another body.
         """
         if self._previous is not None:
             self._previous.created(fingerprint)
@@ -107,18 +107,18 @@ class IdempotencyKey(_Key):
 
 
 class BatchIdempotencyKey(_Key):
-    """The Idempotency-Key of a request that creates several objects, all of them or none."""
+    """Idempotency key of a request that creates several objects atomically."""
 
     async def begin(self, fingerprint: bytes, count: int) -> list[str] | None:
-        """Return the ids of what an earlier request created, or None to go on.
+        """Reserve the key; return the ids of the objects that an earlier request created, or None.
 
         Args:
-            fingerprint: Of the body.
-            count: How many objects the request creates.
+            fingerprint: The fingerprint of the body.
+            count: The number of objects that the request creates.
 
         Raises:
             IdempotencyInFlight: The earlier request is still running.
-            IdempotencyKeyReused: It had another body.
+            IdempotencyKeyReused: The earlier request had another body.
         """
         if self._key is None:
             return None

@@ -11,7 +11,7 @@ from app.database.tables import Base
 
 
 class IdempotencyKeyRow(Base):
-    """An idempotency key: who used it on which route, and what was created.
+    """An idempotency key of one user on one route, and the id of the created object.
 
     `request` identifies the request that holds the key, `fingerprint` its body. `object_id` is null
     while that request is running; such a key expires soon after the request stops renewing it.

@@ -10,15 +10,15 @@ RESERVATION_TTL_S = 15
 
 
 class StoredKey(NamedTuple):
-    """A key that was reserved before."""
+    """A key that another request has reserved or used."""
 
     key: str
     object_id: str | None
     fingerprint: bytes | None
 
 
-# In the order of the keys, so that two requests which share some do not deadlock. Not flushed: a
-# request whose reservation is lost in a crash of PostgreSQL creates nothing.
+# Ordered by key, so that two requests with common keys do not deadlock. The commit is asynchronous:
+# a request whose reservation is lost in a crash of PostgreSQL creates nothing.
 RESERVE = Scalar(
     f"""
 insert into idempotency_keys (user_id, route, key, request, fingerprint, expires_at)

@@ -1,9 +1,9 @@
-"""Reservation of idempotency keys for the time of a request.
+"""Reservation of idempotency keys while a request is running.
 
-Keys are reserved, in a transaction of their own, before the work. The transaction that creates the
-objects also stores their ids with the keys, and fails where a reservation has expired. A request
-that is running renews its reservations; so a crash blocks a key for seconds only, and a failure
-releases it at once.
+Keys are reserved in a transaction of their own, before the work. The transaction that creates the
+objects also stores their ids with the keys, and fails if a reservation has expired. A running
+request renews its reservations. So a crash blocks a key for a few seconds only, and a failed
+request releases its keys at once.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _ATTEMPTS = 3
 
 
 class PreviousResult(NamedTuple):
-    """What an earlier request with the same key created; no id while it is still running."""
+    """Result of an earlier request with the same key; without an id while that one is running."""
 
     object_id: str | None
     fingerprint: bytes | None
 
     def created(self, fingerprint: bytes | None) -> str:
-        """Return the id of the object.
+        """Return the id of the created object.
 
         Args:
-            fingerprint: Of the present request's body; None: not known yet.
+            fingerprint: The fingerprint of the current request's body; None if not known yet.
 
         Raises:
             IdempotencyInFlight: The earlier request is still running.
-            IdempotencyKeyReused: It had another body.
+            IdempotencyKeyReused: The earlier request had another body.
         """
         if self.object_id is None:
             raise IdempotencyInFlight
@@ -51,7 +51,7 @@ class PreviousResult(NamedTuple):
 
 
 class KeyReservation:
-    """The reserved keys of one request, one for each object that it creates."""
+    """Reserved keys of one request, one for each object that it creates."""
 
     def __init__(self, db: Database, user_id: str, route: str) -> None:
         self._db = db
@@ -61,10 +61,10 @@ class KeyReservation:
         self._renewal: asyncio.Task[None] | None = None
 
     async def begin(self, wanted: Mapping[str, bytes | None]) -> dict[str, PreviousResult]:
-        """Reserve keys; return the results of those that were used before.
+        """Reserve keys; return the results of those that earlier requests have used.
 
         Args:
-            wanted: Fingerprints by key.
+            wanted: The keys, each with the fingerprint of its body.
         """
         previous: dict[str, PreviousResult] = {}
         left = dict(wanted)
@@ -104,13 +104,15 @@ class KeyReservation:
             raise IdempotencyInFlight
 
     async def close(self, *, has_failed: bool) -> None:
-        """Stop renewing; after a failure release the keys of what was not created."""
+        """Stop renewing; if the request has failed, release the keys without a created object."""
         if self._renewal is not None:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewal
         if has_failed and self._reserved:
-            await self._run(queries.RELEASE, "an idempotency key stays reserved until it expires")
+            await self._run(
+                queries.RELEASE, "idempotency keys were not released and will expire instead"
+            )
 
     async def _reserve(self, wanted: Mapping[str, bytes | None]) -> list[str]:
         return await queries.RESERVE.values(
@@ -130,10 +132,10 @@ class KeyReservation:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            await self._run(queries.RENEW, "an idempotency key was not renewed")
+            await self._run(queries.RENEW, "the reservation of idempotency keys was not renewed")
 
     async def _run(self, statement: Statement, failure: str) -> None:
-        """Run a statement on the reserved keys; it may fail while the database is away."""
+        """Run a statement on the reserved keys; log a warning if the database cannot be reached."""
         try:
             await statement.execute(
                 self._db.pool, **self._place, request=self._request, keys=self._reserved
