@@ -1,4 +1,4 @@
-"""The first user, and the token of the worker that starts beside the service."""
+"""Creation of the first user, and of the local worker's token."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _TOKEN = re.compile(r"[A-Za-z0-9._-]{16,200}")
 
 
 async def first_user(settings: Settings) -> Path | None:
-    """Make the first user with all scopes where there is none; return the file with its token.
+    """Create the first user, with all scopes, if no user exists; return the file with the token.
 
-    With `CONTEXT_BOOTSTRAP_TOKEN` that is the token and no file is written (None). Replicas may do
-    this at once.
+    `CONTEXT_BOOTSTRAP_TOKEN` sets the token; then no file is written and None is returned. Replicas
+    may call this at the same time.
 
     Raises:
-        ValueError: `CONTEXT_BOOTSTRAP_TOKEN` is no token.
+        ValueError: `CONTEXT_BOOTSTRAP_TOKEN` is not a valid token.
     """
     path = settings.data_dir / "token"
     given = settings.bootstrap_token.get_secret_value() if settings.bootstrap_token else None
@@ -49,11 +49,11 @@ async def first_user(settings: Settings) -> Path | None:
 
 
 async def worker_token(settings: Settings) -> str:
-    """Return a new token for the local worker; that of the previous start is revoked."""
+    """Create the token of the local worker; revoke the one of the previous start."""
     async with open_database(settings) as db, db.transaction() as on:
         owner = await queries.oldest(on)
         if owner is None:
-            raise RuntimeError("there is no user yet: first_user() comes first")
+            raise RuntimeError("no user exists: call first_user() first")
         await queries.delete_tokens_named(on, LOCAL_WORKER, user_id=owner.id)
         _, secret = await insert_token(on, owner.id, LOCAL_WORKER, ("worker", "fleet"))
         return secret
@@ -61,9 +61,11 @@ async def worker_token(settings: Settings) -> str:
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Open the database for a short piece of work beside the service."""
+    """Open the database outside of the service, with a small pool."""
     if settings.database_url is None:
-        raise RuntimeError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+        raise RuntimeError(
+            "no database is configured: start the embedded one, or set CONTEXT_DATABASE_URL"
+        )
     db = Database(settings.database_url, pool_size=2)
     await db.open()
     try:

@@ -1,4 +1,4 @@
-"""Removal of deleted users, once their data is gone."""
+"""Removal of deleted users after their data has been deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.users import queries
 
 
 async def deleted(db: Database, *, before: timedelta, after: str, limit: int) -> list[str]:
-    """Return the ids of users who were deleted at least `before` ago, by id."""
+    """Return the ids of users who were deleted at least `before` ago, ordered by id."""
     return await queries.deleted(db.pool, before=before, after=after, limit=limit)
 
 
@@ -17,6 +17,6 @@ async def forget(db: Database, user_id: str) -> None:
     """Remove a deleted user and their tokens.
 
     Raises:
-        asyncpg.ForeignKeyViolationError: Rows of the user are left.
+        asyncpg.ForeignKeyViolationError: The user still has rows in other tables.
     """
     await queries.remove(db.pool, user_id)

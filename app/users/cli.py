@@ -1,4 +1,4 @@
-"""`python -m app users|tokens …`: for whoever holds the database; no token needed."""
+"""`python -m app users|tokens …`: manage users and tokens in the database; no token is needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ class Accounts:
 
     @classmethod
     def of(cls, db: Database) -> Self:
-        """Return the services of a database; replicas learn of revoked tokens within seconds."""
+        """Return the services of a database.
+
+        Their notifications are not sent: replicas accept a revoked token until their caches expire,
+        a few seconds later.
+        """
         revocations = Revocations(Notifications(db))
         users = UserService(db, revocations)
         return cls(users, TokenService(db, users, revocations))
@@ -43,19 +47,21 @@ _OPERATOR = Principal(user_id="", scopes=frozenset(ALL_SCOPES), token_id="")
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Add `users` and `tokens`; the parsed arguments hold the coroutine function as `command`."""
+    """Add the commands `users` and `tokens`; `command` of the result is a coroutine function."""
     users = subparsers.add_parser("users", help="list, create and delete users")
     actions = users.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help="list users, newest first").set_defaults(command=_list_users)
-    create = actions.add_parser("create", help="make a user; prints the id")
+    create = actions.add_parser("create", help="create a user; prints the id")
     create.add_argument("name")
     create.set_defaults(command=_create_user)
-    delete = actions.add_parser("delete", help="lock a user out")
+    delete = actions.add_parser("delete", help="delete a user, with tokens and data")
     delete.add_argument("user_id")
     delete.set_defaults(command=_delete_user)
-    quota = actions.add_parser("quota", help="say how many bytes a user's assets may take")
+    quota = actions.add_parser("quota", help="set the storage quota of a user")
     quota.add_argument("user_id")
-    quota.add_argument("bytes", type=_bytes, help="a number; none: what the settings say")
+    quota.add_argument(
+        "bytes", type=_bytes, help="a number of bytes, or none: CONTEXT_USER_QUOTA_BYTES"
+    )
     quota.set_defaults(command=_set_quota)
 
     tokens = subparsers.add_parser("tokens", help="list, create and revoke tokens")
@@ -63,9 +69,9 @@ def add_commands(subparsers: Subparsers) -> None:
     listed = actions.add_parser("list", help="list a user's tokens")
     listed.add_argument("user_id")
     listed.set_defaults(command=_list_tokens)
-    create = actions.add_parser("create", help="make a token; prints it, this once")
+    create = actions.add_parser("create", help="create a token; prints it, it is not shown again")
     create.add_argument("user_id")
-    create.add_argument("--name", default="made on the command line")
+    create.add_argument("--name", default="created on the command line")
     create.add_argument(
         "--scope", action="append", choices=ALL_SCOPES, help="may be repeated; default: user"
     )
@@ -77,7 +83,7 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 async def run(settings: Settings, args: argparse.Namespace) -> None:
-    """Carry out a command that `add_commands` parsed."""
+    """Run a command that `add_commands` parsed."""
     command: Command = args.command
     async with open_database(settings) as db:
         await command(Accounts.of(db), args)
@@ -87,7 +93,7 @@ def _bytes(value: str) -> int | None:
     if value == "none":
         return None
     if not (value.isascii() and value.isdigit() and int(value) < 2**63):
-        raise argparse.ArgumentTypeError("give a number of bytes, or none")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of bytes, and not `none`")
     return int(value)
 
 

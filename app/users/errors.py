@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from app.http.problems import NotFound
+from app.http.problems import ObjectNotFound
 
 
-class UserNotFound(NotFound):
+class UserNotFound(ObjectNotFound):
     """The user does not exist."""
 
     code = "user_not_found"
-    detail = "There is no such user."
+    noun = "User"
 
 
-class TokenNotFound(NotFound):
-    """The token does not exist, or it is another user's."""
+class TokenNotFound(ObjectNotFound):
+    """The token does not exist, or it belongs to another user."""
 
     code = "token_not_found"
-    detail = "There is no such token."
+    noun = "Token"

@@ -11,9 +11,10 @@ from app.database.tables import Base
 
 
 class UserRow(Base):
-    """A user. `deleted_at` locks him out at once; his data is swept after.
+    """A user.
 
-    `quota_bytes` is what his assets may take; null: what the settings say.
+    With `deleted_at` set, the user's tokens are invalid; cleanup deletes the data later.
+    `quota_bytes` limits the size of the user's assets; null: the default of the settings.
     """
 
     __tablename__ = "users"
@@ -26,7 +27,7 @@ class UserRow(Base):
 
 
 class TokenRow(Base):
-    """A token's hash and what it may do."""
+    """A token of a user: its SHA-256 and its scopes."""
 
     __tablename__ = "tokens"
 

@@ -30,7 +30,7 @@ class TokenRecord(NamedTuple):
 
 
 class TokenOwner(NamedTuple):
-    """A valid token, and its user's quota; `lasts_s` is the time until it expires."""
+    """A valid token with the quota of its user; `lasts_s` is the time until it expires."""
 
     id: str
     user_id: str
@@ -98,27 +98,27 @@ _REMOVE = Statement("delete from users where id = :user_id and deleted_at is not
 
 
 async def find_token(on: Executor, token_hash: bytes) -> TokenOwner | None:
-    """Return the valid token with a hash."""
+    """Return the valid token with this hash, or None."""
     return await _FIND_TOKEN.one(on, hash=token_hash)
 
 
 async def valid_among(on: Executor, token_ids: Collection[str]) -> list[str]:
-    """Return those of the token ids that are valid."""
+    """Return the given token ids without those that are revoked or expired."""
     return await _VALID_AMONG.values(on, ids=list(token_ids))
 
 
 async def is_past(on: Executor, moment: datetime) -> bool:
-    """Return whether a time has come, by PostgreSQL's clock."""
+    """Return True if a moment is in the past, by PostgreSQL's clock."""
     return bool(await _IS_PAST.value(on, moment=moment))
 
 
 async def get(on: Executor, user_id: str) -> UserRecord | None:
-    """Return one user."""
+    """Return one user, or None."""
     return await _GET.one(on, user_id=user_id)
 
 
 async def oldest(on: Executor) -> UserRecord | None:
-    """Return the first user who was created."""
+    """Return the user who was created first, or None."""
     return await _OLDEST.one(on)
 
 
@@ -133,12 +133,12 @@ async def insert(on: Executor, user_id: str, name: str) -> UserRecord:
 
 
 async def mark_deleted(on: Executor, user_id: str) -> bool:
-    """Mark a user as deleted; return whether the user existed."""
+    """Mark a user as deleted; return True if the user existed."""
     return await _MARK_DELETED.execute(on, user_id=user_id) > 0
 
 
 async def set_quota(on: Executor, user_id: str, quota_bytes: int | None) -> bool:
-    """Set how many bytes a user may store; return whether the user exists."""
+    """Set the storage quota of a user; return True if the user exists."""
     return await _SET_QUOTA.execute(on, user_id=user_id, quota_bytes=quota_bytes) > 0
 
 
@@ -177,22 +177,22 @@ async def token_ids(on: Executor, user_id: str) -> list[str]:
 
 
 async def delete_token(on: Executor, token_id: str, *, owner_id: str | None) -> bool:
-    """Delete a token, of `owner_id` where given; return whether it existed."""
+    """Delete a token, if `owner_id` is given only one of this user; return True if it existed."""
     return await _DELETE_TOKEN.execute(on, token_id=token_id, owner_id=owner_id) > 0
 
 
 async def delete_tokens_named(on: Executor, name: str, *, user_id: str) -> None:
-    """Delete a user's tokens of a name."""
+    """Delete the tokens of a user that have this name."""
     await _DELETE_TOKENS_NAMED.execute(on, user_id=user_id, name=name)
 
 
 async def lock_bootstrap(on: Executor) -> None:
-    """Wait until no other replica creates the first user, until the end of the transaction."""
+    """Lock the creation of the first user against other replicas, for the transaction."""
     await _LOCK_BOOTSTRAP.execute(on)
 
 
 async def deleted(on: Executor, *, before: timedelta, after: str, limit: int) -> list[str]:
-    """Return the ids of users who were deleted at least `before` ago, by id."""
+    """Return the ids of users who were deleted at least `before` ago, ordered by id."""
     return await _DELETED.values(on, before=before, after=after, limit=limit)
 
 
@@ -200,6 +200,6 @@ async def remove(on: Executor, user_id: str) -> None:
     """Remove a deleted user and their tokens.
 
     Raises:
-        asyncpg.ForeignKeyViolationError: Rows of the user are left.
+        asyncpg.ForeignKeyViolationError: The user still has rows in other tables.
     """
     await _REMOVE.execute(on, user_id=user_id)

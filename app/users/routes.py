@@ -35,7 +35,7 @@ Tokens = Annotated[TokenService, Injected(TokenService)]
 async def create_user(
     key: IdempotencyKeyDep, users: Users, body: UserCreate, response: Response
 ) -> User:
-    """Make a user. He has no token yet: make one with `POST /v1/tokens`."""
+    """Create a user without a token; create one with `POST /v1/tokens`."""
     user, is_replay = await users.create(body, key)
     if is_replay:
         replayed(response)
@@ -51,13 +51,13 @@ async def list_users(users: Users, page: PageDep) -> UserList:
 
 @router.delete("/users/{user_id}", status_code=204)
 async def delete_user(user_id: str, users: Users) -> None:
-    """Lock a user out at once; the data is swept after."""
+    """Delete a user: the tokens stop working at once, the data is removed later."""
     await users.delete(user_id)
 
 
 @router.get("/me", response_model=Me)
 async def who_am_i(users: Users, principal: PrincipalDep) -> Response:
-    """Return whom this token speaks for."""
+    """Return the user and the scopes of the token."""
     user = await users.get(principal.user_id)
     scopes = cast("list[Scope]", sorted(principal.scopes))
     return json_response(Me(user=user_out(user), scopes=scopes))
@@ -65,18 +65,18 @@ async def who_am_i(users: Users, principal: PrincipalDep) -> Response:
 
 @router.post("/tokens", status_code=201)
 async def create_token(tokens: Tokens, principal: PrincipalDep, body: TokenCreate) -> TokenMade:
-    """Make a token; its secret is told this once."""
-    return token_made(*await tokens.give(principal, body))
+    """Create a token; only this response contains its secret."""
+    return token_made(*await tokens.grant(principal, body))
 
 
 @router.get("/tokens")
 async def list_tokens(tokens: Tokens, principal: PrincipalDep, page: PageDep) -> TokenList:
-    """List one's tokens, without their secrets."""
+    """List the caller's tokens, newest first, without their secrets."""
     found, following = await tokens.page(principal.user_id, page)
     return TokenList(next=following, tokens=[token_out(token) for token in found])
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
 async def revoke_token(token_id: str, tokens: Tokens, principal: PrincipalDep) -> None:
-    """Revoke a token: one's own, or anybody's for an admin. Its sockets are closed."""
+    """Revoke a token and close its WebSockets; an admin may revoke the tokens of all users."""
     await tokens.revoke(token_id, by=principal)

@@ -1,4 +1,4 @@
-"""Rows of users and tokens as they cross the wire."""
+"""Conversion of users and tokens from rows to wire models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from processing_context.wire.users import Scope, Token, TokenMade, User
 
 
 def user_out(row: UserRecord) -> User:
-    """Return a user."""
+    """Return the wire model of a user."""
     return User(id=row.id, name=row.name, created_at=row.created_at)
 
 
 def token_out(row: TokenRecord) -> Token:
-    """Return a token without its secret."""
+    """Return the wire model of a token, without its secret."""
     return Token(
         id=row.id,
         name=row.name,
@@ -25,7 +25,7 @@ def token_out(row: TokenRecord) -> Token:
 
 
 def token_made(row: TokenRecord, secret: str) -> TokenMade:
-    """Return a new token, the once that its secret is told."""
+    """Return the wire model of a new token, with its secret."""
     return TokenMade(
         id=row.id,
         name=row.name,

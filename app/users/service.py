@@ -1,4 +1,4 @@
-"""Users and their tokens."""
+"""Services for users and their tokens."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from app.users.queries import TokenRecord, UserRecord
 from processing_context.wire.users import TokenCreate, UserCreate
 
 ADMIN_SCOPES = frozenset({"worker", "fleet", "admin"})
-"""The scopes that only an admin may give."""
+"""Scopes that only an admin may grant."""
 
 
 class UserTokens:
-    """The stored tokens of users."""
+    """Look-up of users' tokens, for authentication."""
 
     def __init__(self, db: Database, *, default_quota: int | None) -> None:
         self._db = db
@@ -42,12 +42,12 @@ class UserTokens:
         )
 
     async def valid_among(self, token_ids: Collection[str]) -> set[str]:
-        """Return those of the token ids that are neither revoked nor expired."""
+        """Return the given token ids without those that are revoked or expired."""
         return set(await queries.valid_among(self._db.pool, token_ids))
 
 
 class UserService:
-    """Users."""
+    """Operations on users."""
 
     def __init__(self, db: Database, revocations: Revocations) -> None:
         self._db = db
@@ -61,7 +61,7 @@ class UserService:
         """
         user = await queries.get(self._db.pool, user_id)
         if user is None:
-            raise UserNotFound
+            raise UserNotFound(user_id)
         return user
 
     async def page(self, page: pagination.Page) -> tuple[Sequence[UserRecord], str | None]:
@@ -94,24 +94,24 @@ class UserService:
         """
         async with self._db.transaction() as on:
             if not await queries.mark_deleted(on, user_id):
-                raise UserNotFound
+                raise UserNotFound(user_id)
             token_ids = await queries.token_ids(on, user_id)
         for token_id in token_ids:
             self._revocations.revoke_token(token_id)
         self._revocations.delete_user(user_id)
 
     async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
-        """Set how many bytes a user's assets may take; None: the default of the settings.
+        """Set the storage quota of a user; None: the default of the settings.
 
         Raises:
             UserNotFound: The user does not exist.
         """
         if not await queries.set_quota(self._db.pool, user_id, quota_bytes):
-            raise UserNotFound
+            raise UserNotFound(user_id)
 
 
 class TokenService:
-    """Tokens of users."""
+    """Operations on users' tokens."""
 
     def __init__(self, db: Database, users: UserService, revocations: Revocations) -> None:
         self._db = db
@@ -127,18 +127,21 @@ class TokenService:
         )
         return pagination.cut(tokens, page.size)
 
-    async def give(self, giver: Principal, request: TokenCreate) -> tuple[TokenRecord, str]:
-        """Create a token that the giver may give; return it with its secret.
+    async def grant(self, grantor: Principal, request: TokenCreate) -> tuple[TokenRecord, str]:
+        """Create a token on request of a principal; return it with its secret.
 
         Raises:
-            Forbidden: The giver lacks a scope, or only an admin may give it.
+            Forbidden: The grantor lacks a scope of the token, or only an admin may grant it.
             Invalid: `expires_at` is in the past.
-            UserNotFound: An admin names a user who does not exist.
+            UserNotFound: The user that an admin names does not exist.
         """
-        _check_gift(giver, request)
+        _check_grant(grantor, request)
         if request.expires_at and await queries.is_past(self._db.pool, request.expires_at):
-            raise Invalid("expires_at lies in the past: give a later time, or leave it out.")
-        owner = await self._users.get(request.user_id or giver.user_id)
+            raise Invalid(
+                f"expires_at ({request.expires_at.isoformat()}) is in the past: send a later time, "
+                "or omit it."
+            )
+        owner = await self._users.get(request.user_id or grantor.user_id)
         return await self.create(
             owner.id, request.name, request.scopes, expires_at=request.expires_at
         )
@@ -151,7 +154,7 @@ class TokenService:
         *,
         expires_at: datetime | None = None,
     ) -> tuple[TokenRecord, str]:
-        """Create a token without checking who gives it; return it with its secret."""
+        """Create a token without checking any rights; return it with its secret."""
         async with self._db.transaction() as on:
             return await insert_token(on, user_id, name, scopes, expires_at=expires_at)
 
@@ -159,11 +162,11 @@ class TokenService:
         """Revoke a token: the caller's own, or any for an admin.
 
         Raises:
-            TokenNotFound: The token does not exist, or it is another user's.
+            TokenNotFound: The token does not exist, or it belongs to another user.
         """
         owner_id = None if "admin" in by.scopes else by.user_id
         if not await queries.delete_token(self._db.pool, token_id, owner_id=owner_id):
-            raise TokenNotFound
+            raise TokenNotFound(token_id)
         self._revocations.revoke_token(token_id)
 
 
@@ -176,7 +179,7 @@ async def insert_token(
     expires_at: datetime | None = None,
     secret: str | None = None,
 ) -> tuple[TokenRecord, str]:
-    """Insert a token, random unless its `secret` is given; return it with its secret."""
+    """Insert a token with a given or a random secret; return it with the secret."""
     secret = secret or new_token(USER_PREFIX)
     token = await queries.insert_token(
         on,
@@ -190,19 +193,21 @@ async def insert_token(
     return token, secret
 
 
-def _check_gift(giver: Principal, request: TokenCreate) -> None:
-    """Check that a principal may give a token.
+def _check_grant(grantor: Principal, request: TokenCreate) -> None:
+    """Check that a principal may create a token.
 
     Raises:
-        Forbidden: They may not.
+        Forbidden: The token is another user's or has a scope that the principal may not grant.
     """
-    is_admin = "admin" in giver.scopes
+    is_admin = "admin" in grantor.scopes
     wanted = frozenset(request.scopes)
-    if not is_admin and request.user_id not in (None, giver.user_id):
-        raise Forbidden("Only an admin makes tokens for another user: leave out user_id.")
+    if not is_admin and request.user_id not in (None, grantor.user_id):
+        raise Forbidden(
+            f"Only an admin may create a token for user {request.user_id}: omit user_id."
+        )
     if not is_admin and wanted & ADMIN_SCOPES:
         names = ", ".join(sorted(wanted & ADMIN_SCOPES))
-        raise Forbidden(f"Only an admin gives: {names}.")
-    if not wanted <= giver.scopes:
-        names = ", ".join(sorted(wanted - giver.scopes))
-        raise Forbidden(f"You cannot give what your own token lacks: {names}.")
+        raise Forbidden(f"Only an admin may grant these scopes: {names}.")
+    if not wanted <= grantor.scopes:
+        names = ", ".join(sorted(wanted - grantor.scopes))
+        raise Forbidden(f"A token cannot grant scopes that it lacks: {names}.")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from app.http.problems import NotFound
+from app.http.problems import NotFound, ObjectNotFound
 
 
-class WorkflowNotFound(NotFound):
+class WorkflowNotFound(ObjectNotFound):
     """The workflow does not exist, or the caller may not read it."""
 
     code = "workflow_not_found"
-    detail = "There is no such workflow."
+    noun = "Workflow"
 
 
 class VersionNotFound(NotFound):
-    """The workflow has no such version."""
+    """The version of the workflow does not exist."""
 
     code = "workflow_version_not_found"
-    detail = "This workflow has no such version."
+
+    def __init__(self, workflow_id: str, number: int) -> None:
+        super().__init__(f"Version {number} of workflow {workflow_id} was not found.")

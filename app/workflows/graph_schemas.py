@@ -1,4 +1,4 @@
-"""JSON Schemas of the params and the result of a graph, from its input and output nodes."""
+"""JSON Schemas for the params and the result of a graph, from its input and output nodes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _schema_of(kind: str) -> dict[str, Any]:
 
 
 def _named(nodes: Nodes, namespace: str, suffix: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the nodes of the type `[…]<namespace>.<Kind><suffix>` as (name, Kind, data)."""
+    """Yield (name, Kind, data) of the nodes of the type `[…]<namespace>.<Kind><suffix>`."""
     for node in nodes:
         *packages, cls = node["type"].split(".")
         if namespace in packages and cls.endswith(suffix):
@@ -53,7 +53,7 @@ def _named(nodes: Nodes, namespace: str, suffix: str) -> Iterator[tuple[str, str
 
 
 def input_schema(nodes: Nodes) -> dict[str, Any]:
-    """Return the JSON Schema of a job's params, from the input nodes; their values are defaults."""
+    """Return the JSON Schema of a job's params; values of the input nodes are its defaults."""
     properties: dict[str, Any] = {}
     required: list[str] = []
     for name, kind, data in _named(nodes, "input", "Input"):
@@ -68,6 +68,6 @@ def input_schema(nodes: Nodes) -> dict[str, Any]:
 
 
 def output_schema(nodes: Nodes) -> dict[str, Any]:
-    """Return the JSON Schema of a job's result, from the output nodes."""
+    """Return the JSON Schema of a job's result."""
     properties = {name: _schema_of(kind) for name, kind, _ in _named(nodes, "output", "Output")}
     return {"type": "object", "properties": properties}

@@ -1,4 +1,4 @@
-"""Checks of the structure of a graph."""
+"""Validation of the structure of a graph."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class InvalidGraph(Invalid):
 
 
 def check_graph(graph: Graph) -> None:
-    """Check that a graph is a directed acyclic one with at most one edge into each input.
+    """Check that a graph is acyclic, with unique node ids and at most one edge into each input.
 
     Raises:
-        InvalidGraph: It is not; `errors` lists every problem.
+        InvalidGraph: The graph breaks a rule; `errors` lists every problem.
     """
-    errors = [*_duplicates(graph), *_dangling(graph), *_taken(graph), *_cycles(graph)]
+    errors = [*_duplicates(graph), *_dangling(graph), *_shared_inputs(graph), *_cycles(graph)]
     if errors:
         more = f" (and {len(errors) - 1} more problems)" if len(errors) > 1 else ""
         raise InvalidGraph(
@@ -37,7 +37,7 @@ def _duplicates(graph: Graph) -> Iterator[GraphError]:
         if count > 1:
             yield GraphError(
                 type="duplicate_node",
-                msg=f"{count} nodes have the id {node_id!r}: each needs its own",
+                msg=f"{count} nodes have the id {node_id!r}: node ids must be unique",
                 node_ids=[node_id],
             )
 
@@ -49,21 +49,21 @@ def _dangling(graph: Graph) -> Iterator[GraphError]:
         if missing:
             yield GraphError(
                 type="dangling_edge",
-                msg=f"edge {index} names a node that is not in the graph: {', '.join(missing)}",
+                msg=f"edge {index} refers to nodes that do not exist: {', '.join(missing)}",
                 node_ids=missing,
                 edge_index=index,
             )
 
 
-def _taken(graph: Graph) -> Iterator[GraphError]:
+def _shared_inputs(graph: Graph) -> Iterator[GraphError]:
     seen: dict[tuple[str, str], int] = {}
     for index, edge in enumerate(graph.edges):
         first = seen.setdefault((edge.target, edge.targetHandle), index)
         if first != index:
             yield GraphError(
                 type="input_taken",
-                msg=f"edges {first} and {index} both go into {edge.targetHandle!r} of "
-                f"{edge.target!r}",
+                msg=f"edges {first} and {index} have the same target, the input "
+                f"{edge.targetHandle!r} of node {edge.target!r}",
                 node_ids=[edge.target],
                 edge_index=index,
             )
@@ -71,5 +71,6 @@ def _taken(graph: Graph) -> Iterator[GraphError]:
 
 def _cycles(graph: Graph) -> Iterator[GraphError]:
     for node_ids in cycles(graph):
-        ring = " -> ".join([*node_ids, node_ids[0]]) if len(node_ids) < 10 else "many nodes"
-        yield GraphError(type="cycle", msg=f"the graph runs in a circle: {ring}", node_ids=node_ids)
+        is_short = len(node_ids) < 10
+        path = " -> ".join([*node_ids, node_ids[0]]) if is_short else f"{len(node_ids)} nodes"
+        yield GraphError(type="cycle", msg=f"the graph has a cycle: {path}", node_ids=node_ids)

@@ -13,7 +13,10 @@ from app.database.tables import Base, Timestamps
 
 
 class WorkflowRow(Timestamps, Base):
-    """A workflow as it is now. Graphs are `json`, not `jsonb`: they come back as they were sent."""
+    """The current version of a workflow.
+
+    Graphs are `json`, not `jsonb`, so that they are returned as they were sent.
+    """
 
     __tablename__ = "workflows"
     __table_args__ = (
@@ -34,7 +37,7 @@ class WorkflowRow(Timestamps, Base):
 
 
 class WorkflowVersionRow(Base):
-    """What a workflow was at one version, the present one included."""
+    """One version of a workflow; the current version has a row too."""
 
     __tablename__ = "workflow_versions"
 

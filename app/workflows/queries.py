@@ -73,7 +73,7 @@ set name = :name, description = :description, tags = :tags, access = :access, gr
 where id = :id returning {_COLUMNS}""",
     WorkflowRecord,
 )
-_KEEP_VERSION = Statement(
+_INSERT_VERSION = Statement(
     """
 insert into workflow_versions (workflow_id, version, name, description, graph, settings)
 select id, version, name, description, graph, settings from workflows where id = :workflow_id"""
@@ -107,39 +107,26 @@ _FILTERS = {
 
 
 async def get_readable(on: Executor, workflow_id: str, *, user_id: str) -> WorkflowRecord | None:
-    """Return a workflow that a user owns or that is public."""
+    """Return a workflow that a user owns or that is public, or None."""
     return await _GET_READABLE.one(on, workflow_id=workflow_id, user_id=user_id)
 
 
 async def lock_own(on: Connection, workflow_id: str, *, user_id: str) -> WorkflowRecord | None:
-    """Return a workflow of its owner, locked until the end of the transaction."""
+    """Lock a user's own workflow until the end of the transaction; return it, or None."""
     return await _LOCK_OWN.one(on, workflow_id=workflow_id, user_id=user_id)
 
 
 async def insert(on: Connection, workflow_id: str, user_id: str, **values: Any) -> WorkflowRecord:
-    """Insert a workflow and its first version.
-
-    Args:
-        on: The transaction.
-        workflow_id: The id.
-        user_id: The owner.
-        **values: What a user can edit.
-    """
+    """Insert a workflow and its first version; `values` are the editable fields."""
     row = await _INSERT.only(on, id=workflow_id, user_id=user_id, **values)
-    await _KEEP_VERSION.execute(on, workflow_id=workflow_id)
+    await _INSERT_VERSION.execute(on, workflow_id=workflow_id)
     return row
 
 
 async def update(on: Connection, workflow_id: str, **values: Any) -> WorkflowRecord:
-    """Change a workflow and add a version.
-
-    Args:
-        on: The transaction.
-        workflow_id: The id.
-        **values: What a user can edit.
-    """
+    """Update a workflow and insert its new version; `values` are the editable fields."""
     row = await _UPDATE.only(on, id=workflow_id, **values)
-    await _KEEP_VERSION.execute(on, workflow_id=workflow_id)
+    await _INSERT_VERSION.execute(on, workflow_id=workflow_id)
     return row
 
 
@@ -180,17 +167,17 @@ def _page(filters: frozenset[str]) -> Query[WorkflowRecord]:
 
 
 async def version(on: Executor, workflow_id: str, number: int) -> VersionRecord | None:
-    """Return one version of a workflow."""
+    """Return one version of a workflow, or None."""
     return await _VERSION.one(on, workflow_id=workflow_id, version=number)
 
 
 async def versions(
     on: Executor, workflow_id: str, *, before: int | None, limit: int
 ) -> list[VersionRecord]:
-    """Return a workflow's versions, newest first."""
+    """Return versions of a workflow, newest first."""
     return await _VERSIONS.all(on, workflow_id=workflow_id, before=before, limit=limit)
 
 
 async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:
-    """Delete some of a user's workflows; return how many."""
+    """Delete up to `limit` workflows of a user; return their number."""
     return await _DELETE_OF_USER.execute(on, user_id=user_id, limit=limit)

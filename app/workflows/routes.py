@@ -43,7 +43,7 @@ def _response(workflow: WorkflowRecord, *, status_code: int = 200) -> Response:
 async def create_workflow(
     key: IdempotencyKeyDep, workflows: Workflows, principal: PrincipalDep, body: WorkflowCreate
 ) -> Response:
-    """Save a workflow."""
+    """Create a workflow."""
     workflow, is_replay = await workflows.create(principal.user_id, body, key)
     response = _response(workflow, status_code=201)
     if is_replay:
@@ -60,7 +60,7 @@ async def list_workflows(
     tag: OptionalText = None,
     access: Annotated[Access | None, EmptyAsAbsent, Query()] = None,
 ) -> Response:
-    """List one's own workflows, newest first; `access=public` lists everybody's public ones."""
+    """List the caller's workflows, newest first; `access=public`: the public ones of all users."""
     found, following = await workflows.page(principal.user_id, page, q=q, tag=tag, access=access)
     return json_response(
         {"next": following, "workflows": [workflow_fields(workflow) for workflow in found]}
@@ -69,7 +69,7 @@ async def list_workflows(
 
 @router.get("/{workflow_id}", response_model=Workflow)
 async def get_workflow(workflow_id: str, workflows: Workflows, principal: PrincipalDep) -> Response:
-    """Return a workflow: one's own or a public one."""
+    """Return a workflow of the caller, or a public one."""
     return _response(await workflows.get(principal.user_id, workflow_id))
 
 
@@ -81,7 +81,7 @@ async def replace_workflow(
     body: WorkflowCreate,
     if_match: IfMatch = None,
 ) -> Response:
-    """Replace all that a user can edit; what is left out goes back to its default."""
+    """Replace the editable fields of a workflow; omitted fields are set to their defaults."""
     return _response(
         await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
     )
@@ -95,7 +95,7 @@ async def update_workflow(
     body: WorkflowUpdate,
     if_match: IfMatch = None,
 ) -> Response:
-    """Change what the body gives."""
+    """Change the given fields of a workflow."""
     return _response(
         await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
     )

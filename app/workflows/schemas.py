@@ -1,7 +1,7 @@
-"""Workflows in the form of the wire, for orjson.
+"""Conversion of workflows from rows to JSON objects for orjson.
 
-`Workflow` and `WorkflowVersion` document the replies. Graphs and settings go into a reply as the
-text that is stored: parsing them and encoding them again would cost more than the query.
+`Workflow` and `WorkflowVersion` document the objects. Graphs and settings are copied into a
+response as the stored JSON text: parsing and encoding them would cost more than the query.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.workflows.queries import VersionRecord, WorkflowRecord
 
 
 def workflow_fields(workflow: WorkflowRecord) -> dict[str, Any]:
-    """Return a `Workflow`, with the schemas of its params and its result."""
+    """Return the fields of a `Workflow`, with the schemas of its params and its result."""
     nodes = orjson.loads(workflow.graph)["nodes"]
     return {
         **workflow._asdict(),
@@ -26,7 +26,7 @@ def workflow_fields(workflow: WorkflowRecord) -> dict[str, Any]:
 
 
 def version_fields(version: VersionRecord) -> dict[str, Any]:
-    """Return a `WorkflowVersion`."""
+    """Return the fields of a `WorkflowVersion`."""
     return {**version._asdict(), **_json_texts(version)}
 
 

@@ -1,4 +1,4 @@
-"""Workflows and their versions."""
+"""Service for workflows and their versions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from app.workflows.queries import VersionRecord, WorkflowRecord
 from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
 
 EDITABLE = ("name", "description", "tags", "access", "graph", "settings", "thumbnail_url")
-"""The fields that a user can edit, and that the ETag covers."""
+"""Fields that a user can edit; the ETag covers them."""
 
 MAX_VERSION = 2**31 - 1
 
 
 def etag(workflow: WorkflowRecord) -> str:
-    """Return the ETag over what a user can edit."""
+    """Return the ETag over the editable fields of a workflow."""
     return etags.etag_of(*(getattr(workflow, field) for field in EDITABLE))
 
 
 class WorkflowService:
-    """Workflows of all users; each call names the user that it acts for."""
+    """Operations on workflows, on behalf of a user."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -40,11 +40,11 @@ class WorkflowService:
         """Return a workflow that the user owns or that is public.
 
         Raises:
-            WorkflowNotFound: It does not exist, or is another user's and private.
+            WorkflowNotFound: It does not exist, or is a private one of another user.
         """
         workflow = await queries.get_readable(self._db.pool, workflow_id, user_id=user_id)
         if workflow is None:
-            raise WorkflowNotFound
+            raise WorkflowNotFound(workflow_id)
         return workflow
 
     async def page(
@@ -94,8 +94,8 @@ class WorkflowService:
         """Change the given fields (of a `WorkflowCreate`: all); a change adds a version.
 
         Raises:
-            WorkflowNotFound: It does not exist, or is another user's.
-            PreconditionFailed: It has changed since.
+            WorkflowNotFound: It does not exist, or belongs to another user.
+            PreconditionFailed: Its ETag is not in `if_match`.
             InvalidGraph: The new graph cannot be run.
         """
         async with self._db.transaction() as on:
@@ -113,8 +113,8 @@ class WorkflowService:
         """Delete a workflow and its versions; jobs that ran it keep their copy of the graph.
 
         Raises:
-            WorkflowNotFound: It does not exist, or is another user's.
-            PreconditionFailed: It has changed since.
+            WorkflowNotFound: It does not exist, or belongs to another user.
+            PreconditionFailed: Its ETag is not in `if_match`.
         """
         async with self._db.transaction() as on:
             workflow = await _lock(on, user_id, workflow_id)
@@ -126,14 +126,14 @@ class WorkflowService:
 
         Raises:
             WorkflowNotFound: The user may not read the workflow.
-            VersionNotFound: It has no such version.
+            VersionNotFound: The workflow does not have this version.
         """
         await self.get(user_id, workflow_id)
         version = None
         if 0 < number <= MAX_VERSION:
             version = await queries.version(self._db.pool, workflow_id, number)
         if version is None:
-            raise VersionNotFound
+            raise VersionNotFound(workflow_id, number)
         return version
 
     async def versions(
@@ -158,12 +158,12 @@ class WorkflowService:
 async def _lock(on: Connection, user_id: str, workflow_id: str) -> WorkflowRecord:
     workflow = await queries.lock_own(on, workflow_id, user_id=user_id)
     if workflow is None:
-        raise WorkflowNotFound
+        raise WorkflowNotFound(workflow_id)
     return workflow
 
 
 def _values(workflow: WorkflowRecord) -> dict[str, Any]:
-    """Return what a user can edit of a workflow, JSON parsed."""
+    """Return the editable fields of a workflow, with JSON parsed."""
     values = {field: getattr(workflow, field) for field in EDITABLE}
     return values | {name: orjson.loads(values[name]) for name in ("graph", "settings")}
 
