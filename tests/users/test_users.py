@@ -131,9 +131,14 @@ async def test_a_deleted_user_is_locked_out_at_once(
         assert (await gone.http.get("/v1/me")).status_code == 200
         assert (await admin.delete(f"/v1/users/{gone.id}")).status_code == 204
         assert (await gone.http.get("/v1/me")).status_code == 401
-    assert (await admin.delete(f"/v1/users/{gone.id}")).status_code == 404
+    again = await admin.delete(f"/v1/users/{gone.id}")
+    assert again.status_code == 404
+    assert again.json()["detail"] == f"User {gone.id} was not found."
 
 
 async def test_someone_elses_token_cannot_be_revoked(user: User, other: User) -> None:
     made = (await user.http.post("/v1/tokens", json={"name": "t", "scopes": ["user"]})).json()
-    assert (await other.http.delete(f"/v1/tokens/{made['id']}")).status_code == 404
+    for token_id in (made["id"], "0000"):
+        reply = await other.http.delete(f"/v1/tokens/{token_id}")
+        assert reply.status_code == 404
+        assert reply.json()["detail"] == f"Token {token_id} was not found."

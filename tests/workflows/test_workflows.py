@@ -74,7 +74,9 @@ async def test_a_change_makes_a_version_and_the_old_one_stays(user: User) -> Non
     page = (await user.http.get(f"{path}/versions?page_size=1&cursor={page['next']}")).json()
     assert [v["version"] for v in page["versions"]] == [1]
     for absent in ("3", "0", "99999999999999999999"):
-        assert (await user.http.get(f"{path}/versions/{absent}")).status_code == 404
+        reply = await user.http.get(f"{path}/versions/{absent}")
+        assert reply.status_code == 404
+        assert reply.json()["detail"] == f"Version {absent} of workflow {made['id']} was not found."
 
 
 async def test_if_match_guards_a_change(user: User) -> None:
@@ -119,11 +121,12 @@ async def test_a_public_workflow_is_read_by_all_and_changed_by_its_owner(
 
 async def test_someone_elses_workflow_is_not_found(user: User, other: User) -> None:
     made = await make(user)
-    missing = await other.http.get("/v1/workflows/0000")
     for method in ("GET", "DELETE"):
-        reply = await other.http.request(method, f"/v1/workflows/{made['id']}")
-        assert reply.status_code == 404
-        assert reply.json()["detail"] == missing.json()["detail"]
+        for workflow_id in (made["id"], "0000"):
+            reply = await other.http.request(method, f"/v1/workflows/{workflow_id}")
+            assert reply.status_code == 404
+            assert reply.json()["code"] == "workflow_not_found"
+            assert reply.json()["detail"] == f"Workflow {workflow_id} was not found."
 
 
 async def test_search_takes_wildcards_literally(user: User) -> None:
