@@ -1,1 +1,1 @@
-"""PostgreSQL: the pool, statements, migrations, notifications."""
+"""PostgreSQL: connection pool, statements, migrations, notifications and batching."""

@@ -1,4 +1,4 @@
-"""What many requests want of PostgreSQL at the same time, done by one statement."""
+"""Batching of concurrent requests into common SQL statements."""
 
 from __future__ import annotations
 
@@ -13,66 +13,72 @@ from app.database.errors import is_database_away
 T = TypeVar("T")
 R = TypeVar("R")
 
-AT_ONCE = 8
-"""How many statements may be under way before others are gathered: few cost less one by one."""
+MAX_RUNNING = 8
+"""Batches that run at once; items that arrive meanwhile wait and form the next batch.
+
+Below this limit each item runs alone, which costs less than waiting for others.
+"""
 
 
-class Gathering(Generic[T, R]):
-    """Does things at once while few are under way, and otherwise together with the next ones.
+class Batcher(Generic[T, R]):
+    """Processes items: at once while few batches are running, otherwise in batches.
 
     Args:
-        do: Does some, all or nothing, and returns what came of each. What PostgreSQL refuses is
-            tried once more one by one.
-        most: How many it does together.
+        process: Processes a batch atomically, and returns the result of each item. If PostgreSQL
+            rejects a batch, its items are processed again one by one.
+        max_items: The largest batch.
     """
 
     def __init__(
-        self, do: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int = 50
+        self, process: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, max_items: int = 50
     ) -> None:
-        self._do = do
-        self._most = most
+        self._process = process
+        self._max_items = max_items
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
-    async def ask(self, thing: T) -> R:
-        """Do one thing. Once begun it is done, also where nobody waits for it any more."""
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((thing, done))
-        if len(self._under_way) < AT_ONCE:
-            self._begin()
-        return await done
+    async def submit(self, item: T) -> R:
+        """Process an item; return its result.
 
-    def _begin(self) -> None:
-        taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-        taken = [(thing, done) for thing, done in taken if not done.cancelled()]
-        if taken:
-            task = asyncio.create_task(self._settle(taken), name="gathered")
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
+        Cancellation removes an item that is still waiting; a running one is completed.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._running) < MAX_RUNNING:
+            self._start_batch()
+        return await future
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _start_batch(self) -> None:
+        batch, self._waiting = self._waiting[: self._max_items], self._waiting[self._max_items :]
+        batch = [(item, future) for item, future in batch if not future.cancelled()]
+        if batch:
+            task = asyncio.create_task(self._run(batch), name="batch")
+            self._running.add(task)
+            task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
         if self._waiting:
-            self._begin()
+            self._start_batch()
 
-    async def _settle(self, taken: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _run(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            came = await self._do([thing for thing, _ in taken])
+            results = await self._process([item for item, _ in batch])
         except Exception as exc:
-            if len(taken) > 1 and _is_refusal(exc):
-                for one in taken:  # one of them is wrong, and the others are not to suffer for it
-                    await self._settle([one])
+            if len(batch) > 1 and _is_rejection(exc):
+                for entry in batch:  # a bad item must not fail the others
+                    await self._run([entry])
                 return
-            for _, done in taken:
-                if not done.cancelled():
-                    done.set_exception(exc)
+            for _, future in batch:
+                if not future.cancelled():
+                    future.set_exception(exc)
         else:
-            for (_, done), result in zip(taken, came, strict=True):
-                if not done.cancelled():
-                    done.set_result(result)
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.cancelled():
+                    future.set_result(result)
 
 
-def _is_refusal(exc: Exception) -> bool:
-    """Whether it says that PostgreSQL did nothing, and would not another time."""
-    is_said = isinstance(exc, asyncpg.PostgresError | asyncpg.InterfaceError)
-    return is_said and not is_database_away(exc)
+def _is_rejection(exc: Exception) -> bool:
+    """Return True if PostgreSQL rejected a statement: it had no effect and a retry would fail."""
+    is_from_database = isinstance(exc, asyncpg.PostgresError | asyncpg.InterfaceError)
+    return is_from_database and not is_database_away(exc)

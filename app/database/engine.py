@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: a pool of asyncpg."""
+"""Connection pool for PostgreSQL (asyncpg)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def dumps(value: object) -> str:
 
 
 def loads(value: str | bytes) -> Any:
-    """Return what a `json` column holds."""
+    """Return the value of a `json` column."""
     return orjson.loads(value)
 
 
 def connect_args(database_url: str) -> dict[str, Any]:
-    """Return asyncpg's arguments for an SQLAlchemy URL."""
+    """Return the arguments of `asyncpg.connect` for an SQLAlchemy URL."""
     return dict(_DIALECT.create_connect_args(make_url(database_url))[1])  # type: ignore[no-untyped-call]
 
 
@@ -36,12 +36,12 @@ async def _json_as_objects(connection: Connection) -> None:
     await connection.set_type_codec("json", encoder=dumps, decoder=loads, schema="pg_catalog")
 
 
-async def _nothing_to_reset(connection: Connection) -> None:
-    """Save the round trip that asyncpg makes after each use: no code leaves state in a session."""
+async def _no_reset(connection: Connection) -> None:
+    """Skip asyncpg's reset of released connections, a round trip: no code leaves session state."""
 
 
 class Database:
-    """The database of one replica."""
+    """Connections of one replica to its database."""
 
     def __init__(self, database_url: str, pool_size: int) -> None:
         self._connect_args = connect_args(database_url)
@@ -50,19 +50,19 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """The pool."""
+        """The connection pool."""
         if self._pool is None:
-            raise RuntimeError("the database is not open")
+            raise RuntimeError("the database is not open: await open() first")
         return self._pool
 
     async def open(self) -> None:
-        """Connect the pool."""
+        """Create the pool."""
         self._pool = await asyncpg.create_pool(
             **self._connect_args,
             min_size=1,
             max_size=self._pool_size,
             init=_json_as_objects,
-            reset=_nothing_to_reset,
+            reset=_no_reset,
             command_timeout=30,
         )
 
@@ -72,7 +72,7 @@ class Database:
             await self._pool.close()
 
     async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        """Return a connection of its own, outside the pools, for LISTEN and advisory locks."""
+        """Return a new connection outside of the pool, for LISTEN and advisory locks."""
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**self._connect_args)
         await _json_as_objects(connection)
         return connection

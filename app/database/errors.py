@@ -1,4 +1,4 @@
-"""Exceptions that mean that PostgreSQL cannot be reached."""
+"""Detection of errors that mean that PostgreSQL cannot be reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncpg
 DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    # Of a connection that the server has just ended, before asyncpg has seen its end.
+    # Raised on a connection that the server has closed, before asyncpg has noticed it.
     asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -16,10 +16,13 @@ DATABASE_AWAY = (
     ConnectionError,
     TimeoutError,
 )
-"""What the drivers raise when PostgreSQL is away, as opposed to when a statement is wrong."""
+"""Exceptions of asyncpg that mean that PostgreSQL cannot be reached; others mean a bad statement.
+
+Use `is_database_away`: some errors about bad arguments are subclasses of these.
+"""
 
 
 def is_database_away(exc: BaseException) -> bool:
-    """Return whether an exception means that PostgreSQL cannot be reached."""
+    """Return True if an exception means that PostgreSQL cannot be reached."""
     # asyncpg also raises an InterfaceError for an argument that it cannot encode.
     return isinstance(exc, DATABASE_AWAY) and not isinstance(exc, ValueError)

@@ -1,4 +1,4 @@
-"""Patterns for LIKE and ILIKE."""
+"""Patterns for the SQL operators LIKE and ILIKE."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 
 def escaped(text: str) -> str:
-    """Return text in which `%`, `_` and the backslash stand for themselves."""
+    """Return a pattern that matches a text literally: `%`, `_` and the backslash are escaped."""
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 def contains(text: str) -> str:
-    """Return the pattern of strings that contain a text."""
+    """Return a pattern for strings that contain a text."""
     return f"%{escaped(text)}%"

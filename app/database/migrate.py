@@ -1,4 +1,4 @@
-"""Migrations at start, one replica at a time."""
+"""Schema migrations with Alembic, run by one process at a time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SCRIPTS = Path(__file__).parents[2] / "migrations"
 
 
 def config() -> Config:
-    """Return alembic's configuration."""
+    """Return Alembic's configuration."""
     settings = Config()
     settings.set_main_option("script_location", str(SCRIPTS))
     return settings
 
 
 def is_known(revision: str | None) -> bool:
-    """Whether the code has this revision; None is a database without a schema."""
+    """Return True if a revision is None (no schema yet) or one of this version of the code."""
     known = {script.revision for script in _scripts().walk_revisions()}
     return revision is None or revision in known
 
@@ -41,20 +41,20 @@ def _scripts() -> ScriptDirectory:
 
 
 def head() -> str:
-    """Return the revision that the code is written for."""
+    """Return the newest revision of the code."""
     revision = _scripts().get_current_head()
     if revision is None:
-        raise RuntimeError(f"no migrations in {SCRIPTS}")
+        raise RuntimeError(f"there are no migrations in {SCRIPTS}: the installation is incomplete")
     return revision
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the schema to `revision`, under an advisory lock, so that replicas do not collide."""
+    """Upgrade the schema to `revision`, under an advisory lock against other replicas."""
     asyncio.run(_migrate(database_url, lambda cfg: command.upgrade(cfg, revision)))
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Take the schema back to `revision`."""
+    """Downgrade the schema to `revision`, under an advisory lock against other replicas."""
     asyncio.run(_migrate(database_url, lambda cfg: command.downgrade(cfg, revision)))
 
 
@@ -82,7 +82,10 @@ def _locked(connection: Connection, run: Command) -> None:
 
 
 def is_described(_object: object, name: str | None, kind: str, *_: object) -> bool:
-    """Whether the models describe it: partitions are made at run time."""
+    """Return True if an object of the schema is compared with the models.
+
+    Partitions of the event log are not: they are created at run time.
+    """
     return kind != "table" or not (name or "").startswith("job_events_")
 
 
@@ -91,7 +94,7 @@ _CURRENT = Scalar("select version_num from alembic_version", str)
 
 
 async def current(db: Database) -> str | None:
-    """Return the revision that the database is at; None before the first migration."""
+    """Return the revision of the database; None before the first migration."""
     if not await _IS_MIGRATED.value(db.pool):
         return None
     return await _CURRENT.value(db.pool)

@@ -1,7 +1,7 @@
-"""Wake-ups across replicas: gathered NOTIFYs that carry ids only.
+"""Notifications between replicas by LISTEN and batched NOTIFY; they carry ids only.
 
-They may be lost without harm, since whoever waits also polls slowly. They are never sent from the
-transaction that stored something: a NOTIFY takes a lock over the whole database at commit.
+They may be lost: every listener also polls. They are sent outside of the transaction that stores
+something, because the commit of a NOTIFY takes a lock on the whole database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from app.database.statement import Connection
 logger = logging.getLogger(__name__)
 
 CHANNEL = "context"
-GATHER_S = 0.002
+BATCH_S = 0.002
+"""Pause between two NOTIFY statements; messages that arrive meanwhile are sent together."""
+
 RECONNECT_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 _NOTIFY = f"select pg_notify('{CHANNEL}', p) from unnest($1::text[]) p"
@@ -27,10 +29,10 @@ Handler = Callable[[str], None]
 
 
 class Notifications:
-    """Tells other replicas, and hears from them.
+    """Sender and receiver of the notifications of one replica.
 
-    A message is `<replica> <topic> <text>`; a replica passes over its own, whose news its own code
-    spreads.
+    A payload is `<replica> <topic> <text>`. A replica ignores its own messages: its code calls the
+    local handlers directly.
     """
 
     def __init__(self, db: Database) -> None:
@@ -43,27 +45,27 @@ class Notifications:
         self._tasks: list[asyncio.Task[None]] = []
 
     def on(self, topic: str, handler: Handler) -> None:
-        """Call `handler(text)` for each message of another replica on `topic`; it must be quick."""
+        """Call `handler(text)` for each message of other replicas on `topic`; it must not block."""
         self._handlers[topic] = handler
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after a gap in listening: anything may have been missed."""
+        """Call `callback` after each reconnection, since messages may have been missed."""
         self._on_reconnect.append(callback)
 
     def notify(self, topic: str, text: str) -> None:
-        """Tell the other replicas soon; the same message twice is told once."""
+        """Send a message to the other replicas with the next batch; duplicates are dropped."""
         self._outgoing[f"{self._replica} {topic} {text}"] = None
         self._pending.set()
 
     async def start(self) -> None:
-        """Begin to listen and to tell."""
+        """Start listening and sending."""
         self._tasks = [
             asyncio.create_task(self._listen(), name="notifications-listen"),
             asyncio.create_task(self._send(), name="notifications-send"),
         ]
 
     async def stop(self) -> None:
-        """End both."""
+        """Stop listening and sending."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -78,8 +80,8 @@ class Notifications:
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
-                logger.warning("wake-ups lost, readers will poll: %s", exc)
-            await asyncio.sleep(GATHER_S)
+                logger.warning("notifications lost, their receivers will poll: %s", exc)
+            await asyncio.sleep(BATCH_S)
 
     async def _listen(self) -> None:
         failures = 0
@@ -104,7 +106,7 @@ class Notifications:
                 logger.warning("LISTEN failed: %s", exc)
             finally:
                 connection.terminate()
-            logger.warning("the LISTEN connection ended, connecting again")
+            logger.warning("the LISTEN connection was closed, reconnecting")
 
     def _receive(self, _connection: Connection, _pid: int, _channel: str, payload: object) -> None:
         replica, _, rest = str(payload).partition(" ")

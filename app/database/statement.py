@@ -28,26 +28,26 @@ from app.database.records import RowT, record_columns, record_maker
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
-"""A connection of asyncpg, in or out of the pool."""
+"""A connection of asyncpg, from the pool or outside of it."""
 
 Executor: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
-"""Runs statements: a connection, usually within a transaction, or the pool."""
+"""Object that runs statements: a connection, usually in a transaction, or the pool."""
 
 T = TypeVar("T")
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
-"""`:name`, but neither the cast `::text` nor the time in `'HH24:MI'`."""
+"""Matches `:name`, but neither the cast `::text` nor the time format `'HH24:MI'`."""
 
 
 class Statement:
-    """A statement without rows.
+    """SQL statement that returns no rows.
 
     Args:
-        statement: SQLAlchemy Core, or SQL text with `:name` parameters (`::type` casts stay).
+        statement: SQLAlchemy Core, or SQL text with `:name` parameters (`::type` casts are kept).
 
     Raises:
-        TypeError: From each call, when a parameter is missing or not one of the statement's.
+        TypeError: From each call, if a parameter is missing or unknown.
     """
 
     def __init__(self, statement: str | Executable) -> None:
@@ -66,7 +66,7 @@ class Statement:
         )
         self.sql = str(compiled)
         self._names = tuple(compiled.positiontup or ())
-        # Literals of a composed statement are parameters that have their values already.
+        # Literals of a composed statement are parameters that already have values.
         self._literals = {
             name: compiled.binds[name].value
             for name in self._names
@@ -74,7 +74,7 @@ class Statement:
         }
 
     async def execute(self, on: Executor, *, timeout: float | None = None, **params: Any) -> int:
-        """Run the statement; return how many rows it inserted, updated or deleted."""
+        """Run the statement; return the number of rows inserted, updated or deleted."""
         status = await on.execute(self.sql, *self._arguments(params), timeout=timeout)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
@@ -91,14 +91,14 @@ class Statement:
 
 
 class Query(Statement, Generic[RowT]):
-    """A statement that returns rows.
+    """SQL statement that returns rows.
 
     Args:
         statement: SQLAlchemy Core, or SQL text with `:name` parameters.
-        row: The record class of the rows: its fields are the columns, in their order.
+        row: The record class of the rows; its fields are the columns, in their order.
 
     Raises:
-        TypeError: From each call, when the columns are not the fields of `row`.
+        TypeError: From each call, if the columns differ from the fields of `row`.
     """
 
     def __init__(self, statement: str | Executable, row: type[RowT]) -> None:
@@ -114,10 +114,10 @@ class Query(Statement, Generic[RowT]):
         return None if record is None else self._rows([record])[0]
 
     async def only(self, on: Executor, **params: Any) -> RowT:
-        """Return the one row of a statement that always returns one.
+        """Return the first row of a statement that always returns one.
 
         Raises:
-            LookupError: It returned none.
+            LookupError: The statement returned no row.
         """
         row = await self.one(on, **params)
         if row is None:
@@ -129,7 +129,7 @@ class Query(Statement, Generic[RowT]):
         return self._rows(await on.fetch(self.sql, *self._arguments(params)))
 
     async def all_of_each(self, on: Connection, many: Iterable[dict[str, Any]]) -> list[RowT]:
-        """Run once for each set of parameters, in one round trip; return all rows in order."""
+        """Run once for each set of parameters, in one round trip; return the rows of all runs."""
         return self._rows(await on.fetchmany(self.sql, [self._arguments(each) for each in many]))
 
     def _rows(self, records: Sequence[asyncpg.Record]) -> list[RowT]:
@@ -145,11 +145,11 @@ class Query(Statement, Generic[RowT]):
 
 
 class Scalar(Statement, Generic[T]):
-    """A statement that returns one column.
+    """SQL statement that returns one column.
 
     Args:
         statement: SQLAlchemy Core, or SQL text with `:name` parameters.
-        kind: The type of the column, as asyncpg returns it; only type checkers read it.
+        kind: The type of the column, as asyncpg returns it; only type checkers use it.
     """
 
     def __init__(self, statement: str | Executable, kind: type[T]) -> None:
@@ -157,7 +157,7 @@ class Scalar(Statement, Generic[T]):
         self._kind = kind
 
     async def value(self, on: Executor, **params: Any) -> T | None:
-        """Return the value of the first row; None where there is no row or it is null."""
+        """Return the value of the first row; None if it is null or there is no row."""
         value: T | None = await on.fetchval(self.sql, *self._arguments(params))
         return value
 

@@ -1,4 +1,4 @@
-"""Base class of the tables: SQLAlchemy models for migrations and for composing statements."""
+"""Base class of the SQLAlchemy models, which migrations and composed statements use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class Timestamps:
-    """The columns `created_at` and `updated_at`, by PostgreSQL's clock."""
+    """Mixin with the columns `created_at` and `updated_at`, set by PostgreSQL's clock."""
 
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

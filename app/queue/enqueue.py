@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
-from app.database.batching import Gathering
+from app.database.batching import Batcher
 from app.database.engine import Database
 from app.database.statement import Connection, Executor
 from app.queue.enqueue_queries import insert_jobs
@@ -42,12 +42,12 @@ class Enqueuer:
         self._lost_after_s = lost_after_s
         self._user_limit = settings.max_running_jobs_per_user
         self._ttl_s = settings.lease_ttl_s
-        self._batching = Gathering(self.enqueue_all)
+        self._batcher = Batcher(self.enqueue_all)
         self._in_progress = 0
 
     async def enqueue(self, job: NewJob) -> EnqueuedJob:
         """Enqueue a job, together with others that come at the same time."""
-        return await self._batching.ask(job)
+        return await self._batcher.submit(job)
 
     async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[EnqueuedJob]:
         """Enqueue jobs, all of them or none."""

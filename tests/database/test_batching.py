@@ -1,3 +1,5 @@
+"""Tests of the batching of concurrent statements."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,11 +8,11 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from app.database.batching import AT_ONCE, Gathering
+from app.database.batching import MAX_RUNNING, Batcher
 
 
 class Doubling:
-    """Doubles numbers, when it is told to; refuses some of them."""
+    """Processing function that doubles numbers once its gate is open, and rejects some of them."""
 
     def __init__(self, *bad: int, error: type[Exception] = asyncpg.DataError) -> None:
         self.batches: list[list[int]] = []
@@ -26,9 +28,9 @@ class Doubling:
         return [2 * number for number in numbers]
 
 
-async def asked(gathering: Gathering[int, int], later: int) -> list[asyncio.Task[int]]:
-    """Ask for as many as are done at once, and for some that come while those are under way."""
-    tasks = [asyncio.create_task(gathering.ask(number)) for number in range(AT_ONCE + later)]
+async def submitted(batcher: Batcher[int, int], later: int) -> list[asyncio.Task[int]]:
+    """Submit as many items as run at once, and `later` more while those are running."""
+    tasks = [asyncio.create_task(batcher.submit(number)) for number in range(MAX_RUNNING + later)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
@@ -38,55 +40,55 @@ def doubled(count: int) -> list[int]:
     return [2 * number for number in range(count)]
 
 
-async def test_what_comes_while_others_are_under_way_is_done_together() -> None:
+async def test_items_submitted_while_others_run_form_a_batch() -> None:
     work = Doubling()
-    tasks = await asked(Gathering(work), 5)
-    assert work.batches == [[number] for number in range(AT_ONCE)]
+    tasks = await submitted(Batcher(work), 5)
+    assert work.batches == [[number] for number in range(MAX_RUNNING)]
     work.gate.set()
-    assert await asyncio.gather(*tasks) == doubled(AT_ONCE + 5)
-    assert work.batches[AT_ONCE:] == [list(range(AT_ONCE, AT_ONCE + 5))]
+    assert await asyncio.gather(*tasks) == doubled(MAX_RUNNING + 5)
+    assert work.batches[MAX_RUNNING:] == [list(range(MAX_RUNNING, MAX_RUNNING + 5))]
 
 
-async def test_no_more_than_the_most_are_done_together() -> None:
+async def test_a_batch_has_no_more_than_the_maximum_of_items() -> None:
     work = Doubling()
-    tasks = await asked(Gathering(work, most=3), 10)
+    tasks = await submitted(Batcher(work, max_items=3), 10)
     work.gate.set()
-    assert await asyncio.gather(*tasks) == doubled(AT_ONCE + 10)
+    assert await asyncio.gather(*tasks) == doubled(MAX_RUNNING + 10)
     assert max(map(len, work.batches)) == 3
 
 
-async def test_one_that_is_wrong_does_not_spoil_the_others() -> None:
-    bad = AT_ONCE + 2
+async def test_a_bad_item_does_not_fail_the_others_of_its_batch() -> None:
+    bad = MAX_RUNNING + 2
     work = Doubling(bad)
-    tasks = await asked(Gathering(work), 5)
+    tasks = await submitted(Batcher(work), 5)
     work.gate.set()
-    came: list[object] = list(await asyncio.gather(*tasks, return_exceptions=True))
-    assert isinstance(came.pop(bad), asyncpg.DataError)
-    expected = doubled(AT_ONCE + 5)
+    results: list[object] = list(await asyncio.gather(*tasks, return_exceptions=True))
+    assert isinstance(results.pop(bad), asyncpg.DataError)
+    expected = doubled(MAX_RUNNING + 5)
     del expected[bad]
-    assert came == expected
+    assert results == expected
 
 
 @pytest.mark.parametrize("error", [asyncpg.ConnectionDoesNotExistError, ValueError])
-async def test_what_another_try_may_spoil_is_not_tried_one_by_one(error: type[Exception]) -> None:
-    """The database is away, and who knows what it has done; or the fault is our own."""
-    work = Doubling(AT_ONCE + 2, error=error)
-    tasks = await asked(Gathering(work), 5)
+async def test_other_errors_are_not_retried_one_by_one(error: type[Exception]) -> None:
+    """A lost connection leaves the outcome unknown; other exceptions are bugs."""
+    work = Doubling(MAX_RUNNING + 2, error=error)
+    tasks = await submitted(Batcher(work), 5)
     work.gate.set()
-    came = await asyncio.gather(*tasks, return_exceptions=True)
-    assert came[:AT_ONCE] == doubled(AT_ONCE)
-    assert [isinstance(each, error) for each in came[AT_ONCE:]] == [True] * 5
-    assert len(work.batches) == AT_ONCE + 1
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert results[:MAX_RUNNING] == doubled(MAX_RUNNING)
+    assert [isinstance(each, error) for each in results[MAX_RUNNING:]] == [True] * 5
+    assert len(work.batches) == MAX_RUNNING + 1
 
 
-async def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+async def test_an_item_cancelled_while_it_waits_is_not_processed() -> None:
     work = Doubling()
-    tasks = await asked(Gathering(work), 5)
-    tasks[AT_ONCE + 3].cancel()
-    tasks[0].cancel()  # begun: it is done all the same
+    tasks = await submitted(Batcher(work), 5)
+    tasks[MAX_RUNNING + 3].cancel()
+    tasks[0].cancel()  # already running: it is completed
     work.gate.set()
-    came = await asyncio.gather(*tasks, return_exceptions=True)
-    gone = [at for at, each in enumerate(came) if isinstance(each, asyncio.CancelledError)]
-    assert gone == [0, AT_ONCE + 3]
-    done = [number for batch in work.batches for number in batch]
-    assert done == [number for number in range(AT_ONCE + 5) if number != AT_ONCE + 3]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    cancelled = [at for at, each in enumerate(results) if isinstance(each, asyncio.CancelledError)]
+    assert cancelled == [0, MAX_RUNNING + 3]
+    processed = [number for batch in work.batches for number in batch]
+    assert processed == [number for number in range(MAX_RUNNING + 5) if number != MAX_RUNNING + 3]
