@@ -59,7 +59,7 @@ async def healthz() -> Health:
 async def readyz(shutdown: ShutdownDep, db: DatabaseDep, storage: StorageDep) -> Readiness:
     """Say whether database and storage answer and the schema fits; a 503 names what is wrong."""
     problems = [
-        *(["the replica is shutting down"] if shutdown.is_begun else []),
+        *(["the replica is shutting down"] if shutdown.has_begun else []),
         *filter(
             None,
             await asyncio.gather(_database_problem(db), _storage_problem(storage)),

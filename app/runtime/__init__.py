@@ -1,1 +1,1 @@
-"""What a replica needs to run: periodic tasks, shutdown, logging, metrics, encryption, ids."""
+"""Runtime of a replica: services, periodic tasks, shutdown, logging, metrics, encryption, ids."""

@@ -1,4 +1,4 @@
-"""What users confide to the service and it must be able to read again, encrypted at rest."""
+"""Encryption at rest of users' secrets that the service has to read again."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 NONCE_BYTES = 12
 
 
-class SealBroken(Exception):
-    """It was sealed with another key, or for somebody else."""
+class DecryptionError(Exception):
+    """The text was encrypted with another key or for another owner, or it is damaged."""
 
 
-class Seal:
-    """Encrypts text (AES-256-GCM) with a key of its own for each purpose, from CONTEXT_SECRET_KEY.
+class Encryption:
+    """AES-256-GCM encryption with a key that is derived from CONTEXT_SECRET_KEY for one purpose.
 
-    What is sealed for one owner does not open for another: a row that was swapped is no use.
+    The owner's id is authenticated too, so a text that is moved to another owner's row cannot be
+    decrypted there.
     """
 
     def __init__(self, secret_key: str, *, purpose: str) -> None:
         key = HKDF(SHA256(), length=32, salt=None, info=purpose.encode())
         self._aead = AESGCM(key.derive(secret_key.encode()))
 
-    def seal(self, text: str, *, owner_id: str) -> str:
-        """Return the sealed form, of ASCII characters."""
+    def encrypt(self, text: str, *, owner_id: str) -> str:
+        """Return the encrypted text, in ASCII characters."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self._aead.encrypt(nonce, text.encode(), owner_id.encode())
-        return base64.b64encode(nonce + sealed).decode()
+        encrypted = self._aead.encrypt(nonce, text.encode(), owner_id.encode())
+        return base64.b64encode(nonce + encrypted).decode()
 
-    def open(self, sealed: str, *, owner_id: str) -> str:
+    def decrypt(self, encrypted: str, *, owner_id: str) -> str:
         """Return the text.
 
         Raises:
-            SealBroken: It was sealed with another key, or for somebody else.
+            DecryptionError: It was encrypted with another key or for another owner, or is damaged.
         """
-        data = base64.b64decode(sealed)
+        data = base64.b64decode(encrypted)
         try:
-            opened = self._aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], owner_id.encode())
+            text = self._aead.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], owner_id.encode())
         except InvalidTag:
-            raise SealBroken from None
-        return opened.decode()
+            raise DecryptionError from None
+        return text.decode()

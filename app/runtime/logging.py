@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, or plain lines on a terminal."""
+"""Logging to stderr: one JSON object per line, or plain text on a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _RequestId(logging.Filter):
 
 
 class _WithoutQueries(logging.Filter):
-    """Cuts the query off the URLs of sockets: it may hold a ticket, or a token by mistake."""
+    """Removes the query from URLs of WebSockets: it may contain a ticket or, wrongly, a token."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -32,10 +32,13 @@ class _WithoutQueries(logging.Filter):
 
 
 class JsonLines(JsonFormatter):
-    """By orjson, as there is a line for each request; what it refuses is left to the library."""
+    """Formatter that encodes records with orjson, since every request logs a line.
+
+    Records that orjson cannot encode are encoded by the base class.
+    """
 
     def serialize_log_record(self, log_data: dict[str, Any]) -> str:
-        """Return the line."""
+        """Return a record as one line of JSON."""
         try:
             return orjson.dumps(log_data).decode()
         except TypeError:
@@ -43,7 +46,7 @@ class JsonLines(JsonFormatter):
 
 
 def configure(level: str) -> None:
-    """Send every logger's records to stderr."""
+    """Configure the root logger to write all records of at least `level` to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_RequestId())
     if sys.stderr.isatty():
@@ -57,7 +60,7 @@ def configure(level: str) -> None:
                 timestamp="time",
             )
         )
-    # Nothing that we write down, and found out anew for each record.
+    # Not part of any line, but looked up for each record by default.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -67,5 +70,5 @@ def configure(level: str) -> None:
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
-    # It says the same few lines at every start and every look at the schema.
+    # Alembic logs the same lines at every start and every check of the schema.
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`."""
+"""Prometheus metrics of a replica, served at `/metrics`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _REQUESTS = Histogram(
     "context_http_request_seconds",
-    "Time from the request's first byte to the end of the reply.",
+    "Time from the first byte of a request to the end of its response.",
     ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
@@ -18,17 +18,17 @@ EVENTS_STORED = Counter("context_events_stored", "Job events stored by this repl
 SOCKETS = Gauge("context_sockets", "Open WebSockets of this replica.")
 WEBHOOK_ATTEMPTS = Counter(
     "context_webhook_attempts",
-    "Attempts to deliver webhooks, by what their deliveries became: delivered, pending, failed.",
+    "Attempts to deliver webhooks, by the status of the delivery: delivered, pending or failed.",
     ["status"],
 )
 WEBHOOKS_IN_FLIGHT = Gauge(
-    "context_webhooks_in_flight", "Attempts that wait for their receivers at this replica."
+    "context_webhooks_in_flight", "Attempts to deliver webhooks that this replica is making."
 )
-LEASES_LOST = Counter("context_leases_lost", "Leases that ran out.")
+LEASES_LOST = Counter("context_leases_lost", "Leases that expired.")
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
-    """Count one request."""
+    """Record one request."""
     _requests(method, route, status).observe(seconds)
 
 

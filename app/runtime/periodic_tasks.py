@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """A coroutine function to run again and again.
+    """Coroutine function that is run periodically.
 
-    `interval_s` is the pause between the end of a run and the start of the next one; `first_s` is
-    the pause before the first run.
+    `interval_s` is the pause between the end of a run and the start of the next one, `first_s` the
+    pause before the first run.
     """
 
     run: Callable[[], Awaitable[object]]
@@ -26,13 +26,13 @@ class PeriodicTask:
 
 
 class PeriodicTasks:
-    """Runs periodic tasks until it is stopped; a failed run is logged, and the next one comes."""
+    """Runner of periodic tasks; a failed run is logged and does not end its task."""
 
     def __init__(self) -> None:
         self._running: list[asyncio.Task[None]] = []
 
     def start(self, task: PeriodicTask) -> None:
-        """Run a task from now on."""
+        """Start a task."""
         name = getattr(task.run, "__qualname__", repr(task.run))
         self._running.append(asyncio.create_task(_repeat(task, name), name=name))
 
@@ -51,7 +51,7 @@ async def _repeat(task: PeriodicTask, name: str) -> None:
             await task.run()
         except Exception as exc:
             if is_database_away(exc):
-                logger.warning("%s: the database is away: %s", name, exc)
+                logger.warning("%s: the database cannot be reached: %s", name, exc)
             else:
-                logger.exception("%s failed and will be tried again", name)
+                logger.exception("%s failed; the next run is in %g s", name, task.interval_s)
         await asyncio.sleep(task.interval_s)

@@ -1,4 +1,4 @@
-"""Registry of the services of one application, by class."""
+"""Registry of an application's services, by class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ T = TypeVar("T")
 
 
 class Services:
-    """The services of one application: one instance of each class.
+    """Services of one application, one instance of each class.
 
-    A service is added after those that it is made from, so that asking for one that comes later is
-    an error at start.
+    A service is added after those that it depends on; so a wrong order is an error at start.
     """
 
     def __init__(self, *services: object) -> None:
@@ -23,18 +22,18 @@ class Services:
         """Register a service under its class.
 
         Raises:
-            ValueError: One of this class is registered already.
+            ValueError: A service of this class is already registered.
         """
         kind = type(service)
         if kind in self._by_class:
-            raise ValueError(f"a service of the class {kind.__qualname__} is registered already")
+            raise ValueError(f"a service of the class {kind.__qualname__} is already registered")
         self._by_class[kind] = service
 
     def get(self, kind: type[T]) -> T:
         """Return the service of a class.
 
         Raises:
-            LookupError: None is registered.
+            LookupError: No service of the class is registered.
         """
         service = self._by_class.get(kind)
         if not isinstance(service, kind):

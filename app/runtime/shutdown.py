@@ -1,4 +1,4 @@
-"""The end of a replica: everything that waits learns of it at once."""
+"""Shutdown signal of a replica, which ends long polls, streams and WebSockets."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import asyncio
 
 
 class Shutdown:
-    """Set on the first signal; long polls answer, streams end, sockets close with 1012."""
+    """Event that is set when the replica starts to shut down.
+
+    Then long polls return, event streams end, and WebSockets close with code 1012.
+    """
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     @property
-    def is_begun(self) -> bool:
-        """Whether this replica is going."""
+    def has_begun(self) -> bool:
+        """True while the replica is shutting down."""
         return self._event.is_set()
 
     def begin(self) -> None:
-        """Tell everything that waits. To be called in the loop's thread; twice does no harm."""
+        """Start the shutdown; repeated calls have no effect. Call it in the event loop's thread."""
         self._event.set()
 
     async def wait(self) -> None:
-        """Return once the replica is going."""
+        """Wait until the replica is shutting down."""
         await self._event.wait()

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from standardwebhooks import Webhook as Signer
 
 from app.outbound import Answer, UrlNotAllowed, UrlUnreachable, WebhookClient
-from app.runtime.encryption import Seal, SealBroken
+from app.runtime.encryption import DecryptionError, Encryption
 from app.webhooks.queries import AttemptRecord
 from app.webhooks.retry_schedule import retry_after_s
 
@@ -35,9 +35,9 @@ class Outcome:
 class DeliverySender:
     """Posts messages, signed for webhooks with a secret (Standard Webhooks)."""
 
-    def __init__(self, client: WebhookClient, seal: Seal) -> None:
+    def __init__(self, client: WebhookClient, encryption: Encryption) -> None:
         self._client = client
-        self._seal = seal
+        self._encryption = encryption
 
     async def send(self, attempt: AttemptRecord) -> Outcome:
         """Make an attempt; a failure of any kind is an outcome too."""
@@ -46,7 +46,7 @@ class DeliverySender:
             answer = await self._client.post(attempt.url, attempt.body.encode(), headers)
         except (UrlNotAllowed, UrlUnreachable) as exc:
             return Outcome(error=exc.detail)
-        except SealBroken:
+        except DecryptionError:
             return Outcome(error="The secret cannot be read: CONTEXT_SECRET_KEY has changed.")
         except Exception:
             logger.exception("webhook %s could not be sent", attempt.id)
@@ -60,7 +60,7 @@ class DeliverySender:
             "webhook-timestamp": str(int(attempt.now.timestamp())),
         }
         if attempt.secret is not None:
-            secrets = self._seal.open(attempt.secret, owner_id=attempt.user_id).split(" ")
+            secrets = self._encryption.decrypt(attempt.secret, owner_id=attempt.user_id).split(" ")
             headers["webhook-signature"] = " ".join(
                 Signer(secret).sign(attempt.id, attempt.now, attempt.body) for secret in secrets
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.database.engine import Database
 from app.domain import Domain
 from app.outbound import WebhookClient
-from app.runtime.encryption import Seal
+from app.runtime.encryption import Encryption
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
@@ -24,9 +24,9 @@ def _build(services: Services) -> list[object]:
     )
     if settings.secret_key is None:
         raise ValueError("no secret key: start the embedded stack, or set CONTEXT_SECRET_KEY")
-    seal = Seal(settings.secret_key.get_secret_value(), purpose="webhook secrets")
-    dispatcher = WebhookDispatcher(db, DeliverySender(client, seal), settings)
-    return [dispatcher, WebhookService(db, client, seal, dispatcher)]
+    encryption = Encryption(settings.secret_key.get_secret_value(), purpose="webhook secrets")
+    dispatcher = WebhookDispatcher(db, DeliverySender(client, encryption), settings)
+    return [dispatcher, WebhookService(db, client, encryption, dispatcher)]
 
 
 async def _stop(services: Services) -> None:

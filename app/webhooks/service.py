@@ -11,7 +11,7 @@ import httpx2
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.outbound import WebhookClient
-from app.runtime.encryption import Seal
+from app.runtime.encryption import Encryption
 from app.runtime.ids import new_id
 from app.webhooks import queries
 from app.webhooks.dispatcher import WebhookDispatcher
@@ -25,11 +25,15 @@ class WebhookService:
     """Webhooks of all users; each call names the user that it acts for."""
 
     def __init__(
-        self, db: Database, client: WebhookClient, seal: Seal, dispatcher: WebhookDispatcher
+        self,
+        db: Database,
+        client: WebhookClient,
+        encryption: Encryption,
+        dispatcher: WebhookDispatcher,
     ) -> None:
         self._db = db
         self._client = client
-        self._seal = seal
+        self._encryption = encryption
         self._dispatcher = dispatcher
 
     async def accept(self, user_id: str, webhook: Webhook) -> dict[str, Any]:
@@ -41,7 +45,7 @@ class WebhookService:
         await self._client.check(webhook.url)
         stored = webhook.model_dump(mode="json")
         if webhook.secret is not None:
-            stored["secret"] = self._seal.seal(webhook.secret, owner_id=user_id)
+            stored["secret"] = self._encryption.encrypt(webhook.secret, owner_id=user_id)
         return stored
 
     async def of_job(self, user_id: str, job_id: str) -> list[WebhookDelivery]:

@@ -194,7 +194,7 @@ async def test_a_stop_lets_an_attempt_end(start_service: Callable[..., Service])
         one.stop()
 
         async def is_going() -> bool:
-            return bool(one.get(Shutdown).is_begun)
+            return bool(one.get(Shutdown).has_begun)
 
         await eventually(is_going)
         receiver.release()

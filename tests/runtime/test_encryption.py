@@ -1,32 +1,32 @@
-"""What users confide, encrypted."""
+"""Tests of the encryption of users' secrets."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.runtime.encryption import Seal, SealBroken
+from app.runtime.encryption import DecryptionError, Encryption
 
 SECRET = "whsec_ü " * 50
 
 
-def test_only_the_same_key_purpose_and_owner_open_it() -> None:
-    seal = Seal("key", purpose="tests")
-    sealed = seal.seal(SECRET, owner_id="one")
-    assert Seal("key", purpose="tests").open(sealed, owner_id="one") == SECRET
-    assert sealed.isascii()
-    assert sealed != seal.seal(SECRET, owner_id="one")
+def test_decryption_needs_the_same_key_purpose_and_owner() -> None:
+    encryption = Encryption("key", purpose="tests")
+    encrypted = encryption.encrypt(SECRET, owner_id="one")
+    assert Encryption("key", purpose="tests").decrypt(encrypted, owner_id="one") == SECRET
+    assert encrypted.isascii()
+    assert encrypted != encryption.encrypt(SECRET, owner_id="one")
     for other, owner_id in [
-        (Seal("another key", purpose="tests"), "one"),
-        (Seal("key", purpose="something else"), "one"),
-        (seal, "two"),
+        (Encryption("another key", purpose="tests"), "one"),
+        (Encryption("key", purpose="something else"), "one"),
+        (encryption, "two"),
     ]:
-        with pytest.raises(SealBroken):
-            other.open(sealed, owner_id=owner_id)
+        with pytest.raises(DecryptionError):
+            other.decrypt(encrypted, owner_id=owner_id)
 
 
-def test_what_was_changed_does_not_open() -> None:
-    seal = Seal("key", purpose="tests")
-    sealed = seal.seal(SECRET, owner_id="one")
-    other = "A" if sealed[30] != "A" else "B"
-    with pytest.raises(SealBroken):
-        seal.open(sealed[:30] + other + sealed[31:], owner_id="one")
+def test_a_changed_text_cannot_be_decrypted() -> None:
+    encryption = Encryption("key", purpose="tests")
+    encrypted = encryption.encrypt(SECRET, owner_id="one")
+    other = "A" if encrypted[30] != "A" else "B"
+    with pytest.raises(DecryptionError):
+        encryption.decrypt(encrypted[:30] + other + encrypted[31:], owner_id="one")
