@@ -1,1 +1,1 @@
-"""The service: assets, jobs, events and temporary files over HTTP and WebSocket."""
+"""The Processing Context service: assets, jobs, events and files over HTTP and WebSocket."""

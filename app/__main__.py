@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | migrate | sweep | users | tokens | openapi`."""
+"""Command line of the service: `python -m app serve|migrate|sweep|users|tokens|openapi`."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         description="The Processing Context service; its settings are CONTEXT_* variables.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, handler, does in (
-        ("serve", _serve, "start everything: embedded servers, migrations, API, local worker"),
-        ("migrate", _migrate, "bring the database's schema up to date"),
+    for name, handler, text in (
+        ("serve", _serve, "start the embedded servers, migrate, start the API and a local worker"),
+        ("migrate", _migrate, "upgrade the schema of the database"),
         ("openapi", _openapi, "print the OpenAPI document"),
     ):
-        commands.add_parser(name, help=does, description=does).set_defaults(handler=handler)
-    sweep = commands.add_parser("sweep", help="remove what crashes and deletions left behind")
-    sweep.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        commands.add_parser(name, help=text, description=text).set_defaults(handler=handler)
+    sweep = commands.add_parser("sweep", help="remove data that crashes and deletions left behind")
+    sweep.add_argument("--dry-run", action="store_true", help="only report what would be removed")
     sweep.add_argument(
         "--force",
         action="store_true",
-        help="believe that most of a bucket has no row, or most rows no object",
+        help="proceed although most objects have no row, or most rows no object",
     )
     sweep.set_defaults(handler=_sweep)
-    if argv[:1] != ["serve"]:  # which imports only once its servers are starting
+    if argv[:1] != ["serve"]:  # `serve` imports these modules while its servers are starting
         from app.users.cli import add_commands
 
         add_commands(commands)
@@ -88,7 +88,7 @@ def _sweep(settings: Settings, args: argparse.Namespace) -> None:
 def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
     from app.application import create_app
 
-    # Nothing connects; and the document is the same whatever the environment says.
+    # Nothing connects to these, and the document does not depend on the environment.
     placeholders = {
         "database_url": "postgresql+asyncpg://localhost/none",
         "s3_endpoint": "http://localhost",

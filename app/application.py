@@ -1,4 +1,4 @@
-"""The application: assembled from the domains, started and stopped with them."""
+"""Assembly of the FastAPI application from the domains, and its start and stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> FastA
     """Return the application; it connects to PostgreSQL and S3 when it starts.
 
     Args:
-        settings: They name a database and a storage: those of the embedded stack are running.
+        settings: The settings, with the URLs of a database and a storage that are running.
         domains: The domains, each after those that it uses.
 
     Raises:
@@ -84,7 +84,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 def _build(settings: Settings, domains: Sequence[Domain]) -> Services:
-    """Return the services of the application; nothing connects yet."""
+    """Return the services of the application, not yet connected."""
     services = _infrastructure(settings, domains)
     for domain in domains:
         for service in domain.build(services):
@@ -101,9 +101,11 @@ def _build(settings: Settings, domains: Sequence[Domain]) -> Services:
 
 
 def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
-    """Return the services that know no domain."""
+    """Return the services that do not depend on a domain."""
     if settings.database_url is None:
-        raise ValueError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+        raise ValueError(
+            "no database is configured: start the embedded one, or set CONTEXT_DATABASE_URL"
+        )
     db = Database(settings.database_url, settings.database_pool_size)
     notifications = Notifications(db)
     allowed = Allowed.parse(settings.fetch_allow)

@@ -1,4 +1,4 @@
-"""The registration of a domain: everything that the application has to know of it."""
+"""The class `Domain`: everything that a domain registers with the application."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from app.runtime.services import Services
 
 
 class DeleteSome(Protocol):
-    """Deletes some of a deleted user's rows, with what belongs to them."""
+    """Function that deletes a batch of a deleted user's rows, with their objects in storage."""
 
     async def __call__(self, services: Services, user_id: str, *, limit: int) -> int:
-        """Delete at most `limit` rows; return how many were deleted, 0 when none is left."""
+        """Delete at most `limit` rows; return the number of deleted rows, 0 after the last one."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class UserData:
-    """Rows of users, and how they are deleted after their user.
+    """Rows of users, and the function that deletes them after their user is deleted.
 
     Args:
-        label: The rows, as reports name them.
-        tables: The tables that `delete` empties. A table with a `user_id` has to be named here,
-            unless its rows go with those of a named table (`ON DELETE CASCADE`).
-        delete: Deletes some of one user's rows.
+        label: The name of the rows in reports.
+        tables: The tables that `delete` deletes from. A table with a `user_id` has to be listed,
+            unless its rows are deleted with those of a listed table (`ON DELETE CASCADE`).
+        delete: The function that deletes a batch of one user's rows.
     """
 
     label: str
@@ -45,22 +45,23 @@ async def _nothing(_services: Services) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One domain of the service; `domain.py` in its folder holds this value.
+    """Registration of a domain; `domain.py` in the domain's folder defines it as `DOMAIN`.
 
     Args:
-        name: The name of its folder.
-        routers: Its routes. Their class is `SecuredRoute`.
-        webhooks: Requests that the service sends, documented as routes.
-        schemas: Wire models that its routes refer to by name only (`openapi_extra`).
+        name: The name of the folder.
+        routers: The routers; their routes are `SecuredRoute`s.
+        webhooks: Routes that document the requests which the service sends.
+        schemas: Wire models that routes refer to by name only (`openapi_extra`).
         access: The access rule of each route: `{"GET /v1/assets/{asset_id}": USER_OR_JOB}`.
-        tables: Its tables.
-        expiring_tables: Those of its tables whose rows expire within minutes, users' or not.
-        build: Makes its services from those of the domains before it.
-        path_lookups: Finds the object that a path parameter names, by the parameter's name.
-        user_data: Rows of users.
-        tasks: Its periodic background tasks.
-        start: Called once the database, storage and the domains before it have started.
-        stop: Called when the replica stops, before the domains before it.
+        tables: The tables.
+        expiring_tables: Tables whose rows expire within minutes, so that the rows of deleted users
+            need not be deleted.
+        build: Creates the services; those of earlier domains can be used.
+        path_lookups: Look-ups of the objects of path parameters, by the parameter's name.
+        user_data: The rows of users.
+        tasks: Creates the periodic background tasks.
+        start: Called when a replica starts, after the database and the earlier domains.
+        stop: Called when a replica stops, before the earlier domains stop.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Domain:
 
 
 class Domains:
-    """The domains of one application, each after those that it uses."""
+    """Domains of one application, each after those that it uses."""
 
     def __init__(self, domains: Sequence[Domain]) -> None:
         self._domains = domains
@@ -91,5 +92,5 @@ class Domains:
 
     @property
     def user_data(self) -> Sequence[UserData]:
-        """Rows of users, those that use others first: the order in which they are deleted."""
+        """The rows of users in the order of their deletion: rows that refer to others first."""
         return [data for domain in reversed(self._domains) for data in domain.user_data]

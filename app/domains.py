@@ -1,4 +1,4 @@
-"""The domains of the service, each after those that it uses."""
+"""List of the service's domains, each after those that it uses."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ DOMAINS: Sequence[Domain] = (
 
 
 def metadata() -> MetaData:
-    """Return the schema that the tables of all domains describe."""
+    """Return the database schema: the tables of all domains."""
     return Base.metadata

@@ -1,4 +1,4 @@
-"""The registration of domains in an application, and the checks that it is complete."""
+"""Registration of domains in an application, and checks that it is complete."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.runtime.services import Services
 
 
 class IncompleteDomain(Exception):
-    """A domain lacks a part of its registration; the text names the part and the place."""
+    """A part of a domain's registration is missing; the message names the part and the place."""
 
 
 def secured_routes(domains: Iterable[Domain]) -> list[SecuredRoute]:
-    """Return the routes of all domains, each with the access rule of its domain's table.
+    """Return the routes of all domains, each with its access rule set.
 
     Raises:
-        IncompleteDomain: A route has no rule, or a rule no route.
+        IncompleteDomain: A route has no access rule, or a rule has no route.
     """
     routes: list[SecuredRoute] = []
     for domain in domains:
@@ -35,7 +35,7 @@ def secured_routes(domains: Iterable[Domain]) -> list[SecuredRoute]:
             routes.append(route)
         if unused:
             raise IncompleteDomain(
-                f"the access table of {domain.name!r} has rules without a route: {sorted(unused)}"
+                f"`access` of domain {domain.name!r} has rules without a route: {sorted(unused)}"
             )
     return routes
 
@@ -47,8 +47,8 @@ def _api_routes(domain: Domain) -> Iterator[SecuredRoute]:
                 yield route
             elif isinstance(route, APIRoute):
                 raise IncompleteDomain(
-                    f"the route {route.path} of {domain.name!r} is no SecuredRoute: make its "
-                    "router with route_class=SecuredRoute"
+                    f"the route {route.path} of domain {domain.name!r} is not a SecuredRoute: "
+                    "create its router with route_class=SecuredRoute"
                 )
 
 
@@ -61,7 +61,7 @@ def _access_of(route: APIRoute, domain: Domain) -> Access:
     rule = rules.pop()
     if rule is None or rules:
         raise IncompleteDomain(
-            f"the access table of {domain.name!r} has no rule for {sorted(_keys(route))}"
+            f"`access` of domain {domain.name!r} has no rule for {sorted(_keys(route))}: add one"
         )
     return rule
 
@@ -78,10 +78,10 @@ def path_lookups(domains: Iterable[Domain], services: Services) -> PathLookups:
 
 
 def check_path_lookups(routes: Iterable[APIRoute], lookups: PathLookups) -> None:
-    """Check that every parameter of a path is looked up where the request can fail validation.
+    """Check that the ids in the paths of routes that can fail validation have a look-up.
 
     Raises:
-        IncompleteDomain: One is not.
+        IncompleteDomain: A look-up is missing.
     """
     for route in routes:
         parameters = [field.alias for field in route.dependant.path_params]
@@ -90,42 +90,45 @@ def check_path_lookups(routes: Iterable[APIRoute], lookups: PathLookups) -> None
         for name in parameters:
             if name not in lookups and name.endswith("_id"):
                 raise IncompleteDomain(
-                    f"{sorted(_keys(route))}: no domain has a path_lookup for {name!r}"
+                    f"no domain has a look-up for the path parameter {name!r} of "
+                    f"{sorted(_keys(route))}: add it to `path_lookups`"
                 )
 
 
 def _can_fail_validation(dependant: Any) -> bool:
-    """Return whether a request can fail by its body or query."""
+    """Return True if a request can fail the validation of its body or query."""
     return bool(dependant.body_params or dependant.query_params) or any(
         _can_fail_validation(each) for each in dependant.dependencies
     )
 
 
 def check_tables(domains: Sequence[Domain]) -> None:
-    """Check that every table is a domain's, and that users' rows are deleted with their user.
+    """Check that every table belongs to a domain, and that the rows of deleted users are deleted.
 
     Raises:
-        IncompleteDomain: A table is not registered, or its rows would outlive their user.
+        IncompleteDomain: A table is not registered, or rows of deleted users would stay in it.
     """
     known = {row.__table__ for domain in domains for row in domain.tables}
     if missing := {table.name for table in Base.metadata.tables.values()} - {
         table.name for table in _tables(known)
     }:
-        raise IncompleteDomain(f"tables that no domain lists: {sorted(missing)}")
+        raise IncompleteDomain(
+            f"no domain has the tables {sorted(missing)}: add each to `tables` of its domain"
+        )
     deleted = _tables(
         row.__table__ for domain in domains for data in domain.user_data for row in data.tables
     )
     expiring = _tables(row.__table__ for domain in domains for row in domain.expiring_tables)
     covered = _with_cascades(deleted | expiring | {Base.metadata.tables["users"]})
-    outliving = {
+    uncovered = {
         table.name
         for table in Base.metadata.tables.values()
         if "user_id" in table.columns and table not in covered
     }
-    if outliving:
+    if uncovered:
         raise IncompleteDomain(
-            f"rows of deleted users would stay in {sorted(outliving)}: name the table in the "
-            "user_data or the expiring_tables of its domain"
+            f"rows of deleted users would stay in {sorted(uncovered)}: add each table to "
+            "`user_data` or `expiring_tables` of its domain"
         )
 
 
@@ -134,7 +137,7 @@ def _tables(tables: Iterable[Any]) -> set[Table]:
 
 
 def _with_cascades(tables: set[Table]) -> set[Table]:
-    """Return tables, and those whose rows are deleted with theirs."""
+    """Return tables and all others whose rows are deleted with theirs (`ON DELETE CASCADE`)."""
     covered = set(tables)
     while more := {
         key.parent.table
