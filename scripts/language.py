@@ -1,21 +1,22 @@
-"""`python -m scripts.language`: check the language of docstrings, comments and documentation.
+"""`python -m scripts.language`: check the language of docstrings, comments, messages and documents.
 
-CONTRIBUTING.md says how texts are written. This check finds the words and the beginnings that make
-a text a riddle; it cannot say that a text is good.
+CONTRIBUTING.md has the rules. This check finds words and first words that break them; it cannot
+find that a text is clear.
 """
 
 from __future__ import annotations
 
 import ast
 import io
-import json
 import re
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
 
 WORDS = re.compile(
     r"\b(he|him|his|she|hers|we|us|our|ours|whoever|whomever|whom|nobody|somebody|anybody|told|"
@@ -23,13 +24,13 @@ WORDS = re.compile(
     r"(?:is|are|was) none|of ours|by itself alone)\b",
     re.IGNORECASE,
 )
-"""Words of stories, and turns that say something else than they mean."""
+"""Words of narrative style, and idioms that a reader has to guess."""
 
 FIRST_WORDS = re.compile(
     r"(what|who|whose|where|when|how|whether|from|made|bytes that|that|those|some|all that)\b",
     re.IGNORECASE,
 )
-"""Beginnings of a docstring that does not say what the thing is or does."""
+"""First words of docstrings that do not state what an object is or does."""
 
 DOCUMENTS = (
     "README.md",
@@ -38,7 +39,11 @@ DOCUMENTS = (
     "client/README.md",
     "client/CHANGELOG.md",
 )
-DESCRIPTIONS = ("openapi/openapi.json",)
+DESCRIPTIONS = ("openapi/openapi.json", "openapi/asyncapi.yaml")
+MESSAGES = ("app/", "client/src/")
+"""Folders whose exception texts and problem details are checked."""
+
+MIN_MESSAGE_WORDS = 3
 _CODE = re.compile(r"`[^`]*`|\"[^\"]*\"")
 
 
@@ -69,10 +74,13 @@ def _python_findings() -> Iterator[Finding]:
         source = Path(name).read_text()
         for line, text, is_docstring in _texts(source):
             yield from _check(f"{name}:{line}", text, has_first_word=is_docstring)
+        if name.startswith(MESSAGES):
+            for line, text in _messages(ast.parse(source)):
+                yield from _check(f"{name}:{line}", text, has_first_word=False)
 
 
 def _texts(source: str) -> Iterator[tuple[int, str, bool]]:
-    """Yield the docstrings and comments of a module: line, text, whether it is a docstring."""
+    """Yield (line, text, is_docstring) of the docstrings and comments of a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _docstrings(node.body)
@@ -90,6 +98,53 @@ def _docstrings(body: list[ast.stmt]) -> Iterator[tuple[int, str, bool]]:
                 yield statement.lineno, value, number == 0
 
 
+def _messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, text) of the exception texts and problem details of a module."""
+    for node in ast.walk(tree):
+        for value in _message_values(node):
+            for line, text in _strings(value):
+                if len(text.split()) >= MIN_MESSAGE_WORDS:
+                    yield line, text
+
+
+def _message_values(node: ast.AST) -> Iterable[ast.expr]:
+    """Return the expressions of a node that hold messages.
+
+    These are the arguments of `raise X(...)` and `super().__init__(...)`, and the values of the
+    class attribute `detail`.
+    """
+    match node:
+        case ast.Raise(exc=ast.Call() as call):
+            return [*call.args, *(keyword.value for keyword in call.keywords)]
+        case ast.Call(
+            func=ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__")
+        ):
+            return [*node.args, *(keyword.value for keyword in node.keywords)]
+        case ast.ClassDef():
+            return [value for statement in node.body for value in _details(statement)]
+    return ()
+
+
+def _details(statement: ast.stmt) -> Iterator[ast.expr]:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id="detail")], value=value):
+            yield value
+        case ast.AnnAssign(target=ast.Name(id="detail"), value=ast.expr() as value):
+            yield value
+
+
+def _strings(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield (line, text) of the strings in an expression; `{}` stands for values in f-strings."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.lineno, node.value
+    elif isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        yield node.lineno, "".join(str(part) for part in parts)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _strings(child)
+
+
 def _document_findings() -> Iterator[Finding]:
     for name in DOCUMENTS:
         is_code = False
@@ -101,7 +156,7 @@ def _document_findings() -> Iterator[Finding]:
 
 def _description_findings() -> Iterator[Finding]:
     for name in DESCRIPTIONS:
-        for path, text in _descriptions(json.loads(Path(name).read_text())):
+        for path, text in _descriptions(YAML(typ="safe").load(Path(name))):  # JSON is YAML too
             yield from _check(f"{name} {path}", text, has_first_word=True)
 
 

@@ -30,7 +30,7 @@ def config() -> Config:
 
 
 def is_known(revision: str | None) -> bool:
-    """Return True if a revision is None (no schema yet) or one of this version of the code."""
+    """Return True for a revision of this version of the code, and for None (no schema yet)."""
     known = {script.revision for script in _scripts().walk_revisions()}
     return revision is None or revision in known
 
