@@ -1,7 +1,7 @@
-"""`python -m scripts.asyncapi`: prints openapi/asyncapi.yaml, made from the wire models.
+"""`python -m scripts.asyncapi`: print openapi/asyncapi.yaml, generated from the wire models.
 
-The models say what each message holds; here stands what they cannot say: who sends it, what answers
-it, and how a socket is opened and closed.
+The models describe the messages. This module adds their senders, the replies to each op, and the
+opening and closing of a WebSocket.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ OPS: dict[type[BaseModel], tuple[type[BaseModel], ...]] = {
     sockets.Cancel: (sockets.OpReply, sockets.ProblemFrame),
     sockets.Ping: (sockets.Pong,),
 }
-"""What a client sends, and what answers it."""
+"""Ops that a client sends, and their replies."""
 EVENTS: tuple[type[BaseModel], ...] = get_args(events.ProcessingMessage)
 CONTROL = (sockets.Snapshot, sockets.CaughtUp, sockets.Gap, sockets.ProblemFrame)
-"""What the service sends unasked, beside events."""
+"""Frames about a subscription, which the service sends between events."""
 DESCRIPTION = """\
-One socket carries many subscriptions. Messages are JSON objects in text frames.
+One WebSocket has many subscriptions. Messages are JSON objects in text frames.
 
-The token comes in the `Authorization` header, or as the second of the subprotocols
-`context.v1, context.bearer.<token>`, or as `?ticket=` from `POST /v1/ws/tickets` (good once, 30 s).
-A browser's `Origin` must be allowed.
+Send the token in the `Authorization` header, as the second of the subprotocols
+`context.v1, context.bearer.<token>`, or as the query parameter `ticket` with a ticket from
+`POST /v1/ws/tickets` (valid once, for 30 s). The `Origin` of a browser must be allowed.
 
-Each op may carry an `id`, which its answer repeats. A client that reconnects with `after` = the
-last `seq` it saw misses nothing and sees nothing twice. A slow reader gets the progress of a node
-merged (`from_seq` to `seq`); past 8 MiB that wait for it, it is closed.
+Each op may have an `id`, which its reply repeats. A client that reconnects and subscribes with
+`after`, the last `seq` that it has received, receives every later event once. For a slow reader,
+progress events of a node are merged (`from_seq` to `seq`); when more than 8 MiB are waiting to be
+sent, the connection is closed.
 
-Close codes: 4400 malformed op, 4401 no or bad token, 4403 scope or origin, 4408 too slow a reader,
-1012 restart, 1013 try later.
+Close codes: 4400 malformed op, 4401 missing or invalid token, 4403 scope or origin not allowed,
+4408 reader too slow, 1012 service restart, 1013 try again later.
 """
 
 
@@ -64,11 +65,11 @@ def document() -> dict[str, Any]:
     reached = _reached(schemas, [op.__name__ for op in OPS])
     for name in schemas.keys() - reached:
         if schemas[name].get("additionalProperties") is False:
-            del schemas[name]["additionalProperties"]  # a newer service may say more
+            del schemas[name]["additionalProperties"]  # a newer service may add fields
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Processing Context: the socket",
+            "title": "Processing Context: WebSocket",
             "version": version("processing-context-service"),
             "description": LiteralScalarString(DESCRIPTION),
             "license": {"name": "MIT"},
@@ -118,13 +119,13 @@ def _operations() -> dict[str, Any]:
         **ops,
         "events": {
             "action": "send",
-            "summary": "Events of the jobs that are subscribed to, each job's in order of `seq`.",
+            "summary": "Events of the subscribed jobs, those of each job ordered by `seq`.",
             "channel": channel,
             "messages": [_channel_ref(event) for event in EVENTS],
         },
         "control": {
             "action": "send",
-            "summary": "Where a subscription stands.",
+            "summary": "Status of a subscription.",
             "channel": channel,
             "messages": [_channel_ref(frame) for frame in CONTROL],
         },
@@ -132,7 +133,7 @@ def _operations() -> dict[str, Any]:
 
 
 def _name(model: type[BaseModel]) -> str:
-    """Return the value of `op` or `type` that tells this message from others."""
+    """Return the value of `op` or `type` that identifies a message."""
     field = model.model_fields["op" if "op" in model.model_fields else "type"]
     values: tuple[str] = field.annotation.__args__  # type: ignore[union-attr]
     return values[0]
@@ -156,7 +157,7 @@ def _channel_ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _add_envelope(schema: dict[str, Any]) -> None:
-    """Put the envelope into the schema of an event: the service sends it, no worker does."""
+    """Add the fields of the envelope to the schema of an event; only the service sends them."""
     fields = {
         name: _sent(field) for name, field in Envelope.model_json_schema()["properties"].items()
     }
@@ -166,14 +167,14 @@ def _add_envelope(schema: dict[str, Any]) -> None:
 
 
 def _sent(field: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a field of the envelope in an event that is sent: never null."""
+    """Return the schema of an envelope field in an event that is sent, where it is never null."""
     found: dict[str, Any] = next(part for part in field["anyOf"] if part["type"] != "null")
     sent = {"type": found["type"], **found}
     return sent | {"minimum": 1} if sent["type"] == "integer" else sent
 
 
 def _without_titles(value: Any) -> Any:
-    """Return a schema without the titles that pydantic makes of the names, to be read as YAML."""
+    """Return a schema without pydantic's generated titles, and with YAML blocks for long texts."""
     if isinstance(value, dict):
         return {
             key: _without_titles(item)
@@ -186,7 +187,7 @@ def _without_titles(value: Any) -> Any:
 
 
 def _reached(schemas: dict[str, Any], names: list[str]) -> set[str]:
-    """Return the schemas that these are made of."""
+    """Return the names of schemas and of all schemas that they refer to."""
     reached: set[str] = set()
     while names:
         name = names.pop()

@@ -1,4 +1,4 @@
-"""`python -m scripts.settings_table [--check]`: write the table of settings into the README."""
+"""`python -m scripts.settings_table [--check]`: write or check the README's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEGIN, END = "<!-- settings: scripts/openapi writes this table -->\n", "<!-- /se
 
 
 def main() -> int:
-    """Write the table, or with `--check` return 1 if the README has another one."""
+    """Write the table; with `--check` return 1 if the README's table differs."""
     text = README.read_text()
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
