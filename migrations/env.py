@@ -1,4 +1,4 @@
-"""Alembic's environment: the connection comes from `app.database.migrate`."""
+"""Alembic environment; `app.database.migrate` passes the connection."""
 
 from __future__ import annotations
 

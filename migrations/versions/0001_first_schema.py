@@ -1,4 +1,4 @@
-"""The first schema.
+"""Create the first schema.
 
 Revision: 0001
 After: nothing
@@ -15,9 +15,9 @@ branch_labels = None
 depends_on = None
 
 
-# Only by triggers is it certain that every change of a row changes the count. Several slots a user,
-# so that his parallel uploads do not wait for one another's commits. Rows come and go by the
-# thousand, in one statement; their sizes change one by one.
+# Triggers guarantee that every change of a row changes the total. Each user has several slots, so
+# that parallel uploads do not wait for each other's commits. Inserts and deletes of thousands of
+# rows in one statement fire statement triggers; sizes change row by row.
 COUNT_BYTES = (
     """
 create function count_asset_bytes() returns trigger language plpgsql as $$
@@ -47,8 +47,8 @@ create trigger count_resized after update of size on assets
 for each row when (new.size <> old.size) execute function recount_asset_bytes()""",
 )
 
-# Whoever removes or replaces an asset: its thumbnails go in the same transaction, and their objects
-# after it.
+# Removing or replacing an asset deletes its thumbnails in the same transaction; the journal entries
+# make cleanup delete their objects afterwards.
 RETIRE_THUMBNAILS = (
     """
 create function retire_thumbnail() returns trigger language plpgsql as $$
