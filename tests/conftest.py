@@ -1,8 +1,8 @@
-"""The real thing for every test: PostgreSQL, S3, and the service on a database of its own.
+"""Fixtures with a real PostgreSQL server, a real S3 server, and the service on its own database.
 
-A database is a clone of a template that the real migrations made. A module shares one service and
-makes users of its own; a test that needs other settings, a second replica or a kill starts services
-with `start_service`.
+Databases are cloned from a template that the migrations have created. The tests of a module share
+one service and create their own users; a test that needs other settings, a second replica or a kill
+starts services with `start_service`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from tests.support.services import SHUTDOWN_GRACE_S, Service, User, run_elsewher
 
 _numbers = itertools.count(1)
 
-# The same examples in every run: a rare one must not refuse a change that has nothing to do with
-# it. `scripts/test --hypothesis-profile=search` looks for new ones.
+# Every run uses the same examples, so that a rare one does not fail an unrelated change.
+# `scripts/test --hypothesis-profile=search` looks for new ones.
 hypothesis_settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 hypothesis_settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis_settings.load_profile("fixed")
@@ -47,11 +47,11 @@ def _clean_environment() -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, _clean_environment: None) -> Iterator[Settings]:
-    """Settings that point at a running PostgreSQL and S3 server."""
+    """Settings with the URLs of a running PostgreSQL and S3 server."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("stack"), port=0)
     with running_stack(settings) as stack:
-        # Nobody needs the data after the tests: neither what a loss of power would take, nor the
-        # checkpoint of a good end, which takes longer than many a test.
+        # The data is not needed after the tests: durability is off, and the servers are killed,
+        # because the checkpoint of a clean shutdown takes longer than many tests.
         execute(stack.settings, "alter system set fsync = off")
         execute(stack.settings, "select pg_reload_conf()")
         yield stack.settings
@@ -61,7 +61,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, _clean_environment: None) ->
 
 @pytest.fixture(scope="session")
 def template(stack: Settings) -> str:
-    """The name of a database with the schema and nothing else."""
+    """Name of a database that has the schema and no rows."""
     name = "template_context"
     execute(stack, f"create database {name}")
     migrate.upgrade(database_url(stack, name))
@@ -70,7 +70,7 @@ def template(stack: Settings) -> str:
 
 @pytest.fixture(scope="session")
 def new_database(stack: Settings, template: str) -> Callable[[], str]:
-    """Makes a database from the template; returns its URL."""
+    """Function that creates a database from the template and returns its URL."""
 
     def make() -> str:
         name = f"test_{next(_numbers)}"
@@ -84,7 +84,7 @@ def new_database(stack: Settings, template: str) -> Callable[[], str]:
 def new_settings(
     stack: Settings, new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Settings]:
-    """Makes the settings of a service with a database and buckets of its own."""
+    """Function that returns the settings of a service with its own database and buckets."""
 
     def make(**changes: Any) -> Settings:
         number = next(_numbers)
@@ -122,13 +122,13 @@ def _module_service(
 
 @pytest.fixture
 def service(_module_service: Callable[[Path], Service], request: pytest.FixtureRequest) -> Service:
-    """The running service of this module, with the settings as they are by default."""
+    """The running service of the module, with default settings."""
     return _module_service(request.path)
 
 
 @pytest.fixture
 def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..., Service]]:
-    """Starts services with other settings; `like=service` makes a replica on the same data.
+    """Function that starts a service with other settings; `like=service` starts a replica of it.
 
     `domains` are its domains, see `with_domain`.
     """
@@ -146,27 +146,27 @@ def start_service(new_settings: Callable[..., Settings]) -> Iterator[Callable[..
             return started[-1]
 
         yield start
-        for service in started:  # all at once: each takes its time
+        for service in started:  # in parallel; the exit stack waits for each
             service.stop()
 
 
 @pytest_asyncio.fixture
 async def user(service: Service) -> AsyncIterator[User]:
-    """A new user of the module's service, with an HTTP client of his own."""
-    async with await service.new_user() as made:
-        yield made
+    """A new user of the module's service, with an HTTP client."""
+    async with await service.new_user() as created:
+        yield created
 
 
 @pytest_asyncio.fixture
 async def other(service: Service) -> AsyncIterator[User]:
-    """Somebody else."""
-    async with await service.new_user() as made:
-        yield made
+    """Another new user of the module's service, with an HTTP client."""
+    async with await service.new_user() as created:
+        yield created
 
 
 @pytest_asyncio.fixture
 async def admin(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client with the first user's token, which has all scopes."""
+    """HTTP client with the token of the first user, which has all scopes."""
     async with service.client() as client:
         yield client
 
@@ -178,7 +178,7 @@ def database_url(stack: Settings, name: str) -> str:
 
 
 def execute(stack: Settings, statement: str) -> None:
-    """Run one statement on the stack's own database."""
+    """Run one statement on the default database of the stack."""
 
     async def run() -> None:
         assert stack.database_url

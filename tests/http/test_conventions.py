@@ -1,4 +1,4 @@
-"""What holds for every route: errors, request ids, cursors, idempotency, limits."""
+"""Tests of the conventions of all routes: errors, request ids, cursors, idempotency, limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_route_is_in_the_table_and_the_table_has_no_other(
     assert served == set(access_table(secured_routes(DOMAINS)))
 
 
-async def test_a_problem_says_what_is_wrong_and_what_would_be_right(user: User) -> None:
+async def test_a_problem_lists_the_validation_errors(user: User) -> None:
     reply = await user.http.post(
         "/v1/workflows", json={**WORKFLOW, "nmae": 1}, headers={"X-Request-Id": "abc-1"}
     )
@@ -51,7 +51,7 @@ async def test_a_problem_says_what_is_wrong_and_what_would_be_right(user: User) 
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 200, "\xe9"])
-async def test_an_insane_request_id_is_replaced(user: User, given: str) -> None:
+async def test_an_invalid_request_id_is_replaced(user: User, given: str) -> None:
     reply = await user.http.get("/v1/me", headers=[(b"X-Request-Id", given.encode("latin-1"))])
     assert reply.headers["x-request-id"] not in ("", given)
 
@@ -96,7 +96,7 @@ async def test_an_empty_query_value_of_one_object_means_absent(user: User) -> No
         ("POST", "/v1/workers/{}/claim"),
     ],
 )
-async def test_that_it_is_not_there_comes_before_what_is_wrong_with_the_rest(
+async def test_a_missing_object_is_reported_before_an_invalid_body_or_query(
     admin: httpx.AsyncClient, method: str, path: str
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -106,14 +106,14 @@ async def test_that_it_is_not_there_comes_before_what_is_wrong_with_the_rest(
             assert reply.status_code == 404, reply.text
 
 
-async def test_what_is_there_is_told_what_is_wrong_with_the_rest(user: User) -> None:
+async def test_an_invalid_body_for_an_existing_object_is_a_validation_error(user: User) -> None:
     workflow = (await user.http.post("/v1/workflows", json=WORKFLOW)).json()["id"]
     reply = await user.http.patch(f"/v1/workflows/{workflow}", json={"unknown": 1})
     assert (reply.status_code, reply.json()["code"]) == (422, "validation_error")
 
 
 @pytest.mark.parametrize("absent", ["x", "x" * 200, "0" * 32])
-async def test_an_id_in_a_body_that_is_malformed_does_not_exist(
+async def test_a_malformed_id_in_a_body_is_not_found(
     user: User, admin: httpx.AsyncClient, absent: str
 ) -> None:
     reply = await user.http.post("/v1/jobs", json={"workflow_id": absent})
@@ -140,13 +140,13 @@ async def test_a_page_size_outside_its_bounds_is_refused(user: User, size: str) 
     [b"{", b'{"name": NaN}', b"\xff", b'"\\ud800"', b"[" * 100_000],
     ids=["cut off", "NaN", "not UTF-8", "lone surrogate", "endless"],
 )
-async def test_what_is_not_json_is_refused(user: User, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(user: User, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     reply = await user.http.post("/v1/workflows", content=body, headers=headers)
     assert reply.status_code == 422, reply.text
 
 
-async def test_json_too_deep_to_store_is_refused(user: User) -> None:
+async def test_json_that_is_nested_too_deeply_is_refused(user: User) -> None:
     deep = b'{"name": "x", "graph": {"nodes": []}, "settings": {"a": ' + b"[" * 500 + b"]" * 500
     headers = {"Content-Type": "application/json"}
     reply = await user.http.post("/v1/workflows", content=deep + b"}}", headers=headers)
@@ -175,7 +175,7 @@ async def test_unknown_paths_and_methods_are_problems(user: User) -> None:
     assert (reply.status_code, reply.json()["code"]) == (405, "method_not_allowed")
 
 
-async def test_the_same_key_makes_one_and_is_answered_with_it_as_it_is_now(user: User) -> None:
+async def test_a_repeated_key_creates_one_object_and_returns_its_current_state(user: User) -> None:
     headers = {"Idempotency-Key": "k1"}
     first = await user.http.post("/v1/workflows", json=WORKFLOW, headers=headers)
     assert "idempotent-replay" not in first.headers
@@ -208,7 +208,7 @@ async def test_a_failure_does_not_use_up_the_key(user: User) -> None:
     assert good.status_code == 201
 
 
-async def test_the_same_key_of_two_users_makes_two(user: User, other: User) -> None:
+async def test_the_same_key_of_two_users_creates_two_objects(user: User, other: User) -> None:
     headers = {"Idempotency-Key": "k4"}
     replies = [
         await each.http.post("/v1/workflows", json=WORKFLOW, headers=headers)
@@ -217,7 +217,7 @@ async def test_the_same_key_of_two_users_makes_two(user: User, other: User) -> N
     assert replies[0].json()["id"] != replies[1].json()["id"]
 
 
-async def test_twenty_at_once_with_one_key_make_one(user: User) -> None:
+async def test_twenty_concurrent_requests_with_one_key_create_one_object(user: User) -> None:
     async def post() -> httpx.Response:
         return await user.http.post(
             "/v1/workflows", json=WORKFLOW, headers={"Idempotency-Key": "k5"}
@@ -248,7 +248,7 @@ async def test_health_readiness_and_metrics_need_no_token(service: Service) -> N
         assert (await http.get("/docs")).status_code == 200
 
 
-async def test_readiness_names_a_schema_that_does_not_fit(
+async def test_readiness_reports_an_unknown_schema_revision(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()

@@ -1,4 +1,4 @@
-"""Middleware added to the application reaches every route, those in the table too."""
+"""Tests that middleware added to the application handles the requests of all routes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.application import create_app
 from app.settings import Settings
 
 
-class _Marks:
-    """Adds a header to every reply."""
+class _Marking:
+    """Middleware that adds a header to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,7 +32,7 @@ async def test_an_added_middleware_sees_every_request(
     new_settings: Callable[..., Settings], path: str
 ) -> None:
     app = create_app(new_settings())
-    app.add_middleware(_Marks)
+    app.add_middleware(_Marking)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         reply = await http.get(path)

@@ -1,4 +1,4 @@
-"""JSON request bodies, in every form that callers send them."""
+"""Tests of valid and invalid JSON request bodies and query parameters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_good_body_needs_a_json_content_type(
 
 @pytest.mark.parametrize("content_type", TYPES)
 @pytest.mark.parametrize("body", BAD)
-async def test_a_bad_body_is_refused_and_the_place_named(
+async def test_an_invalid_body_is_refused_with_the_location_of_each_error(
     user: User, body: bytes, content_type: str
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
@@ -42,7 +42,7 @@ async def test_a_bad_body_is_refused_and_the_place_named(
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"wait_s": 0, "max_jobs": 1}'])
-async def test_an_optional_body_may_be_left_out(user: User, body: bytes) -> None:
+async def test_an_optional_body_may_be_omitted(user: User, body: bytes) -> None:
     reply = await user.http.post(f"/v1/jobs/{ID}/cancel", content=body)
     assert reply.status_code == 404, reply.text
 

@@ -1,4 +1,4 @@
-"""From a request to its route, with as little of FastAPI as the route needs."""
+"""Tests of the route table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUTES = access_table(secured_routes(DOMAINS))
 
 
 def request(method: str, path: str) -> Scope:
-    """Return the ASGI scope of a request, as far as routing reads it."""
+    """Return an ASGI scope with the keys that routing uses."""
     return {"type": "http", "method": method, "path": path}
 
 
@@ -27,7 +27,7 @@ ORIGIN = "https://ui.example"
 
 
 @pytest.mark.parametrize(("method", "path"), list(ROUTES))
-def test_every_route_is_found_with_what_its_path_names(method: str, path: str) -> None:
+def test_every_route_is_found_with_its_path_parameters(method: str, path: str) -> None:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     named = {name: f"some-{name}.x" for name in names}
     match, found = TABLE.matches(request(method, path.format(**named)))
@@ -48,11 +48,11 @@ def test_every_route_is_found_with_what_its_path_names(method: str, path: str) -
         ("GET", ""),
     ],
 )
-def test_what_is_no_route_is_left_to_fastapi(method: str, path: str) -> None:
+def test_other_requests_do_not_match(method: str, path: str) -> None:
     assert TABLE.matches(request(method, path)) == (Match.NONE, {})
 
 
-async def test_a_page_of_an_allowed_origin_sees_problems_too(
+async def test_problems_have_cors_headers_for_an_allowed_origin(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service(allowed_origins=(ORIGIN,))

@@ -1,4 +1,4 @@
-"""The pool of decoders: what a hostile file can do to it."""
+"""Tests of the decoder pool with hostile files."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def source_of(data: bytes) -> Source:
     return Source(len(data), read)
 
 
-def telling_source(begun: asyncio.Event) -> Source:
-    """Return a source that tells when it is read."""
+def signalling_source(is_read: asyncio.Event) -> Source:
+    """Return a source that sets an event when it is read."""
 
     async def read(start: int, end: int) -> bytes:
-        begun.set()
+        is_read.set()
         return bytes(end - start)
 
     return Source(1, read)
@@ -43,10 +43,10 @@ def telling_source(begun: asyncio.Event) -> Source:
 
 @asynccontextmanager
 async def hanging(decoders: Decoders) -> AsyncIterator[asyncio.Task[bytes]]:
-    """Let a decoder hang."""
-    begun = asyncio.Event()
-    task = asyncio.create_task(decoders.run(f"{HERE}:hang", telling_source(begun)))
-    await asyncio.wait_for(begun.wait(), WAIT_S)
+    """Run a decoder that hangs, until the block ends."""
+    is_read = asyncio.Event()
+    task = asyncio.create_task(decoders.run(f"{HERE}:hang", signalling_source(is_read)))
+    await asyncio.wait_for(is_read.wait(), WAIT_S)
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -65,7 +65,7 @@ async def decoders() -> AsyncIterator[Decoders]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs: one that is dead and not yet waited for does not."""
+    """Return True if a process is running, and not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def is_running(pid: int) -> bool:
 
 
 def exists(pid: int) -> bool:
-    """Whether a process is there, or not yet waited for."""
+    """Return True if a process is running or a zombie."""
     return Path(f"/proc/{pid}").exists()
 
 
@@ -89,19 +89,19 @@ async def test_a_function_gets_the_source_and_its_options(decoders: Decoders) ->
     )
 
 
-async def test_only_what_is_needed_is_read(decoders: Decoders) -> None:
-    asked: list[tuple[int, int]] = []
+async def test_only_the_needed_ranges_are_read(decoders: Decoders) -> None:
+    ranges: list[tuple[int, int]] = []
 
     async def read(start: int, end: int) -> bytes:
-        asked.append((start, end))
+        ranges.append((start, end))
         return bytes(end - start)
 
     huge = Source(50 * 1024**3, read)
     await decoders.run(f"{HERE}:cut", huge, start=40 * 1024**3, end=40 * 1024**3 + 10)
-    assert sum(end - start for start, end in asked) <= 1024**2
+    assert sum(end - start for start, end in ranges) <= 1024**2
 
 
-async def test_a_process_is_used_again(decoders: Decoders) -> None:
+async def test_a_process_is_reused(decoders: Decoders) -> None:
     assert await pid_of(decoders) == await pid_of(decoders)
 
 
@@ -112,21 +112,21 @@ async def test_a_refusal_keeps_its_reason_and_the_process(decoders: Decoders) ->
     assert await pid_of(decoders) == before
 
 
-async def test_an_unexpected_exception_tells_nothing_of_ours(decoders: Decoders) -> None:
+async def test_the_text_of_an_unexpected_exception_is_not_disclosed(decoders: Decoders) -> None:
     with pytest.raises(Undecodable) as refused:
         await decoders.run(f"{HERE}:fail", source_of(b""))
     assert refused.value.detail == Undecodable.detail
 
 
 @pytest.mark.parametrize("how", ["segfault", "leave", "abort"])
-async def test_a_crash_costs_one_task(decoders: Decoders, how: str) -> None:
+async def test_a_crash_fails_one_task(decoders: Decoders, how: str) -> None:
     before = await pid_of(decoders)
     with pytest.raises(Undecodable, match="crashed"):
         await decoders.run(f"{HERE}:{how}", source_of(b""))
     assert await pid_of(decoders) != before
 
 
-async def test_a_process_that_died_while_idle_costs_nothing(decoders: Decoders) -> None:
+async def test_a_process_that_died_while_idle_is_replaced(decoders: Decoders) -> None:
     before = await pid_of(decoders)
     os.kill(before, signal.SIGKILL)
 
@@ -137,8 +137,8 @@ async def test_a_process_that_died_while_idle_costs_nothing(decoders: Decoders) 
     assert await pid_of(decoders) != before
 
 
-async def test_a_process_that_has_just_died_costs_nothing(decoders: Decoders) -> None:
-    """Nobody has noticed yet: its death is found out by the task that it was to do."""
+async def test_a_process_whose_death_is_not_yet_noticed_is_replaced(decoders: Decoders) -> None:
+    """The pool still believes that the process is alive when it passes the next task to it."""
     before = await pid_of(decoders)
     [process] = decoders._idle
     os.kill(before, signal.SIGKILL)
@@ -152,10 +152,10 @@ async def test_memory_is_limited(decoders: Decoders) -> None:
     assert await pid_of(decoders)
 
 
-async def test_time_is_limited_and_what_hangs_is_killed() -> None:
+async def test_time_is_limited_and_a_hanging_process_is_killed() -> None:
     decoders = make()
     before = await pid_of(decoders)
-    decoders._timeout_s = 0.5  # not before: the start of the process counts as well
+    decoders._timeout_s = 0.5  # only now, since the limit includes the start of a process
     with pytest.raises(ConversionTimeout):
         await decoders.run(f"{HERE}:hang", source_of(b""))
     decoders._timeout_s = WAIT_S
@@ -164,7 +164,7 @@ async def test_time_is_limited_and_what_hangs_is_killed() -> None:
     await decoders.close()
 
 
-async def test_a_caller_that_gives_up_frees_its_place(decoders: Decoders) -> None:
+async def test_cancellation_frees_the_process_slot(decoders: Decoders) -> None:
     before = await pid_of(decoders)
     async with hanging(decoders) as task:
         task.cancel()
@@ -174,7 +174,7 @@ async def test_a_caller_that_gives_up_frees_its_place(decoders: Decoders) -> Non
     assert await pid_of(decoders) != before
 
 
-async def test_storage_that_fails_meanwhile_is_not_blamed_on_the_file(decoders: Decoders) -> None:
+async def test_an_error_of_storage_is_raised_as_such(decoders: Decoders) -> None:
     async def read(_start: int, _end: int) -> bytes:
         raise StorageUnavailable
 
@@ -183,7 +183,7 @@ async def test_storage_that_fails_meanwhile_is_not_blamed_on_the_file(decoders: 
     assert await pid_of(decoders)
 
 
-async def test_whoever_waits_too_long_is_told_to_come_back() -> None:
+async def test_a_full_pool_raises_an_error_with_retry_after() -> None:
     decoders = make(wait_s=0.2)
     await pid_of(decoders)
     async with hanging(decoders):
@@ -193,7 +193,7 @@ async def test_whoever_waits_too_long_is_told_to_come_back() -> None:
     await decoders.close()
 
 
-async def test_as_many_run_at_once_as_there_are_places() -> None:
+async def test_no_more_processes_run_than_configured() -> None:
     decoders = make(processes=2)
     pids = await asyncio.gather(*(pid_of(decoders) for _ in range(10)))
     assert 1 <= len(set(pids)) <= 2
@@ -201,7 +201,7 @@ async def test_as_many_run_at_once_as_there_are_places() -> None:
     assert not any(is_running(int(pid)) for pid in pids)
 
 
-async def test_it_writes_no_file_and_knows_no_secret(
+async def test_a_decoder_cannot_write_files_and_has_no_secrets(
     decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEXT_SECRET_KEY", "secret")
@@ -212,11 +212,11 @@ async def test_it_writes_no_file_and_knows_no_secret(
     assert (tmp_path / "file").stat().st_size == 0
 
 
-async def test_what_it_prints_does_not_reach_us(decoders: Decoders) -> None:
+async def test_output_of_a_decoder_does_not_disturb_the_protocol(decoders: Decoders) -> None:
     assert await decoders.run(f"{HERE}:chatter", source_of(b"")) == b"done"
 
 
-async def test_decoders_die_with_the_service() -> None:
+async def test_decoders_exit_when_the_service_is_killed() -> None:
     script = """
 import asyncio
 from tests.media.test_decoder_pool import hanging, make, pid_of

@@ -1,4 +1,4 @@
-"""The migrations make the schema that the models describe, and can be taken back."""
+"""Tests that the migrations create the schema of the models and can be reverted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.services import run_elsewhere
 
 
 def on(url: str, work: Callable[[Connection], Any]) -> Any:
-    """Run something on a database."""
+    """Run a function with a connection to a database; return its result."""
 
     async def run() -> Any:
         engine = create_async_engine(url)
@@ -47,7 +47,9 @@ def test_the_migrated_schema_is_that_of_the_models(new_database: Callable[[], st
     assert on(new_database(), _differences) == []
 
 
-def test_down_to_nothing_and_up_again(new_database: Callable[[], str]) -> None:
+def test_a_downgrade_to_base_and_an_upgrade_restore_the_schema(
+    new_database: Callable[[], str],
+) -> None:
     url = new_database()
     migrate.downgrade(url, "base")
     left = on(url, lambda connection: inspect(connection).get_table_names())
@@ -68,10 +70,10 @@ def test_an_upgrade_does_not_touch_the_data(new_database: Callable[[], str]) -> 
     url = new_database()
 
     def insert(connection: Connection) -> None:
-        connection.execute(text("insert into users (id, name) values ('a', 'somebody')"))
+        connection.execute(text("insert into users (id, name) values ('a', 'Ada')"))
         connection.commit()
 
     on(url, insert)
     migrate.upgrade(url)
     rows = on(url, lambda connection: connection.execute(text("select name from users")).all())
-    assert rows == [("somebody",)]
+    assert rows == [("Ada",)]

@@ -1,4 +1,4 @@
-"""Log lines for programs."""
+"""Tests of the JSON log format."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def test_a_record_is_one_json_object_on_one_line(name: str) -> None:
     )
     line = JsonLines(["levelname", "message"], timestamp="time").format(record)
     assert "\n" not in line
-    said = json.loads(line)
-    assert (said["message"], said["levelname"]) == (f"read {name}", "INFO")
-    assert said["time"].endswith("+00:00")
+    parsed = json.loads(line)
+    assert (parsed["message"], parsed["levelname"]) == (f"read {name}", "INFO")
+    assert parsed["time"].endswith("+00:00")

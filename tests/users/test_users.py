@@ -1,4 +1,4 @@
-"""Users, tokens, and who may do what."""
+"""Tests of users, tokens and their scopes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def test_me_is_the_tokens_user(user: User) -> None:
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer", "Bearer nope", "Basic Zm9vOmJhcg==", "nope"]
 )
-async def test_no_or_bad_token_is_401_before_anything_else(
+async def test_a_missing_or_bad_token_is_401_before_any_other_error(
     service: Service, authorization: str | None
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
@@ -46,8 +46,8 @@ async def test_an_expired_token_is_refused(service: Service, user: User) -> None
         assert (await http.get("/v1/me")).status_code == 401
 
 
-async def test_a_token_that_was_good_a_moment_ago_expires_on_time(user: User) -> None:
-    for seconds in (1, 5, 30):  # a slow machine gets to use it only when it lives longer
+async def test_a_cached_token_expires_on_time(user: User) -> None:
+    for seconds in (1, 5, 30):  # on a slow machine a short-lived token expires before its first use
         expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
         body = {"name": "t", "scopes": ["user"], "expires_at": expires_at.isoformat()}
         made = await user.http.post("/v1/tokens", json=body)
@@ -60,7 +60,7 @@ async def test_a_token_that_was_good_a_moment_ago_expires_on_time(user: User) ->
     assert (await user.http.get("/v1/me", headers=headers)).status_code == 401
 
 
-async def test_tokens_fit_a_subprotocol_and_are_told_once(user: User) -> None:
+async def test_tokens_are_valid_subprotocols_and_are_returned_only_once(user: User) -> None:
     made = (await user.http.post("/v1/tokens", json={"name": "t", "scopes": ["user"]})).json()
     assert re.fullmatch(r"[A-Za-z0-9._-]{40,}", made["token"])
     listed = (await user.http.get("/v1/tokens")).json()["tokens"]
@@ -85,7 +85,9 @@ async def _is_locked_out(http: httpx.AsyncClient) -> bool:
     return (await http.get("/v1/me")).status_code == 401
 
 
-async def test_nobody_gives_what_he_lacks(user: User, admin: httpx.AsyncClient) -> None:
+async def test_a_user_cannot_grant_admin_scopes_or_tokens_of_other_users(
+    user: User, admin: httpx.AsyncClient
+) -> None:
     for scope in ("worker", "fleet", "admin"):
         reply = await user.http.post("/v1/tokens", json={"name": "t", "scopes": [scope]})
         assert reply.status_code == 403
@@ -96,7 +98,7 @@ async def test_nobody_gives_what_he_lacks(user: User, admin: httpx.AsyncClient) 
     assert reply.status_code == 403
 
 
-async def test_an_admin_without_the_user_scope_gives_and_revokes_tokens(
+async def test_an_admin_without_the_user_scope_grants_and_revokes_tokens(
     service: Service, user: User, admin: httpx.AsyncClient
 ) -> None:
     me = (await admin.get("/v1/me")).json()["user"]["id"]
@@ -110,13 +112,15 @@ async def test_an_admin_without_the_user_scope_gives_and_revokes_tokens(
         assert (await http.get("/v1/jobs")).status_code == 403
 
 
-async def test_only_an_admin_sees_users(user: User, admin: httpx.AsyncClient) -> None:
+async def test_only_an_admin_may_list_users(user: User, admin: httpx.AsyncClient) -> None:
     assert (await user.http.get("/v1/users")).status_code == 403
     assert (await user.http.post("/v1/users", json={"name": "x"})).status_code == 403
     assert user.id in [u["id"] for u in (await admin.get("/v1/users")).json()["users"]]
 
 
-async def test_a_token_without_the_user_scope_reaches_no_data(service: Service, user: User) -> None:
+async def test_a_token_without_the_user_scope_may_not_read_data(
+    service: Service, user: User
+) -> None:
     token = await service.new_token(user.id, ["worker"])
     async with service.client(token) as http:
         reply = await http.get("/v1/workflows")

@@ -1,4 +1,4 @@
-"""What a graph must be like, without a service."""
+"""Unit tests of the validation of graphs and of their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processing_context.wire.graph import Edge, Graph, Node
 
 
 def graph(ids: str, *edges: str) -> Graph:
-    """Make a graph of one-letter nodes; `"a>b"` is an edge into an input named after its source."""
+    """Return a graph of one-letter nodes; `"a>b"` is an edge into the input `a` of node b."""
     return Graph(
         nodes=[Node(id=node, type="t") for node in ids],
         edges=[
@@ -23,18 +23,18 @@ def graph(ids: str, *edges: str) -> Graph:
 
 
 def problems(bad: Graph) -> list[dict[str, object]]:
-    """Return the errors of a graph that must have some."""
+    """Return the errors of an invalid graph."""
     with pytest.raises(InvalidGraph) as caught:
         check_graph(bad)
     assert caught.value.errors
     return caught.value.errors
 
 
-def test_a_diamond_is_fine() -> None:
+def test_a_diamond_is_valid() -> None:
     check_graph(graph("abcd", "a>b", "a>c", "b>d", "c>d"))
 
 
-def test_an_empty_graph_is_fine() -> None:
+def test_an_empty_graph_is_valid() -> None:
     check_graph(Graph(nodes=[]))
 
 
@@ -49,7 +49,7 @@ def test_two_edges_into_one_input_are_refused() -> None:
     assert error["edge_index"] == 1
 
 
-def test_an_edge_to_nowhere_is_refused() -> None:
+def test_an_edge_to_a_missing_node_is_refused() -> None:
     [error] = problems(graph("a", "a>z"))
     assert (error["type"], error["node_ids"], error["edge_index"]) == ("dangling_edge", ["z"], 0)
 

@@ -1,4 +1,4 @@
-"""Workflows over HTTP."""
+"""Tests of the workflow routes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAPH: dict[str, Any] = {
 
 
 async def make(user: User, **changes: Any) -> dict[str, Any]:
-    """Save a workflow."""
+    """Create a workflow."""
     body = {"name": "greet", "graph": GRAPH, **changes}
     reply = await user.http.post("/v1/workflows", json=body)
     assert reply.status_code == 201, reply.text
@@ -35,7 +35,7 @@ async def make(user: User, **changes: Any) -> dict[str, Any]:
     return made
 
 
-async def test_a_workflow_comes_back_with_what_the_editor_put_in(user: User) -> None:
+async def test_unknown_fields_of_a_graph_are_returned_as_they_were_sent(user: User) -> None:
     made = await make(user, settings={"theme": {"dark": True}}, tags=["a"])
     got = (await user.http.get(f"/v1/workflows/{made['id']}")).json()
     assert got == made
@@ -92,21 +92,21 @@ async def test_if_match_guards_a_change(user: User) -> None:
     assert (await user.http.delete(path, headers={"If-Match": tag})).status_code == 412
 
 
-async def test_put_replaces_all_of_it(user: User) -> None:
+async def test_put_replaces_all_fields(user: User) -> None:
     made = await make(user, description="long", tags=["a"])
     path = f"/v1/workflows/{made['id']}"
     put = (await user.http.put(path, json={"name": "new", "graph": GRAPH})).json()
     assert (put["name"], put["description"], put["tags"]) == ("new", "", [])
 
 
-async def test_null_for_what_cannot_be_null_is_refused(user: User) -> None:
+async def test_null_in_a_field_that_cannot_be_null_is_refused(user: User) -> None:
     made = await make(user)
     reply = await user.http.patch(f"/v1/workflows/{made['id']}", json={"name": None})
     assert reply.status_code == 422
     assert "cannot be null" in reply.json()["detail"]
 
 
-async def test_a_public_workflow_is_read_by_all_and_changed_by_its_owner(
+async def test_a_public_workflow_is_readable_by_all_and_writable_by_its_owner(
     user: User, other: User
 ) -> None:
     made = await make(user, access="public")
@@ -152,13 +152,13 @@ async def test_pages_do_not_shift_under_inserts(user: User) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a\x00b", "x" * 10_000])
-async def test_names_that_cannot_be_are_refused(user: User, name: str) -> None:
+async def test_invalid_names_are_refused(user: User, name: str) -> None:
     reply = await user.http.post("/v1/workflows", json={"name": name, "graph": GRAPH})
     assert reply.status_code == 422
     assert reply.json()["errors"][0]["loc"] == ["body", "name"]
 
 
-async def test_a_nul_inside_a_graph_survives(user: User) -> None:
+async def test_a_nul_inside_a_graph_is_preserved(user: User) -> None:
     graph = {"nodes": [{"id": "1", "type": "t", "data": {"text": "a\x00b"}}]}
     made = await make(user, graph=graph)
     got = (await user.http.get(f"/v1/workflows/{made['id']}")).json()
