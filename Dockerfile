@@ -1,9 +1,9 @@
-# One image for the API and the worker. PostgreSQL and S3 are outside of it (docker-compose.yml).
+# Image of the API and the worker. PostgreSQL and the S3 server run in other containers (docker-compose.yml).
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 COPY requirements/build.txt requirements/serve.txt requirements/
-# The embedded servers stay out: a container is given outside ones.
+# Without the embedded servers, which containers do not use.
 RUN python -m venv --without-pip /opt/context \
     && pip install --no-cache-dir --require-hashes -r requirements/build.txt \
     && pip --python /opt/context install --no-cache-dir --require-hashes -r requirements/serve.txt \
