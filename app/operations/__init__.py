@@ -1,1 +1,1 @@
-"""Whether the service is well, and what it counts."""
+"""The domain of operations: health checks and metrics."""

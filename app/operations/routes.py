@@ -1,4 +1,4 @@
-"""Health, readiness and metrics."""
+"""Routes for liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ StorageDep = Annotated[Storage, Injected(Storage)]
 
 
 class NotReady(Unavailable):
-    """Something that the service stands on is not there; `detail` names it."""
+    """A dependency of the service is unavailable; `detail` names it."""
 
     code = "not_ready"
 
 
 class Health(BaseModel):
-    """The process is up."""
+    """The process is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Each thing that the service stands on."""
+    """The dependencies of the service are available."""
 
     status: Literal["ok"] = "ok"
     database: Literal["ok"] = "ok"
@@ -51,13 +51,13 @@ class Readiness(BaseModel):
 
 @router.get("/healthz")
 async def healthz() -> Health:
-    """Say that the process is up."""
+    """Return 200 while the process is running."""
     return Health()
 
 
 @router.get("/readyz")
 async def readyz(shutdown: ShutdownDep, db: DatabaseDep, storage: StorageDep) -> Readiness:
-    """Say whether database and storage answer and the schema fits; a 503 names what is wrong."""
+    """Return 200 if the database, its schema and the storage can be used; a 503 has the reason."""
     problems = [
         *(["the replica is shutting down"] if shutdown.has_begun else []),
         *filter(
@@ -72,7 +72,7 @@ async def readyz(shutdown: ShutdownDep, db: DatabaseDep, storage: StorageDep) ->
 
 @router.get("/metrics", response_class=Response)
 async def read_metrics() -> Response:
-    """Return the counts of this replica in Prometheus' text format."""
+    """Return the metrics of this replica in Prometheus' text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -82,12 +82,18 @@ async def _database_problem(db: Database) -> str | None:
             found = await migrate.current(db)
     except Exception as exc:
         logger.warning("readiness: database: %s", exc)
-        return "the database does not answer"
+        return "the database cannot be reached"
     if found == migrate.head():
         return None
     if migrate.is_known(found):
-        return f"the schema is older than this code: {found}, needs {migrate.head()}"
-    return f"the schema is newer than this code: {found}, knows {migrate.head()}"
+        return (
+            f"the database schema {found} is older than {migrate.head()}, which the code needs: "
+            "run `python -m app migrate`"
+        )
+    return (
+        f"the database schema {found} is newer than {migrate.head()}, the newest that the code "
+        "knows: update this replica"
+    )
 
 
 async def _storage_problem(storage: Storage) -> str | None:
@@ -96,5 +102,5 @@ async def _storage_problem(storage: Storage) -> str | None:
             await storage.check()
     except Exception as exc:
         logger.warning("readiness: storage: %s", exc)
-        return "the storage does not answer"
+        return "the storage cannot be reached"
     return None
