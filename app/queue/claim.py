@@ -77,7 +77,7 @@ class ClaimService:
                 is_first = False
                 self._waiting_claims.mark_polled(claim, claimant)
                 left_s = deadline - time.monotonic()
-                is_ending = self._shutdown.is_begun or disconnected.is_set()
+                is_ending = self._shutdown.has_begun or disconnected.is_set()
                 is_over = bool(leased) or left_s <= 0 or is_ending
                 if not is_over:
                     await first_of(
