@@ -99,11 +99,11 @@ async def test_names_that_are_not_utf8_are_read() -> None:
         (HEAD % b"a" + b"bytes", "ends before"),
         (HEAD % b"a" + b"bytes\r\n--b\r\n", "ends before"),
         (b"--b\r\nContent-Disposition: form-data\r\n\r\nx" + END, "has no name"),
-        (b"--b\r\nX: y\r\n\r\nx" + END, "no well-formed"),
-        (b"--b\r\nX: " + b"y" * 10_000, "no well-formed"),
-        (b"--b\r\n" + b"X: y\r\n" * 100 + b"\r\n", "no well-formed"),
-        (b"--b\nX: y\n\nx", "no well-formed"),
-        (b"--b\r\n\xffX: y\r\n\r\n", "no well-formed"),
+        (b"--b\r\nX: y\r\n\r\nx" + END, "not well-formed"),
+        (b"--b\r\nX: " + b"y" * 10_000, "not well-formed"),
+        (b"--b\r\n" + b"X: y\r\n" * 100 + b"\r\n", "not well-formed"),
+        (b"--b\nX: y\n\nx", "not well-formed"),
+        (b"--b\r\n\xffX: y\r\n\r\n", "not well-formed"),
     ],
 )
 async def test_a_broken_form_is_malformed(body: bytes, detail: str) -> None:
