@@ -93,7 +93,7 @@ class LeaseService:
         return _accepted(stored[job_id]) if stored else await self._store_or_refuse(batch)
 
     async def post_events_of_jobs(
-        self, batches: Sequence[JobEvents]
+        self, principal: Principal, worker_id: str, batches: Sequence[JobEvents]
     ) -> list[tuple[str, EventsAccepted | ProblemError]]:
         """Store the batches of many jobs, each by the token of its own lease.
 
@@ -101,8 +101,11 @@ class LeaseService:
             For each job the result of `post_events`, or the problem that it would have raised.
 
         Raises:
+            WorkerNotFound: The worker was deleted or removed as lost, or is another user's.
+            Forbidden: Another token registered the worker.
             ValidationFailed: Two batches are of the same job.
         """
+        await self._workers.claimant(worker_id, principal)
         if len({batch.job_id for batch in batches}) < len(batches):
             raise validation_problem(
                 [{"loc": ("body", "jobs"), "msg": "names a job twice", "type": "value_error"}]

@@ -15,7 +15,6 @@ from app.http.routing import SecuredRoute
 from app.queue.claim import ClaimService
 from app.queue.leases import LeaseService
 from app.queue.schemas import lease_json
-from app.workers.service import WorkerService
 from processing_context.wire.events import EventBatch, EventsAccepted
 from processing_context.wire.workers import (
     ClaimRequest,
@@ -30,7 +29,6 @@ router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["workers"])
 
 Claims = Annotated[ClaimService, Injected(ClaimService)]
 Leases = Annotated[LeaseService, Injected(LeaseService)]
-Workers = Annotated[WorkerService, Injected(WorkerService)]
 
 
 @router.post("/workers/{worker_id}/claim", response_model=LeaseList)
@@ -60,18 +58,13 @@ async def claim_jobs(
 
 @router.post("/workers/{worker_id}/events", response_model=WorkerEventsAccepted)
 async def post_events_of_jobs(
-    worker_id: str,
-    leases: Leases,
-    workers: Workers,
-    principal: PrincipalDep,
-    body: WorkerEvents,
+    worker_id: str, leases: Leases, principal: PrincipalDep, body: WorkerEvents
 ) -> Response:
     """Store events of several jobs, as `POST /v1/jobs/{job_id}/events` does for one.
 
     One job's refusal is its own: the others are stored.
     """
-    await workers.claimant(worker_id, principal)
-    results = await leases.post_events_of_jobs(body.jobs)
+    results = await leases.post_events_of_jobs(principal, worker_id, body.jobs)
     answers = [_answer(job_id, result) for job_id, result in results]
     return json_response(WorkerEventsAccepted(jobs=answers))
 
