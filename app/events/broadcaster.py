@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 TOPIC = "job"
 POLL_INTERVAL_S = 3.0
 LOOK_BACK = timedelta(minutes=2)
-"""How long after its end the poll still looks at a job."""
+"""Time after its end for which the poll still looks at a job."""
 
 
 class Subscriber(Protocol):

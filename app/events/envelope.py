@@ -38,7 +38,7 @@ class StoredEvent(NamedTuple):
 
     @property
     def is_progress(self) -> bool:
-        """Whether it is a `node_progress`."""
+        """True for a `node_progress`."""
         return self.text.startswith(_PROGRESS)
 
 

@@ -82,7 +82,7 @@ class JobState(NamedTuple):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job has ended."""
+        """True once the job has ended."""
         return self.status in ENDED
 
 

@@ -11,7 +11,7 @@ from app.events.envelope import StoredEvent
 from app.runtime.ids import created_at
 
 CLOCK_MARGIN = timedelta(days=1)
-"""How far the clock that made a job's id may be ahead of PostgreSQL's, which dates events."""
+"""Maximum lead of the clock that made a job's id over PostgreSQL's, which dates events."""
 
 _AFTER = Query(
     """

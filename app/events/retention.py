@@ -17,7 +17,7 @@ from app.events import retention_queries as queries
 
 BATCH = 5000
 LOCK_TIMEOUT_S = 1
-"""How long other statements may have to wait behind the wait for the lock on the table."""
+"""Maximum time that other statements wait behind the wait for the lock on the table."""
 
 
 async def expired_days(db: Database, keep: timedelta) -> list[date]:

@@ -20,7 +20,7 @@ from app.queue.status_events import RUNNING, event_text_sql
 from app.workers.service import Claimant
 
 SPARE = 16
-"""How many more candidates a claim reads than it takes: others may claim the first ones."""
+"""Candidates that a claim reads beyond those that it takes: others may claim the first ones."""
 
 
 class ClaimRow(NamedTuple):

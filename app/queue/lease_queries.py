@@ -31,7 +31,7 @@ class LockedLease(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """Whether the lease has ended or expired."""
+        """True once the lease has ended or expired."""
         return self.ended_at is not None or self.expires_at <= self.job.now
 
 

@@ -11,7 +11,7 @@ from app.queue.waiting_claims import JobRequirements
 
 
 class JobSpec(NamedTuple):
-    """What a job runs, and how; `params` and `graph` are JSON text."""
+    """The graph, params and options of a job; `params` and `graph` are JSON text."""
 
     workflow_id: str | None
     workflow_version: int | None
