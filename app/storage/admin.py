@@ -118,11 +118,11 @@ class Admin:
         body = _cors_xml(origins)
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         doing = "set CORS of"
-        answer = await self._requests.ask(
+        answer = await self._requests.send(
             doing, "PUT", bucket, query={"cors": ""}, body=body, headers={"Content-MD5": digest}
         )
         if answer.code and not _is_tolerable(doing, bucket, answer.status, answer.code):
-            answer.checked(doing)
+            answer.checked()
 
     def _set_lifecycle(self, bucket: str, expire_after_days: int | None) -> None:
         rules = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -60,7 +61,7 @@ class MultipartUploads:
         answer = await self._requests.send(
             "begin an upload", "POST", self._bucket, key, query={"uploads": ""}
         )
-        upload_id = text_of(answer, "UploadId")
+        upload_id = text_of(answer.checked(), "UploadId")
         if not upload_id:
             raise StorageUnavailable
         return upload_id
@@ -79,9 +80,10 @@ class MultipartUploads:
             if marker:
                 query["part-number-marker"] = marker
             answer = await self._requests.send("list parts", "GET", self._bucket, key, query=query)
-            parts += _parts(answer)
-            marker = text_of(answer, "NextPartNumberMarker")
-            if text_of(answer, "IsTruncated") != "true" or not marker:
+            page = answer.checked()
+            parts += _parts(page)
+            marker = text_of(page, "NextPartNumberMarker")
+            if text_of(page, "IsTruncated") != "true" or not marker:
                 return sorted(parts, key=lambda part: part.number)
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
@@ -97,7 +99,7 @@ class MultipartUploads:
             element = SubElement(root, "Part")
             SubElement(element, "PartNumber").text = str(part.number)
             SubElement(element, "ETag").text = f'"{part.etag}"'
-        await self._requests.send(
+        answer = await self._requests.send(
             "complete an upload",
             "POST",
             self._bucket,
@@ -106,6 +108,7 @@ class MultipartUploads:
             body=tostring(root),
             timeout_s=COMPLETE_TIMEOUT_S,
         )
+        answer.checked()
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Remove an upload and its parts; one that is over is no error.
@@ -113,12 +116,11 @@ class MultipartUploads:
         Raises:
             StorageUnavailable: Storage does not answer.
         """
-        try:
-            await self._requests.send(
-                "abort an upload", "DELETE", self._bucket, key, query={"uploadId": upload_id}
-            )
-        except ObjectMissing:
-            return
+        answer = await self._requests.send(
+            "abort an upload", "DELETE", self._bucket, key, query={"uploadId": upload_id}
+        )
+        with suppress(ObjectMissing):
+            answer.checked()
 
     async def unfinished(self, prefix: str = "") -> AsyncIterator[Unfinished]:
         """Yield the uploads of all keys that begin with a prefix; MinIO wants the whole key.
@@ -134,20 +136,21 @@ class MultipartUploads:
                 self._bucket,
                 query={"uploads": "", "prefix": prefix, **markers},
             )
-            if answer is None:
+            page = answer.checked()
+            if page is None:
                 return
-            for item in answer.findall("{*}Upload"):
+            for item in page.findall("{*}Upload"):
                 yield Unfinished(
                     key=text_of(item, "Key"),
                     upload_id=text_of(item, "UploadId"),
                     begun_at=datetime.fromisoformat(text_of(item, "Initiated")),
                 )
             following = {
-                "key-marker": text_of(answer, "NextKeyMarker"),
-                "upload-id-marker": text_of(answer, "NextUploadIdMarker"),
+                "key-marker": text_of(page, "NextKeyMarker"),
+                "upload-id-marker": text_of(page, "NextUploadIdMarker"),
             }
             markers = {name: value for name, value in following.items() if value}
-            if text_of(answer, "IsTruncated") != "true" or not markers:
+            if text_of(page, "IsTruncated") != "true" or not markers:
                 return
 
     async def abort_all(self, key: str) -> None:

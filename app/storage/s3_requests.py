@@ -32,14 +32,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What S3 answered: its XML, if it sent any, and its error code, empty where it succeeded."""
+    """Response of S3: its XML, if it has any, and its error code, empty for a success."""
 
+    doing: str
     status: int
     code: str
     root: Element | None
 
-    def checked(self, doing: str) -> Element | None:
-        """Return the XML of a success.
+    def checked(self) -> Element | None:
+        """Return the XML, if the request succeeded.
 
         Raises:
             ObjectMissing: There is no such object or upload.
@@ -49,15 +50,15 @@ class Answer:
         if not self.code:
             return self.root
         if self.code in MISSING:
-            raise ObjectMissing(doing)
+            raise ObjectMissing(self.doing)
         if self.code in _REFUSED and self.status < _SERVER_ERROR:
             raise Refused(self.code)
-        logger.warning("storage failed to %s: %s", doing, self.code)
+        logger.warning("storage failed to %s: %s", self.doing, self.code)
         raise StorageUnavailable
 
 
 class S3Requests:
-    """Sends requests to S3; a slow one keeps nobody waiting but its caller."""
+    """Signs requests to S3 and sends them in threads; a slow one delays only its caller."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
@@ -73,33 +74,10 @@ class S3Requests:
         *,
         query: Mapping[str, str],
         body: bytes = b"",
-        timeout_s: float = 30,
-    ) -> Element | None:
-        """Return the XML of a success, or None where it has none; see `ask`.
-
-        Raises:
-            ObjectMissing: There is no such object or upload.
-            Refused: Storage says that the parts make no object.
-            StorageUnavailable: It does not answer, or fails.
-        """
-        answer = await self.ask(
-            doing, method, bucket, key, query=query, body=body, timeout_s=timeout_s
-        )
-        return answer.checked(doing)
-
-    async def ask(
-        self,
-        doing: str,
-        method: str,
-        bucket: str,
-        key: str = "",
-        *,
-        query: Mapping[str, str],
-        body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 30,
     ) -> Answer:
-        """Return the answer, an error too.
+        """Send a request and return the response, whatever its status.
 
         Args:
             doing: What it is for, for the log.
@@ -127,7 +105,7 @@ class S3Requests:
                 redirect=False,
                 timeout=urllib3.Timeout(connect=5, read=timeout_s),
             )
-            return _read(reply.status, reply.data)
+            return _read(doing, reply.status, reply.data)
 
         return await self._run(doing, call)
 
@@ -146,9 +124,10 @@ def text_of(element: Element | None, name: str) -> str:
     return "" if element is None else element.findtext(f"{{*}}{name}", "").strip()
 
 
-def _read(status: int, data: bytes) -> Answer:
+def _read(doing: str, status: int, data: bytes) -> Answer:
     # The server is ours, and expat has limited the growth of entities since 2.4.
     root = fromstring(data) if data.strip().startswith(b"<") else None  # noqa: S314
     # A completion may turn out to have failed after its status was sent.
     is_error = status >= _BAD_REQUEST or (root is not None and root.tag.endswith("Error"))
-    return Answer(status, (text_of(root, "Code") or str(status)) if is_error else "", root)
+    code = (text_of(root, "Code") or str(status)) if is_error else ""
+    return Answer(doing, status, code, root)
