@@ -79,10 +79,11 @@ def _migrate(settings: Settings, _args: argparse.Namespace) -> None:
 
 def _sweep(settings: Settings, args: argparse.Namespace) -> None:
     from app.cleanup.cli import run
+    from app.domains import DOMAINS
     from app.embedded.stack import reachable_stack
 
     with reachable_stack(settings) as found:
-        asyncio.run(run(found, dry=args.dry_run, force=args.force))
+        asyncio.run(run(found, DOMAINS, dry=args.dry_run, force=args.force))
 
 
 def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,8 +19,10 @@ from pydantic import BaseModel
 
 from app.database.tables import Base
 from app.http.auth import Access, Principal
+from app.runtime.cleanup import CleanupStep
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
+from app.storage.stored_objects import StoredObjects
 
 
 class DeleteSome(Protocol):
@@ -32,11 +42,14 @@ class UserData:
         tables: The tables that `delete` deletes from. A table with a `user_id` has to be listed,
             unless its rows are deleted with those of a listed table (`ON DELETE CASCADE`).
         delete: The function that deletes a batch of one user's rows.
+        are_left: Function that returns whether a user has rows that `delete` may not delete yet;
+            the user is then removed by a later cleanup.
     """
 
     label: str
     tables: Sequence[type[Base]]
     delete: DeleteSome
+    are_left: Callable[[Services, str], Awaitable[bool]] | None = None
 
 
 async def _nothing(_services: Services) -> None:
@@ -59,6 +72,11 @@ class Domain:
         build: Creates the services; those of earlier domains can be used.
         path_lookups: Look-ups of the objects of path parameters, by the parameter's name.
         user_data: The rows of users.
+        cleanup: Creates the steps of the cleanup. Only the services that belong to no domain can be
+            used, since the command line cleans up without the others.
+        stored_objects: Creates the descriptions of its objects in buckets, from the same services.
+        retained_jobs: Returns those of the job ids whose jobs have records in the domain; files of
+            such jobs are kept.
         tasks: Creates the periodic background tasks.
         start: Called when a replica starts, after the database and the earlier domains.
         stop: Called when a replica stops, before the earlier domains stop.
@@ -76,6 +94,9 @@ class Domain:
         default_factory=dict
     )
     user_data: Sequence[UserData] = ()
+    cleanup: Callable[[Services], Iterable[CleanupStep]] = lambda _services: ()
+    stored_objects: Callable[[Services], Iterable[StoredObjects]] = lambda _services: ()
+    retained_jobs: Callable[[Services, Collection[str]], Awaitable[set[str]]] | None = None
     tasks: Callable[[Services], Iterable[PeriodicTask]] = lambda _services: ()
     start: Callable[[Services], Awaitable[None]] = _nothing
     stop: Callable[[Services], Awaitable[None]] = _nothing
@@ -94,3 +115,23 @@ class Domains:
     def user_data(self) -> Sequence[UserData]:
         """The rows of users in the order of their deletion: rows that refer to others first."""
         return [data for domain in reversed(self._domains) for data in domain.user_data]
+
+    def cleanup(self, services: Services) -> Sequence[CleanupStep]:
+        """Return the steps of the cleanup, in the order of the domains."""
+        return [step for domain in self._domains for step in domain.cleanup(services)]
+
+    def stored_objects(self, services: Services) -> Sequence[StoredObjects]:
+        """Return the objects in buckets, of domains that use others first."""
+        return [
+            objects
+            for domain in reversed(self._domains)
+            for objects in domain.stored_objects(services)
+        ]
+
+    async def retained_jobs(self, services: Services, job_ids: Collection[str]) -> set[str]:
+        """Return those of the job ids whose jobs have records in any domain."""
+        found: set[str] = set()
+        for domain in self._domains:
+            if domain.retained_jobs is not None:
+                found |= await domain.retained_jobs(services, job_ids)
+        return found

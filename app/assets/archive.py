@@ -1,4 +1,7 @@
-"""Assets as one zip, written while it is sent: memory holds their names, never their bytes."""
+"""Archives: assets as one zip, written while it is sent.
+
+Memory holds the names of the files, never their bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,21 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.assets import archive_queries as queries
+from app.assets.archive_queries import ArchiveAsset
 from app.assets.errors import AssetCorrupt, AssetNotFound, ContentMissing, UploadIncomplete
-from app.assets.presigned_urls import key_of
-from app.assets.queries import Row
+from app.assets.object_keys import key_of
 from app.database.engine import Database
 from app.http.problems import TooLarge
 from app.runtime.ids import is_id
-from app.storage import ObjectMissing, Storage
+from app.storage import Bucket, ObjectMissing
 from processing_context.wire.assets import FOLDER
 
 MAX_MEMBERS = 50_000
 MAX_PATH_BYTES = 32_000
 MAX_PART_BYTES = 240
 SEND_BYTES = 256 * 1024
-_TREE = f"""
-with recursive tree as (
-  select id from assets where id = any($1) and user_id = $2
-  union select a.id from assets a join tree on a.parent_id = tree.id)
-select id, parent_id, name, content_type, version, size, status, created_at
-from assets join tree using (id) order by id limit {MAX_MEMBERS + 1}"""
-_VERSION = "select id, version, size from assets where id = $1 and status = 'ready'"
-# What Windows does not allow in a name, and what it takes for a device.
+# Characters that Windows does not allow in a name, and names that it takes for devices.
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -41,48 +38,55 @@ class Member:
     """An entry of the zip; a folder's path ends in a slash."""
 
     path: str
-    row: Row
+    asset: ArchiveAsset
+
+
+class ArchiveService:
+    """Archives of assets."""
+
+    def __init__(self, db: Database, bucket: Bucket) -> None:
+        self._db = db
+        self._bucket = bucket
+
+    async def open(self, user_id: str, asset_ids: Sequence[str]) -> Archive:
+        """Return the archive of a user's assets, folders with all that is in them.
+
+        Raises:
+            AssetNotFound: An asset does not exist, or is another user's.
+            UploadIncomplete: The bytes of an asset have not been uploaded. Such files within
+                folders are left out, as they are of lists.
+            AssetCorrupt: The bytes of an asset are not what was declared.
+            TooLarge: The archive would have too many entries.
+        """
+        wanted = list(dict.fromkeys(asset_ids))
+        if not all(is_id(asset_id) for asset_id in wanted):
+            raise AssetNotFound
+        found = await queries.trees(self._db.pool, wanted, user_id=user_id, limit=MAX_MEMBERS + 1)
+        assets = {asset.id: asset for asset in found}
+        if len(assets) > MAX_MEMBERS:
+            raise TooLarge(f"An archive holds at most {MAX_MEMBERS} files and folders.")
+        if not assets.keys() >= set(wanted):
+            raise AssetNotFound("One of the assets does not exist.")
+        if any(assets[asset_id].status == "pending" for asset_id in wanted):
+            raise UploadIncomplete("The bytes of one of the assets have not come yet.")
+        ready = [asset for asset in assets.values() if asset.status != "pending"]
+        for asset in ready:
+            if asset.status == "corrupt":
+                raise AssetCorrupt(f"The bytes of asset {asset.id} are not those declared.")
+        members = list(_members([assets[asset_id] for asset_id in wanted], ready))
+        return Archive(self._db, self._bucket, members)
 
 
 class Archive:
-    """What goes into a zip, found and checked before the first byte."""
+    """A zip, whose entries were found and checked before its first byte."""
 
-    def __init__(self, db: Database, storage: Storage, members: Sequence[Member]) -> None:
+    def __init__(self, db: Database, bucket: Bucket, members: Sequence[Member]) -> None:
         self._db = db
-        self._storage = storage
+        self._bucket = bucket
         self._members = members
 
-    @classmethod
-    async def of(
-        cls, db: Database, storage: Storage, asset_ids: Sequence[str], *, owner_id: str
-    ) -> Archive:
-        """Return the zip of assets of an owner, folders with all that is in them.
-
-        Raises:
-            AssetNotFound: One does not exist or belongs to someone else.
-            UploadIncomplete: The bytes of one have not come yet. Within folders these are left
-                out, as they are of lists.
-            AssetCorrupt: The bytes of one are not what was declared.
-            TooLarge: It would have too many entries.
-        """
-        wanted = list(dict.fromkeys(asset_ids))
-        if not all(is_id(id_) for id_ in wanted):
-            raise AssetNotFound
-        rows = {row["id"]: row for row in await db.pool.fetch(_TREE, wanted, owner_id)}
-        if len(rows) > MAX_MEMBERS:
-            raise TooLarge(f"An archive holds at most {MAX_MEMBERS} files and folders.")
-        if not rows.keys() >= set(wanted):
-            raise AssetNotFound("One of the assets does not exist.")
-        if any(rows[id_]["status"] == "pending" for id_ in wanted):
-            raise UploadIncomplete("The bytes of one of the assets have not come yet.")
-        ready = [row for row in rows.values() if row["status"] != "pending"]
-        for row in ready:
-            if row["status"] == "corrupt":
-                raise AssetCorrupt(f"The bytes of asset {row['id']} are not those declared.")
-        return cls(db, storage, list(_members([rows[id_] for id_ in wanted], ready)))
-
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The zip. Files are stored as they are: what takes space is compressed by itself.
+        """Yield the zip. Files are stored uncompressed: large ones are compressed by themselves.
 
         Raises:
             ContentMissing: Storage has lost the bytes of a file.
@@ -91,35 +95,35 @@ class Archive:
         out = _Pipe()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             for member in self._members:
-                info = zipfile.ZipInfo(member.path, _moment(member.row["created_at"]))
+                info = zipfile.ZipInfo(member.path, _moment(member.asset.created_at))
                 if member.path.endswith("/"):
                     info.external_attr = 0o755 << 16 | 0x10
                     archive.writestr(info, b"")
                     continue
                 info.external_attr = 0o644 << 16
                 with archive.open(info, "w", force_zip64=True) as file:
-                    async for piece in await self._read(member.row):
+                    async for piece in await self._read(member.asset):
                         file.write(piece)
                         if out.waiting_bytes >= SEND_BYTES:
                             yield out.take()
         yield out.take()
 
-    async def _read(self, row: Row) -> AsyncIterator[bytes]:
+    async def _read(self, asset: ArchiveAsset) -> AsyncIterator[bytes]:
         try:
-            return await self._storage.assets.read(key_of(row), 0, row["size"])
+            return await self._bucket.read(key_of(asset), 0, asset.size)
         except ObjectMissing:
             # The bytes may have been replaced since.
-            current = await self._db.pool.fetchrow(_VERSION, row["id"])
+            current = await queries.ready_version(self._db.pool, asset.id)
         try:
             if current is not None:
-                return await self._storage.assets.read(key_of(current), 0, current["size"])
+                return await self._bucket.read(key_of(current), 0, current.size)
         except ObjectMissing:
             raise ContentMissing from None
         raise ContentMissing
 
 
 class _Pipe(io.RawIOBase):
-    """Where the zip is written to, and taken from: it cannot be sought in."""
+    """Buffer that the zip is written to and taken from; it cannot be sought in."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -140,28 +144,28 @@ class _Pipe(io.RawIOBase):
         return data
 
 
-def _members(tops: Sequence[Row], rows: Sequence[Row]) -> Iterator[Member]:
-    children: dict[str, list[Row]] = {}
-    for row in rows:
-        children.setdefault(row["parent_id"], []).append(row)
-    waiting = [("", list(tops))]
+def _members(tops: Sequence[ArchiveAsset], assets: Sequence[ArchiveAsset]) -> Iterator[Member]:
+    children: dict[str | None, list[ArchiveAsset]] = {}
+    for asset in assets:
+        children.setdefault(asset.parent_id, []).append(asset)
+    folders = [("", list(tops))]
     count = 0
-    while waiting:
-        above, inside = waiting.pop()
+    while folders:
+        above, inside = folders.pop()
         taken: set[str] = set()
-        for row in inside:
-            path = above + _unique(safe_name(row["name"]), taken)
+        for asset in inside:
+            path = above + _unique(safe_name(asset.name), taken)
             count += 1
             if len(path.encode()) > MAX_PATH_BYTES or count > MAX_MEMBERS:
                 raise TooLarge("The folders are nested too deeply, or too often, for an archive.")
-            if row["content_type"] == FOLDER:
+            if asset.content_type == FOLDER:
                 path += "/"
-                waiting.append((path, children.get(row["id"], [])))
-            yield Member(path, row)
+                folders.append((path, children.get(asset.id, [])))
+            yield Member(path, asset)
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is one harmless part of a path, on every system."""
+    """Return a name that is one valid part of a path on every system."""
     clean = "".join(
         "_" if c in _FORBIDDEN or not c.isprintable() else c
         for c in unicodedata.normalize("NFC", name)
@@ -172,12 +176,12 @@ def safe_name(name: str) -> str:
     stem, dot, extension = clean.rpartition(".")
     if not stem or len(extension.encode()) > 16:
         stem, dot, extension = clean, "", ""
-    room = MAX_PART_BYTES - len(f"{dot}{extension}".encode())
-    return stem.encode()[:room].decode(errors="ignore") + dot + extension
+    stem_bytes = MAX_PART_BYTES - len(f"{dot}{extension}".encode())
+    return stem.encode()[:stem_bytes].decode(errors="ignore") + dot + extension
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Return a name that no other of the folder has, also where case does not count."""
+    """Return a name that no other entry of the folder has, also if case is ignored."""
     stem, dot, extension = name.rpartition(".")
     if not stem:
         stem, dot, extension = name, "", ""

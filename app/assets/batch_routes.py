@@ -1,27 +1,29 @@
-"""Many small assets in one request: made, or looked up."""
+"""Routes of many assets in one request: creation of small ones, and look-up."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.assets.batches import BatchService, Item, items_of
+from app.assets.direct_uploads import FORM_OVERHEAD_BYTES
 from app.assets.errors import InvalidAsset
-from app.assets.routes import FORM_OVERHEAD_BYTES, Caller, made
-from app.assets.schemas import asset_fields, json_response
-from app.database.engine import Database
+from app.assets.presigned_urls import PresignedUrls
+from app.assets.responses import marked
+from app.assets.schemas import asset_fields
+from app.assets.service import AssetService
 from app.http.auth import PrincipalDep
-from app.http.dependencies import services_of
+from app.http.dependencies import Injected
 from app.http.file_response import body_of
 from app.http.form_parser import FormReader
 from app.http.idempotency.keys import check_key
-from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import problem
 from app.http.request_body import parse_part
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
-from app.storage import Storage
+from app.settings import Settings
+from app.storage import network_of
 from processing_context.wire.assets import (
     MAX_BATCH_BYTES,
     AssetBatch,
@@ -31,6 +33,8 @@ from processing_context.wire.assets import (
 )
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
+
+PresignedUrlsDep = Annotated[PresignedUrls, Injected(PresignedUrls)]
 
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -52,34 +56,44 @@ _FORM: dict[str, Any] = {
 
 
 @router.post("/assets/batch", response_model=BatchResults, openapi_extra=_FORM)
-async def create_assets(request: Request, caller: Caller, principal: PrincipalDep) -> Response:
+async def create_assets(
+    request: Request,
+    batches: Annotated[BatchService, Injected(BatchService)],
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    settings: Annotated[Settings, Injected(Settings)],
+) -> Response:
     """Make many small assets: a form with a part `json`, then one part `file`.
 
     Each item of `json` is what one `POST /v1/assets` is, its Idempotency-Key included, and has its
     own result; the part `file` holds the bytes of all, one after the other. With the header
     `Idempotency-Key` the items need no keys of their own.
     """
-    limit = MAX_BATCH_BYTES + caller.settings.max_json_bytes + FORM_OVERHEAD_BYTES
+    limit = MAX_BATCH_BYTES + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
-    items = await _items(form, caller.settings.max_json_bytes)
+    items = await _items(form, settings.max_json_bytes)
     _give_keys(items, request.headers.get("idempotency-key"))
-    services = services_of(request)
-    db = services.get(Database)
-    marks = KeyReservation(db, principal.user_id, request.url.path.removesuffix("/batch"))
-    try:
-        await BatchService(db, services.get(Storage), principal).create(items, marks)
-    finally:
-        has_failed = any(item.row is None for item in items)
-        await asyncio.shield(marks.close(has_failed=has_failed))
-    reply = json_response({"results": [_result(item, request, caller) for item in items]})
-    return made(reply, is_replay=all(item.is_replay for item in items))
+    await batches.create(principal, items, route=request.url.path.removesuffix("/batch"))
+    results = [_result(item, request, presigned) for item in items]
+    return marked(
+        json_response({"results": results}), is_replay=all(item.is_replay for item in items)
+    )
 
 
 @router.post("/assets/find", response_model=AssetsFound)
-async def find_assets(caller: Caller, body: AssetsFind) -> Response:
+async def find_assets(
+    request: Request,
+    assets: Annotated[AssetService, Injected(AssetService)],
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    body: AssetsFind,
+) -> Response:
     """Return many assets at once, with fresh URLs; what is not there is left out."""
-    rows = await caller.assets.many(body.asset_ids)
-    return json_response({"assets": [asset_fields(row, *caller.urls(row)) for row in rows]})
+    network = network_of(request)
+    found = await assets.get_many(principal.user_id, body.asset_ids)
+    return json_response(
+        {"assets": [asset_fields(asset, *presigned.of(asset, network)) for asset in found]}
+    )
 
 
 async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
@@ -105,7 +119,9 @@ def _give_keys(items: list[Item], key: str | None) -> None:
         item.wanted.idempotency_key = f"{key} {number}"
 
 
-def _result(item: Item, request: Request, caller: Caller) -> dict[str, Any]:
-    asset = None if item.row is None else asset_fields(item.row, *caller.urls(item.row))
+def _result(item: Item, request: Request, presigned: PresignedUrls) -> dict[str, Any]:
+    asset = None
+    if item.asset is not None:
+        asset = asset_fields(item.asset, *presigned.of(item.asset, network_of(request)))
     why = None if item.problem is None else problem(item.problem, instance=request.url.path)
     return {"asset": asset, "problem": why, "is_replay": item.is_replay}

@@ -1,6 +1,6 @@
-"""Many small assets made by one request: each as if it had come alone, at a fraction of the cost.
+"""Creation of many small assets by one request, each as if it had been sent alone.
 
-Their bytes are held in memory, so that together they are no more than one piece of a large upload.
+Their bytes are held in memory; together they are no more than one piece of a large upload.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.assets import queries
-from app.assets.creation import Columns, Maker
-from app.assets.errors import AssetNotFound, InvalidAsset, InvalidParent
-from app.assets.queries import Row
-from app.assets.quotas import Quota, QuotaExceeded
+from app.assets.creation import AssetCreation, check_workflow_id, new_asset
+from app.assets.errors import AssetNotFound, InvalidAsset, InvalidParent, QuotaExceeded
+from app.assets.object_keys import object_key
+from app.assets.queries import AssetRecord, NewAsset
+from app.assets.quotas import Quotas, check_remaining
+from app.assets.service import AssetService
 from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.idempotency.errors import IdempotencyInFlight
@@ -22,18 +24,18 @@ from app.http.idempotency.keys import fingerprint_of
 from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import ProblemError, Unavailable
 from app.runtime.ids import is_id, new_id
-from app.storage import Journal, Storage, StorageUnavailable
+from app.storage import Bucket, Journal, StorageUnavailable
 from app.storage.errors import UploadInterrupted
 from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, BatchItem
 
-_OF_ONE = (InvalidParent, QuotaExceeded, IdempotencyInFlight)
-"""What fails a transaction for the sake of some of its items."""
+_OF_ONE_ITEM = (InvalidParent, QuotaExceeded, IdempotencyInFlight)
+"""Problems of some items that fail the transaction of all."""
 
 
 @dataclass(slots=True)
 class Item:
-    """One asset in the making; at the end it has a row or a problem."""
+    """An item of a batch; at the end it has an asset or a problem."""
 
     wanted: BatchItem
     data: bytes
@@ -41,19 +43,19 @@ class Item:
     fingerprint: bytes
     asset_id: str = field(default_factory=new_id)
     version: str = field(default_factory=new_id)
-    row: Row | None = None
+    asset: AssetRecord | None = None
     problem: ProblemError | None = None
     is_replay: bool = False
 
     @property
     def object_key(self) -> str:
-        """Where its bytes go."""
-        return f"{self.asset_id}/{self.version}"
+        """The key of its object."""
+        return object_key(self.asset_id, self.version)
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has become of it yet."""
-        return self.row is None and self.problem is None
+        """Whether it has neither an asset nor a problem yet."""
+        return self.asset is None and self.problem is None
 
 
 def items_of(wanted: Sequence[BatchItem], data: bytes) -> list[Item]:
@@ -74,71 +76,100 @@ def items_of(wanted: Sequence[BatchItem], data: bytes) -> list[Item]:
 
 
 class BatchService:
-    """Makes assets of one owner, many at once. What is wrong with one leaves the others alone."""
+    """Creates many assets at once. A problem with one item leaves the others alone."""
 
-    def __init__(self, db: Database, storage: Storage, principal: Principal) -> None:
+    def __init__(
+        self,
+        db: Database,
+        bucket: Bucket,
+        journal: Journal,
+        assets: AssetService,
+        creation: AssetCreation,
+        quotas: Quotas,
+    ) -> None:
         self._db = db
-        self._bucket = storage.assets
-        self._owner_id = principal.user_id
-        self._maker = Maker(db, principal)
-        self._quota = Quota(db, principal)
-        self._journal = Journal(db, storage, "assets")
+        self._bucket = bucket
+        self._journal = journal
+        self._assets = assets
+        self._creation = creation
+        self._quotas = quotas
 
-    async def create(self, items: Sequence[Item], marks: KeyReservation) -> None:
-        """Make the assets; each item has its row or its problem then.
+    async def create(self, principal: Principal, items: Sequence[Item], *, route: str) -> None:
+        """Create the assets; each item then has its asset or its problem.
+
+        Args:
+            principal: The caller.
+            items: The items.
+            route: The route whose requests with the same idempotency keys are the same.
 
         Raises:
-            Unavailable: None could be made, as something is away.
+            Unavailable: None could be created, as the database or storage does not answer.
         """
-        await self._recall(items, marks)
-        await self._check(_open(items))
-        if waiting := _open(items):
-            await self._store(waiting, marks)
+        reservation = KeyReservation(self._db, principal.user_id, route)
+        try:
+            await self._create(principal, items, reservation)
+        finally:
+            has_failed = any(item.asset is None for item in items)
+            await asyncio.shield(reservation.close(has_failed=has_failed))
+
+    async def _create(
+        self, principal: Principal, items: Sequence[Item], reservation: KeyReservation
+    ) -> None:
+        await self._find_previous(principal.user_id, items, reservation)
+        await self._check(principal, _open(items))
+        if remaining := _open(items):
+            await self._store(principal, remaining, reservation)
         problems = [item.problem for item in items]
         if problems[0] is not None and all(isinstance(each, Unavailable) for each in problems):
             raise problems[0]
 
-    async def _recall(self, items: Sequence[Item], marks: KeyReservation) -> None:
+    async def _find_previous(
+        self, user_id: str, items: Sequence[Item], reservation: KeyReservation
+    ) -> None:
+        """Give items the assets that earlier requests with their keys created."""
         by_key = {key: item for item in items if (key := item.wanted.idempotency_key) is not None}
         if not by_key:
             return
-        earlier = await marks.begin({key: item.fingerprint for key, item in by_key.items()})
-        made: dict[str, Item] = {}
-        for key, mark in earlier.items():
+        previous = await reservation.begin({key: item.fingerprint for key, item in by_key.items()})
+        created: dict[str, Item] = {}
+        for key, result in previous.items():
             item = by_key[key]
             item.is_replay = True
             try:
-                made[mark.created(item.fingerprint)] = item
+                created[result.created(item.fingerprint)] = item
             except ProblemError as problem:
                 item.problem = problem
-        if not made:
-            return
-        for row in await queries.many(self._db.pool, list(made), user_id=self._owner_id):
-            made[row["id"]].row = row
-        for item in _open(list(made.values())):
+        for asset in await self._assets.get_many(user_id, list(created)):
+            created[asset.id].asset = asset
+        for item in _open(list(created.values())):
             item.problem = AssetNotFound()
 
-    async def _check(self, items: Sequence[Item]) -> None:
-        """Find what cannot be made, before anything is stored."""
-        parents = {item.wanted.asset.parent_id for item in items} - {None}
-        ids = [parent for parent in parents if parent is not None and is_id(parent)]
-        folders: set[str | None] = {None}
-        if ids:
-            rows = await queries.FOLDERS.rows(self._db.pool, ids=ids, user_id=self._owner_id)
-            folders |= {row["id"] for row in rows}
-        room = await self._quota.room() if items else None
+    async def _check(self, principal: Principal, items: Sequence[Item]) -> None:
+        """Find the items that cannot be created, before anything is stored."""
+        folders = await self._folders(principal.user_id, items)
+        remaining = await self._quotas.remaining(principal) if items else None
         for item in items:
             try:
                 _check_draft(item)
                 if item.wanted.asset.parent_id not in folders:
                     raise InvalidParent
-                self._quota.check(item.wanted.size, room)
+                check_remaining(principal, item.wanted.size, remaining)
             except ProblemError as problem:
                 item.problem = problem
             else:
-                room = None if room is None else room - item.wanted.size
+                remaining = None if remaining is None else remaining - item.wanted.size
 
-    async def _store(self, items: Sequence[Item], marks: KeyReservation) -> None:
+    async def _folders(self, user_id: str, items: Sequence[Item]) -> set[str | None]:
+        """Return those of the parents that exist; None is the top level."""
+        parents = {item.wanted.asset.parent_id for item in items}
+        ids = [parent for parent in parents if parent is not None and is_id(parent)]
+        if not ids:
+            return {None}
+        return {None, *await queries.folders_among(self._db.pool, ids, user_id=user_id)}
+
+    async def _store(
+        self, principal: Principal, items: Sequence[Item], reservation: KeyReservation
+    ) -> None:
         async with self._journal.putting(*(item.object_key for item in items)):
             ends = await asyncio.gather(*map(self._put, items), return_exceptions=True)
             for end in ends:
@@ -146,11 +177,11 @@ class BatchService:
                     raise end
             stored = _open(items)
             try:
-                await self._insert(stored, marks)
-            except _OF_ONE:
+                await self._insert(principal, stored, reservation)
+            except _OF_ONE_ITEM:
                 for item in stored:
-                    await self._insert_alone(item, marks)
-            unwanted = [item.object_key for item in stored if item.row is None]
+                    await self._insert_alone(principal, item, reservation)
+            unwanted = [item.object_key for item in stored if item.asset is None]
             if unwanted:
                 await asyncio.shield(self._journal.discard(unwanted))
 
@@ -160,42 +191,48 @@ class BatchService:
         except StorageUnavailable as problem:
             item.problem = problem
 
-    async def _insert_alone(self, item: Item, marks: KeyReservation) -> None:
+    async def _insert_alone(
+        self, principal: Principal, item: Item, reservation: KeyReservation
+    ) -> None:
         try:
-            await self._insert([item], marks)
-        except _OF_ONE as problem:
+            await self._insert(principal, [item], reservation)
+        except _OF_ONE_ITEM as problem:
             item.problem = problem
 
-    async def _insert(self, items: Sequence[Item], marks: KeyReservation) -> None:
+    async def _insert(
+        self, principal: Principal, items: Sequence[Item], reservation: KeyReservation
+    ) -> None:
         async with self._db.transaction() as on:
             announced = await self._journal.finish_all(on, [item.object_key for item in items])
-            made = [item for item in items if item.object_key in announced]
-            rows = await self._maker.insert_all(on, [self._columns(item) for item in made])
-            keyed = {
+            stored = [item for item in items if item.object_key in announced]
+            new = [_new_asset(principal, item) for item in stored]
+            assets = await self._creation.insert_all(on, principal, new)
+            created = {
                 item.wanted.idempotency_key: (item.asset_id, item.fingerprint)
-                for item in made
+                for item in stored
                 if item.wanted.idempotency_key is not None
             }
-            await marks.complete(on, keyed)
-        for item, row in zip(made, rows, strict=True):
-            item.row = row
+            await reservation.complete(on, created)
+        for item, asset in zip(stored, assets, strict=True):
+            item.asset = asset
         for item in _open(items):
             item.problem = UploadInterrupted()
 
-    def _columns(self, item: Item) -> Columns:
-        draft = item.wanted.asset
-        name = draft.name or ""
-        return self._maker.columns(
-            draft,
-            asset_id=item.asset_id,
-            version=item.version,
-            name=name,
-            content_type=media_types.content_type_of(
-                draft.content_type, item.data[: media_types.HEAD_BYTES], name
-            ),
-            size=item.wanted.size,
-            sha256=item.sha256,
-        )
+
+def _new_asset(principal: Principal, item: Item) -> NewAsset:
+    draft = item.wanted.asset
+    name = draft.name or ""
+    head = item.data[: media_types.HEAD_BYTES]
+    return new_asset(
+        principal,
+        draft,
+        asset_id=item.asset_id,
+        version=item.version,
+        name=name,
+        content_type=media_types.content_type_of(draft.content_type, head, name),
+        size=item.wanted.size,
+        sha256=item.sha256,
+    )
 
 
 def _open(items: Sequence[Item]) -> list[Item]:
@@ -208,5 +245,4 @@ def _check_draft(item: Item) -> None:
         raise InvalidAsset("An asset of a batch needs a name.")
     if draft.content_type == FOLDER:
         raise InvalidAsset("A folder has no bytes: make it with POST /v1/assets.")
-    if draft.workflow_id is not None and not is_id(draft.workflow_id):
-        raise InvalidAsset("workflow_id is no id.")
+    check_workflow_id(draft)

@@ -1,172 +1,188 @@
-"""Bytes of assets that come through the service, streamed to storage."""
+"""Uploads of assets through the service, streamed to storage."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.assets import queries
-from app.assets.creation import Maker
-from app.assets.errors import AssetNotFound, InvalidAsset, NoContent, UploadIncomplete
-from app.assets.presigned_urls import key_of
-from app.assets.queries import Row
-from app.assets.quotas import Quota
-from app.assets.schemas import asset_etag
-from app.assets.service import find
+from app.assets.creation import AssetCreation, new_asset
+from app.assets.errors import InvalidAsset, NoContent, UploadIncomplete
+from app.assets.object_keys import key_of, object_key
+from app.assets.queries import AssetRecord
+from app.assets.quotas import Quotas
+from app.assets.received import Limits, Received, receive
+from app.assets.service import AssetService, etag, lock
 from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.etags import check_if_match
 from app.http.form_parser import FormReader, Part
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
-from app.http.problems import TooLarge
 from app.http.request_body import parse_part
 from app.runtime.ids import new_id
 from app.settings import Settings
-from app.storage import Journal, Storage
+from app.storage import Bucket, Journal
 from app.storage.streaming_upload import Upload
 from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, AssetCreate
 from processing_context.wire.base import Name
 
+FORM_OVERHEAD_BYTES = 64 * 1024
+"""How many bytes of a form its boundaries and the heads of its parts may have."""
+
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What is known of bytes that went by."""
-
-    size: int
-    sha256: str
-    head: bytes
-
-
-class UploadService:
-    """Makes assets of one owner from request bodies, and replaces their bytes."""
+class DirectUploadService:
+    """Creates assets from request bodies, and replaces their bytes."""
 
     def __init__(
-        self, db: Database, storage: Storage, settings: Settings, principal: Principal
+        self,
+        db: Database,
+        bucket: Bucket,
+        journal: Journal,
+        assets: AssetService,
+        creation: AssetCreation,
+        quotas: Quotas,
+        settings: Settings,
     ) -> None:
         self._db = db
-        self._storage = storage
-        self._settings = settings
-        self._owner_id = principal.user_id
-        self._maker = Maker(db, principal)
-        self._quota = Quota(db, principal)
-        self._journal = Journal(db, storage, "assets")
+        self._bucket = bucket
+        self._journal = journal
+        self._assets = assets
+        self._creation = creation
+        self._quotas = quotas
+        self._max_bytes = settings.max_upload_bytes
+        self._max_json_bytes = settings.max_json_bytes
 
     async def create(
-        self, form: FormReader, once: IdempotencyKey, *, declared: int
-    ) -> tuple[Row, bool]:
-        """Make an asset from a form: part `json` if any, then part `file`; without one, a folder.
+        self, principal: Principal, form: FormReader, key: IdempotencyKey, *, declared: int
+    ) -> tuple[AssetRecord, bool]:
+        """Create an asset from a form: part `json` if any, then part `file`; else a folder.
 
         Args:
+            principal: The caller.
             form: The form.
-            once: Its Idempotency-Key.
-            declared: How many bytes at least its parts have.
+            key: Its Idempotency-Key.
+            declared: How many bytes its parts have at least.
 
         Returns:
-            The asset, and whether it is that of an earlier request with the same key.
+            The asset, and whether an earlier request with the same key created it.
 
         Raises:
             InvalidAsset: The parts do not make an asset.
-            InvalidParent: The parent is no folder of the owner.
+            InvalidParent: The parent is not a folder of the user.
             TooLarge: The file is larger than the limit.
-            QuotaExceeded: The user would have too many bytes.
+            QuotaExceeded: The user would have more bytes than the quota.
         """
-        made = await once.begin()
+        created = await key.begin()
         draft, file = await self._read_head(form)
-        if made is not None:
-            received = await self._receive(form, None, None) if file else None
-            once.check(_fingerprint(draft, received))
-            return await find(self._db.pool, queries.ONE, made, self._owner_id), True
-        await self._maker.check(draft)
+        if created is not None:
+            received = await _receive_file(form, self._limits(principal)) if file else None
+            key.check(_fingerprint(draft, received))
+            return await self._assets.get(principal.user_id, created), True
+        await self._creation.check(principal.user_id, draft)
         if file is None:
-            return await self._create_folder(draft, once), False
-        room = await self._quota.room(needed=declared - form.read_bytes)
-        return await self._create_file(form, draft, file, once, room), False
+            return await self._create_folder(principal, draft, key), False
+        remaining = await self._quotas.remaining(principal, needed=declared - form.read_bytes)
+        asset = await self._store(
+            principal,
+            draft,
+            partial(_receive_file, form, self._limits(principal, remaining)),
+            key,
+            name=_name(draft, file),
+            content_type=file.content_type if draft.content_type is None else draft.content_type,
+            fingerprint=partial(_fingerprint, draft),
+        )
+        return asset, False
 
     async def create_from(
         self,
+        principal: Principal,
         chunks: AsyncIterator[bytes],
         draft: AssetCreate,
-        once: IdempotencyKey,
+        key: IdempotencyKey,
         *,
         name: str,
-        claimed: str | None,
-    ) -> Row:
-        """Make an asset of bytes that come from elsewhere than the request.
+        content_type: str | None,
+    ) -> AssetRecord:
+        """Create an asset from bytes that are not the request's body.
 
         Raises:
-            InvalidParent: The parent has gone meanwhile.
+            InvalidParent: The parent has been deleted meanwhile.
             TooLarge: There are more bytes than the limit.
-            QuotaExceeded: The user would have too many bytes.
+            QuotaExceeded: The user would have more bytes than the quota.
         """
-        room = await self._quota.room()
-
-        async def receive(upload: Upload) -> Received:
-            return await self._read(chunks, upload, room)
-
-        return await self._store(draft, receive, once, name=name, claimed=claimed)
+        limits = self._limits(principal, await self._quotas.remaining(principal))
+        return await self._store(
+            principal,
+            draft,
+            partial(receive, chunks, limits),
+            key,
+            name=name,
+            content_type=content_type,
+        )
 
     async def replace(
         self,
+        principal: Principal,
         asset_id: str,
         body: AsyncIterator[bytes],
-        claimed: str | None,
-        if_match: str | None,
         *,
+        content_type: str | None,
+        if_match: str | None,
         declared: int,
-    ) -> Row:
-        """Replace the bytes of an asset; the old ones are there until the new ones are.
+    ) -> AssetRecord:
+        """Replace the bytes of an asset; the old ones are served until the new ones are stored.
 
         Args:
+            principal: The caller.
             asset_id: The asset.
             body: Its new bytes.
-            claimed: Their content type, by the caller.
-            if_match: The version that they replace; None: any.
-            declared: How many they are; 0: not known.
+            content_type: The content type that the caller declares.
+            if_match: The version to replace; None: any.
+            declared: How many bytes the body has; 0: not known.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
+            AssetNotFound: It does not exist, or is another user's.
             PreconditionFailed: `if_match` names another version.
             NoContent: It is a folder.
-            UploadIncomplete: Its first bytes have not come yet.
+            UploadIncomplete: Its first bytes have not been uploaded.
             TooLarge: There are more bytes than the limit.
-            QuotaExceeded: The user would have too many bytes.
+            QuotaExceeded: The user would have more bytes than the quota.
         """
-        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
-        _check_replaceable(row, if_match)
-        room = await self._quota.room(needed=declared, freed=row["size"])
+        asset = await self._assets.get(principal.user_id, asset_id)
+        _check_replaceable(asset, if_match)
+        remaining = await self._quotas.remaining(principal, needed=declared, freed=asset.size)
         version = new_id()
-        key = f"{asset_id}/{version}"
-        async with self._journal.putting(key):
-            async with self._storage.assets.upload(key) as upload:
-                received = await self._read(body, upload, room)
+        target = object_key(asset_id, version)
+        async with self._journal.putting(target):
+            async with self._bucket.upload(target) as upload:
+                received = await receive(body, self._limits(principal, remaining), upload)
             async with self._db.transaction() as on:
-                row = await find(on, queries.ONE_FOR_UPDATE, asset_id, self._owner_id)
-                _check_replaceable(row, if_match)
-                await self._journal.finish(on, key)
-                await self._journal.retire(on, [key_of(row)], [row["put_until"]])
-                content_type = _replaced_type(claimed, received.head, row)
-                replaced = await queries.REPLACE.row(
+                old = await lock(on, principal.user_id, asset_id)
+                _check_replaceable(old, if_match)
+                await self._journal.finish(on, target)
+                await self._journal.retire(on, [key_of(old)], [old.put_until])
+                new_type = _replaced_type(content_type, received.head, old)
+                replaced = await queries.replace_content(
                     on,
-                    asset_id=asset_id,
-                    new_version=version,
-                    new_size=received.size,
-                    new_sha256=received.sha256,
-                    new_content_type=content_type,
-                    wants_facts=media_types.is_media(content_type),
+                    asset_id,
+                    version=version,
+                    size=received.size,
+                    sha256=received.sha256,
+                    content_type=new_type,
+                    needs_media_metadata=media_types.is_media(new_type),
                 )
-                if received.size > row["size"]:
-                    await self._quota.hold(on)
-        await self._journal.delete([key_of(row)])
-        if replaced is None:
-            raise AssetNotFound
+                if received.size > old.size:
+                    await self._quotas.enforce(on, principal)
+        await self._journal.delete([key_of(old)])
         return replaced
+
+    def _limits(self, principal: Principal, remaining: int | None = None) -> Limits:
+        return Limits(principal, self._max_bytes, remaining)
 
     async def _read_head(self, form: FormReader) -> tuple[AssetCreate, Part | None]:
         draft: AssetCreate | None = None
@@ -175,7 +191,7 @@ class UploadService:
                 break
             if part.name != "json" or draft is not None:
                 raise InvalidAsset("The form has one part `json` at most, then one part `file`.")
-            draft = parse_part(await form.read(self._settings.max_json_bytes), AssetCreate)
+            draft = parse_part(await form.read(self._max_json_bytes), AssetCreate)
         draft = draft or AssetCreate()
         if part is None and draft.content_type != FOLDER:
             raise InvalidAsset("The form has no part `file`; only a folder has none.")
@@ -183,90 +199,56 @@ class UploadService:
             raise InvalidAsset("A folder has no part `file`.")
         return draft, part
 
-    async def _create_folder(self, draft: AssetCreate, once: IdempotencyKey) -> Row:
+    async def _create_folder(
+        self, principal: Principal, draft: AssetCreate, key: IdempotencyKey
+    ) -> AssetRecord:
         if draft.name is None:
             raise InvalidAsset("A folder needs a name.")
+        new = new_asset(principal, draft, asset_id=new_id(), name=draft.name, content_type=FOLDER)
         async with self._db.transaction() as on:
-            row = await self._maker.insert(
-                on, draft, asset_id=new_id(), name=draft.name, content_type=FOLDER
-            )
-            await once.complete(on, row["id"], _fingerprint(draft, None))
-        return row
-
-    async def _create_file(
-        self,
-        form: FormReader,
-        draft: AssetCreate,
-        file: Part,
-        once: IdempotencyKey,
-        room: int | None,
-    ) -> Row:
-        async def receive(upload: Upload) -> Received:
-            return await self._receive(form, upload, room)
-
-        return await self._store(
-            draft,
-            receive,
-            once,
-            name=_name(draft, file),
-            claimed=file.content_type if draft.content_type is None else draft.content_type,
-            fingerprint=partial(_fingerprint, draft),
-        )
+            asset = await self._creation.insert(on, principal, new)
+            await key.complete(on, asset.id, _fingerprint(draft, None))
+        return asset
 
     async def _store(
         self,
+        principal: Principal,
         draft: AssetCreate,
-        receive: Callable[[Upload], Awaitable[Received]],
-        once: IdempotencyKey,
+        read: Callable[[Upload], Awaitable[Received]],
+        key: IdempotencyKey,
         *,
         name: str,
-        claimed: str | None,
+        content_type: str | None,
         fingerprint: Callable[[Received], bytes] | None = None,
-    ) -> Row:
+    ) -> AssetRecord:
         asset_id, version = new_id(), new_id()
-        key = f"{asset_id}/{version}"
-        async with self._journal.putting(key):
-            async with self._storage.assets.upload(key) as upload:
-                received = await receive(upload)
+        target = object_key(asset_id, version)
+        async with self._journal.putting(target):
+            async with self._bucket.upload(target) as upload:
+                received = await read(upload)
+            new = new_asset(
+                principal,
+                draft,
+                asset_id=asset_id,
+                version=version,
+                name=name,
+                content_type=media_types.content_type_of(content_type, received.head, name),
+                size=received.size,
+                sha256=received.sha256,
+            )
             async with self._db.transaction() as on:
-                await self._journal.finish(on, key)
-                row = await self._maker.insert(
-                    on,
-                    draft,
-                    asset_id=asset_id,
-                    version=version,
-                    name=name,
-                    content_type=media_types.content_type_of(claimed, received.head, name),
-                    size=received.size,
-                    sha256=received.sha256,
-                )
-                await once.complete(on, asset_id, fingerprint(received) if fingerprint else None)
-        return row
+                await self._journal.finish(on, target)
+                asset = await self._creation.insert(on, principal, new)
+                await key.complete(on, asset_id, fingerprint(received) if fingerprint else None)
+        return asset
 
-    async def _receive(self, form: FormReader, upload: Upload | None, room: int | None) -> Received:
-        received = await self._read(form.chunks(), upload, room)
-        if await form.next_part() is not None:
-            raise InvalidAsset("The part `file` comes once, and last.")
-        return received
 
-    async def _read(
-        self, chunks: AsyncIterator[bytes], upload: Upload | None, room: int | None
-    ) -> Received:
-        digest = hashlib.sha256()
-        size = 0
-        head = b""
-        limit = self._settings.max_upload_bytes
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"The file is larger than the limit of {limit} bytes.")
-            self._quota.check(size, room)
-            if len(head) < media_types.HEAD_BYTES:
-                head += chunk[: media_types.HEAD_BYTES]
-            digest.update(chunk)
-            if upload is not None:
-                await upload.write(chunk)
-        return Received(size, digest.hexdigest(), head)
+async def _receive_file(form: FormReader, limits: Limits, upload: Upload | None = None) -> Received:
+    """Read the part `file`, which is the last one."""
+    received = await receive(form.chunks(), limits, upload)
+    if await form.next_part() is not None:
+        raise InvalidAsset("The part `file` comes once, and last.")
+    return received
 
 
 def _name(draft: AssetCreate, file: Part) -> str:
@@ -283,16 +265,16 @@ def _fingerprint(draft: AssetCreate, received: Received | None) -> bytes:
     return fingerprint_of(draft, received.sha256 if received else "")
 
 
-def _check_replaceable(row: Row, if_match: str | None) -> None:
-    check_if_match(if_match, asset_etag(row))
-    if row["content_type"] == FOLDER:
+def _check_replaceable(asset: AssetRecord, if_match: str | None) -> None:
+    check_if_match(if_match, etag(asset))
+    if asset.content_type == FOLDER:
         raise NoContent
-    if row["status"] == "pending":
+    if asset.status == "pending":
         raise UploadIncomplete
 
 
-def _replaced_type(claimed: str | None, head: bytes, row: Row) -> str:
-    if claimed is not None and not media_types.is_generic(claimed):
-        return claimed
-    kept: str = row["content_type"]
-    return media_types.sniff(head) or kept
+def _replaced_type(declared: str | None, head: bytes, asset: AssetRecord) -> str:
+    """Return the content type of new bytes: as declared, as detected, or as it was."""
+    if declared is not None and not media_types.is_generic(declared):
+        return declared
+    return media_types.sniff(head) or asset.content_type

@@ -2,57 +2,97 @@
 
 from __future__ import annotations
 
-from functools import partial
+from datetime import timedelta
 
 from app.assets import (
     batch_routes,
-    cleanup,
     import_export_routes,
     routes,
     thumbnail_routes,
     upload_routes,
 )
-from app.assets.checksums import check_due
-from app.assets.media_metadata import Facts
+from app.assets.archive import ArchiveService
+from app.assets.batches import BatchService
+from app.assets.checksums import Checksums
+from app.assets.cleanup import AssetCleanup, AssetObjects
+from app.assets.creation import AssetCreation
+from app.assets.direct_uploads import DirectUploadService
+from app.assets.media_metadata import MediaMetadata
 from app.assets.models import AssetRow, BytesRow, ThumbnailRow
+from app.assets.presigned_uploads import PresignedUploadService
+from app.assets.presigned_urls import PresignedUrls
+from app.assets.quotas import Quotas
 from app.assets.service import AssetService
+from app.assets.thumbnails import ThumbnailService
+from app.assets.url_import import ImportService
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER_OR_JOB, USER_OR_JOB_STREAM, Principal
 from app.media.decoders.pool import Decoders
+from app.outbound import Downloader
+from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
-from app.storage import Storage
+from app.storage import Journal, Storage
 from processing_context.wire.assets import AssetBatch
 
 
 def _build(services: Services) -> list[object]:
+    db, storage, settings = services.get(Database), services.get(Storage), services.get(Settings)
+    decoders, max_pixels = services.get(Decoders), settings.max_pixels
+    bucket, journal = storage.assets, Journal(db, storage, "assets")
+    assets, quotas = AssetService(db, bucket, journal), Quotas(db)
+    creation = AssetCreation(db, quotas)
+    direct = DirectUploadService(db, bucket, journal, assets, creation, quotas, settings)
     return [
-        Facts(
-            services.get(Database),
-            services.get(Storage),
-            services.get(Decoders),
-            max_pixels=services.get(Settings).max_pixels,
-        )
+        assets,
+        direct,
+        PresignedUploadService(db, bucket, journal, assets, creation, quotas, settings),
+        PresignedUrls(storage, settings),
+        BatchService(db, bucket, journal, assets, creation, quotas),
+        ImportService(assets, creation, direct, services.get(Downloader)),
+        ArchiveService(db, bucket),
+        ThumbnailService(db, bucket, journal, decoders, assets, max_pixels=max_pixels),
+        Checksums(db, bucket),
+        MediaMetadata(db, bucket, decoders, max_pixels=max_pixels),
     ]
 
 
 async def _find(services: Services, principal: Principal, asset_id: str) -> object:
-    db, storage = services.get(Database), services.get(Storage)
-    return await AssetService(db, storage, owner_id=principal.user_id).get(asset_id)
+    return await services.get(AssetService).get(principal.user_id, asset_id)
+
+
+def _asset_cleanup(services: Services) -> AssetCleanup:
+    upload_ttl = timedelta(seconds=services.get(Settings).abandoned_upload_s)
+    return AssetCleanup(services.get(Database), services.get(Storage), upload_ttl=upload_ttl)
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await cleanup.delete_all_of(
-        services.get(Database), services.get(Storage), user_id, limit=limit
-    )
+    return await _asset_cleanup(services).delete_of_user(user_id, limit=limit)
+
+
+def _cleanup(services: Services) -> list[CleanupStep]:
+    assets = _asset_cleanup(services)
+    return [
+        deletion(
+            CleanupPhase.FILES,
+            "reserved uploads that nobody finished",
+            count=assets.count_abandoned,
+            delete=assets.delete_abandoned,
+        ),
+        CleanupStep(CleanupPhase.TOTALS, assets.correct_totals),
+    ]
+
+
+def _stored_objects(services: Services) -> list[AssetObjects]:
+    return [AssetObjects(services.get(Database))]
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
     return [
-        PeriodicTask(partial(check_due, services.get(Database), services.get(Storage)), 1),
-        PeriodicTask(services.get(Facts).work_off, 1),
+        PeriodicTask(services.get(Checksums).verify_due, 1),
+        PeriodicTask(services.get(MediaMetadata).extract_due, 1),
     ]
 
 
@@ -92,5 +132,7 @@ DOMAIN = Domain(
     build=_build,
     path_lookups={"asset_id": _find},
     user_data=(UserData(label="assets of deleted users", tables=(AssetRow,), delete=_delete),),
+    cleanup=_cleanup,
+    stored_objects=_stored_objects,
     tasks=_tasks,
 )

@@ -1,6 +1,6 @@
-"""Width, height and duration of media, found out after the bytes are there.
+"""Width, height and duration of media, determined after the bytes are stored.
 
-What is due stands in the rows, so that any replica does it, and another one when that is killed.
+Due work is recorded in the rows, so that any replica does it, and another one after a crash.
 """
 
 from __future__ import annotations
@@ -12,52 +12,46 @@ from typing import Any
 
 import orjson
 
-from app.assets.presigned_urls import key_of
-from app.assets.queries import Row
+from app.assets import background_queries as queries
+from app.assets.background_queries import UninspectedAsset
+from app.assets.object_keys import key_of
 from app.database.engine import Database
 from app.media.decoders.errors import ConversionTimeout, DecodersBusy, SourceTooLarge, Undecodable
 from app.media.decoders.pool import Decoders
 from app.media.decoders.sources import Source, stored
-from app.storage import ObjectMissing, Storage, StorageUnavailable
+from app.storage import Bucket, ObjectMissing, StorageUnavailable
 from processing_context.wire import media_types
 
 logger = logging.getLogger(__name__)
 
-CLAIM = timedelta(minutes=5)
+LEASE = timedelta(minutes=5)
 FUNCTIONS = {
     "image": "app.assets.image_decoding:facts",
     "audio": "app.assets.av_decoding:facts",
     "video": "app.assets.av_decoding:facts",
 }
-_CLAIM = """
-update assets set facts_due = now() + $1::interval
-where id in (
-  select id from assets where facts_due <= now() and status = 'ready'
-  order by facts_due limit $2 for update skip locked)
-returning id, version, size, content_type, name"""
-_SET = """
-update assets set width = $3, height = $4, duration = $5, content_type = $6, facts_due = null
-where id = $1 and version = $2 and facts_due is not null"""
 
 
-class Facts:
-    """Finds out what is due."""
+class MediaMetadata:
+    """Determines media metadata that are due."""
 
     def __init__(
-        self, db: Database, storage: Storage, decoders: Decoders, *, max_pixels: int
+        self, db: Database, bucket: Bucket, decoders: Decoders, *, max_pixels: int
     ) -> None:
         self._db = db
-        self._storage = storage
+        self._bucket = bucket
         self._decoders = decoders
         self._max_pixels = max_pixels
 
-    async def work_off(self) -> int:
-        """Find out what is due, as many at once as decoders run; return how many."""
+    async def extract_due(self) -> int:
+        """Inspect the assets that are due, as many at once as decoders run; return how many."""
         done = 0
-        while rows := await self._db.pool.fetch(_CLAIM, CLAIM, self._decoders.processes):
-            ends = await asyncio.gather(*map(self._settle, rows), return_exceptions=True)
+        while assets := await queries.claim_media_metadata(
+            self._db.pool, LEASE, limit=self._decoders.processes
+        ):
+            ends = await asyncio.gather(*map(self._extract, assets), return_exceptions=True)
             failures = [end for end in ends if end is not None]
-            done += len(rows) - len(failures)
+            done += len(assets) - len(failures)
             for failure in failures:
                 if not isinstance(failure, (StorageUnavailable, DecodersBusy)):
                     raise failure
@@ -66,22 +60,28 @@ class Facts:
                 break
         return done
 
-    async def _settle(self, row: Row) -> None:
-        content_type = row["content_type"]
+    async def _extract(self, asset: UninspectedAsset) -> None:
+        content_type = asset.content_type
         found: dict[str, Any] = {}
         try:
-            source = stored(self._storage.assets, key_of(row), row["size"])
+            source = stored(self._bucket, key_of(asset), asset.size)
             head = await source.read(0, min(media_types.HEAD_BYTES, source.size))
-            content_type = media_types.content_type_of(content_type, head, row["name"])
-            found = await self._find(source, media_types.sniff(head) or content_type)
+            content_type = media_types.content_type_of(content_type, head, asset.name)
+            found = await self._decode(source, media_types.sniff(head) or content_type)
         except (Undecodable, SourceTooLarge, ConversionTimeout) as exc:
-            logger.info("asset %s keeps its facts to itself: %s", row["id"], exc)
+            logger.info("asset %s has no media metadata: %s", asset.id, exc)
         except ObjectMissing:
-            logger.info("the bytes of asset %s have gone before they were looked at", row["id"])
-        facts = (found.get("width"), found.get("height"), found.get("duration"))
-        await self._db.pool.execute(_SET, row["id"], row["version"], *facts, content_type)
+            logger.info("the bytes of asset %s were deleted before they were inspected", asset.id)
+        await queries.set_media_metadata(
+            self._db.pool,
+            asset,
+            content_type=content_type,
+            width=found.get("width"),
+            height=found.get("height"),
+            duration=found.get("duration"),
+        )
 
-    async def _find(self, source: Source, content_type: str) -> dict[str, Any]:
+    async def _decode(self, source: Source, content_type: str) -> dict[str, Any]:
         function = FUNCTIONS.get(media_types.kind_of(content_type))
         if function is None:
             return {}

@@ -1,4 +1,4 @@
-"""Assets whose bytes come in parts, put straight into storage by the caller."""
+"""Multipart uploads of pending assets, whose parts the callers put to presigned URLs."""
 
 from __future__ import annotations
 
@@ -8,63 +8,64 @@ from datetime import timedelta
 
 from app.assets import queries
 from app.assets.errors import AssetNotFound, UploadEnded, UploadExpired, UploadIncomplete
-from app.assets.part_plan import Cut
-from app.assets.presigned_urls import key_of
-from app.assets.queries import Row
+from app.assets.object_keys import key_of
+from app.assets.part_plan import PartPlan
+from app.assets.queries import AssetRecord
 from app.database.engine import Database
-from app.storage import ObjectMissing, Part, Refused, Storage
+from app.storage import Bucket, ObjectMissing, Part, Refused
 from processing_context.wire.assets import CompletedPart
 
 logger = logging.getLogger(__name__)
 
 COMPLETION = timedelta(minutes=15)
-"""Longer than storage may take: what appears of a deleted asset until then is still deleted."""
+"""Longer than storage may take: an object that appears after its asset was deleted is deleted."""
 
 
-class Multipart:
-    """The multipart uploads of pending assets; the object is there only once one is complete."""
+class AssetParts:
+    """The stored parts of pending assets; the object exists once they have been completed."""
 
-    def __init__(self, db: Database, storage: Storage) -> None:
+    def __init__(self, db: Database, bucket: Bucket) -> None:
         self._db = db
-        self._bucket = storage.assets
+        self._bucket = bucket
 
-    async def stored(self, row: Row) -> list[Part]:
+    async def stored(self, asset: AssetRecord) -> list[Part]:
         """Return the parts of a pending asset that storage has.
 
         Raises:
-            UploadEnded: The parts have been put together.
+            UploadEnded: The upload has been completed in storage.
             UploadExpired: Storage has given up the upload.
         """
+        key = key_of(asset)
         try:
-            return await self._bucket.uploads.stored(key_of(row), row["upload_id"])
+            return await self._bucket.uploads.stored(key, _upload_id(asset))
         except ObjectMissing:
-            pass
+            logger.debug("the upload of %s does not exist any more", key)
         try:
-            await self._bucket.stat(key_of(row))
+            await self._bucket.stat(key)
         except ObjectMissing:
             raise UploadExpired from None
         raise UploadEnded("The parts of this upload have been put together: complete it.")
 
-    async def put_together(self, row: Row, named: Sequence[CompletedPart] | None) -> None:
-        """Make the object of a pending asset; whoever comes second finds it made.
+    async def complete(self, asset: AssetRecord, named: Sequence[CompletedPart] | None) -> None:
+        """Make the object of a pending asset; a second call finds it made.
 
         Raises:
             AssetNotFound: The asset was deleted meanwhile.
-            InvalidAsset: The caller names a part that cannot be, or one twice.
-            UploadIncomplete: A part is missing, or is not what it should be.
+            InvalidAsset: `named` has a part twice, or one that the upload does not have.
+            UploadIncomplete: A part is missing, or has another size or ETag than expected.
         """
-        if await self._db.pool.fetchval(queries.EXTEND, row["id"], COMPLETION) is None:
+        if await queries.extend_put(self._db.pool, asset.id, COMPLETION) is None:
             raise AssetNotFound
-        key, upload_id = key_of(row), row["upload_id"]
+        key, upload_id = key_of(asset), _upload_id(asset)
         reason = UploadExpired.detail
         try:
             stored = await self._bucket.uploads.stored(key, upload_id)
-            parts = Cut.of(row).check(stored, named)
+            parts = PartPlan.of(asset).check(stored, named)
             await self._bucket.uploads.complete(key, upload_id, parts)
         except ObjectMissing:
-            logger.debug("the upload of %s is over already", row["id"])
+            logger.debug("the upload of %s has been completed already", key)
         except UploadIncomplete as exc:
-            # Or storage is about to clear away what another request has just put together.
+            # Or storage is deleting the parts that another request has just completed.
             reason = exc.detail
         except Refused as exc:
             reason = f"Storage refused the parts ({exc}): one was put again meanwhile?"
@@ -72,5 +73,11 @@ class Multipart:
             size = (await self._bucket.stat(key)).size
         except ObjectMissing:
             raise UploadIncomplete(reason) from None
-        if size != row["size"]:
-            raise UploadIncomplete(f"Storage has {size} bytes, {row['size']} were declared.")
+        if size != asset.size:
+            raise UploadIncomplete(f"Storage has {size} bytes, {asset.size} were declared.")
+
+
+def _upload_id(asset: AssetRecord) -> str:
+    if asset.upload_id is None:
+        raise ValueError(f"asset {asset.id} has no multipart upload")
+    return asset.upload_id

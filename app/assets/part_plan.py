@@ -1,4 +1,4 @@
-"""How a multipart upload is cut into parts, and whether they are all there."""
+"""The parts of a multipart upload: their sizes, and the check that all are stored."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from app.assets.errors import InvalidAsset, UploadIncomplete
-from app.assets.queries import Row
+from app.assets.queries import AssetRecord
 from app.storage import MAX_PARTS, Part
 from processing_context.wire.assets import CompletedPart
 
 MIB = 1024 * 1024
 ONE_PUT_BYTES = 64 * MIB
-"""Up to this an upload is one PUT."""
+"""The largest upload in one PUT."""
 PART_STEP_BYTES = 8 * MIB
 _NAMED_AT_MOST = 20
 
@@ -23,8 +23,13 @@ def part_size_for(size: int) -> int:
     return max(1, steps) * PART_STEP_BYTES
 
 
-class Cut:
-    """The parts of one upload, numbered from 1."""
+class PartPlan:
+    """The parts of one upload, numbered from 1.
+
+    Args:
+        size: How many bytes the upload has.
+        part_size: How many bytes each part but the last has.
+    """
 
     def __init__(self, size: int, part_size: int) -> None:
         self.part_size = part_size
@@ -32,9 +37,15 @@ class Cut:
         self._size = size
 
     @classmethod
-    def of(cls, row: Row) -> Cut:
-        """Return the parts of an asset's multipart upload."""
-        return cls(row["size"], row["part_size"])
+    def of(cls, asset: AssetRecord) -> PartPlan:
+        """Return the parts of an asset's multipart upload.
+
+        Raises:
+            ValueError: The asset is not uploaded in parts.
+        """
+        if asset.part_size is None:
+            raise ValueError(f"asset {asset.id} is not uploaded in parts")
+        return cls(asset.size, asset.part_size)
 
     def size_of(self, number: int) -> int:
         """Return how many bytes a part has."""
@@ -49,19 +60,19 @@ class Cut:
 
         Args:
             stored: Those that storage has.
-            named: Those that the caller has put; None: he does not say.
+            named: Those that the caller has put; None: not stated.
 
         Raises:
-            InvalidAsset: He names a part that cannot be, or one twice.
-            UploadIncomplete: One is missing, or is not what it should be.
+            InvalidAsset: `named` has a part twice, or one that the upload does not have.
+            UploadIncomplete: A part is missing, or has another size or ETag than expected.
         """
-        has = {part.number: part for part in stored}
+        by_number = {part.number: part for part in stored}
         if named is not None:
-            self._check_named(has, named)
+            self._check_named(by_number, named)
         numbers = range(1, self.count + 1)
-        if missing := [number for number in numbers if number not in has]:
+        if missing := [number for number in numbers if number not in by_number]:
             raise UploadIncomplete(f"Storage does not have {_name(missing)} of {self.count}.")
-        parts = [has[number] for number in numbers]
+        parts = [by_number[number] for number in numbers]
         for part in parts:
             if part.size != self.size_of(part.number):
                 raise UploadIncomplete(
@@ -70,7 +81,7 @@ class Cut:
                 )
         return parts
 
-    def _check_named(self, has: dict[int, Part], named: Sequence[CompletedPart]) -> None:
+    def _check_named(self, stored: dict[int, Part], named: Sequence[CompletedPart]) -> None:
         etags = {part.part_number: part.etag.strip('"') for part in named}
         if len(etags) < len(named):
             raise InvalidAsset("`parts` names a part twice.")
@@ -78,7 +89,7 @@ class Cut:
             raise InvalidAsset(f"`parts` names part {max(etags)}; the upload has {self.count}.")
         if missing := [n for n in range(1, self.count + 1) if n not in etags]:
             raise UploadIncomplete(f"`parts` does not name {_name(missing)} of {self.count}.")
-        wrong = [n for n, etag in sorted(etags.items()) if n in has and has[n].etag != etag]
+        wrong = [n for n, etag in sorted(etags.items()) if n in stored and stored[n].etag != etag]
         if wrong:
             raise UploadIncomplete(
                 f"The ETag given for {_name(wrong)} is not that of what storage has."
@@ -86,7 +97,7 @@ class Cut:
 
 
 def _name(numbers: Iterable[int]) -> str:
-    """Return numbers for people: `parts 1, 3-7`."""
+    """Return numbers as text: `parts 1, 3-7`."""
     runs = [
         [number for _, number in run]
         for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])

@@ -1,12 +1,12 @@
-"""Bytes of assets that go past the service, by presigned URL: reserve, put, complete."""
+"""Uploads of assets straight to storage, by presigned URLs: reserve, put, complete."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from app.assets import queries
-from app.assets.creation import Maker
+from app.assets.creation import AssetCreation, new_asset
+from app.assets.deletion import retire_objects
 from app.assets.errors import (
     AssetCorrupt,
     ChecksumMismatch,
@@ -14,200 +14,205 @@ from app.assets.errors import (
     UploadEnded,
     UploadIncomplete,
 )
-from app.assets.multipart_uploads import Multipart
+from app.assets.multipart_uploads import AssetParts
+from app.assets.object_keys import key_of
 from app.assets.part_plan import ONE_PUT_BYTES, part_size_for
-from app.assets.presigned_urls import key_of, uploads_of
-from app.assets.queries import Row
-from app.assets.quotas import Quota
-from app.assets.service import find
+from app.assets.queries import AssetRecord, NewAsset
+from app.assets.quotas import Quotas
+from app.assets.service import AssetService
 from app.database.engine import Database
 from app.database.errors import is_database_away
-from app.database.statement import Connection
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import TooLarge
 from app.runtime.ids import new_id
 from app.settings import Settings
-from app.storage import MAX_OBJECT_BYTES, Journal, ObjectMissing, Part, Storage
+from app.storage import MAX_OBJECT_BYTES, Bucket, Journal, ObjectMissing, Part
 from processing_context.wire.assets import FOLDER, UploadComplete, UploadCreate
 
 
-class ReservationService:
-    """Assets of one owner that wait for their bytes."""
+class PresignedUploadService:
+    """Pending assets, whose bytes the callers put to presigned URLs."""
 
     def __init__(
-        self, db: Database, storage: Storage, settings: Settings, principal: Principal
+        self,
+        db: Database,
+        bucket: Bucket,
+        journal: Journal,
+        assets: AssetService,
+        creation: AssetCreation,
+        quotas: Quotas,
+        settings: Settings,
     ) -> None:
         self._db = db
-        self._storage = storage
-        self._settings = settings
-        self._owner_id = principal.user_id
-        self._maker = Maker(db, principal)
-        self._quota = Quota(db, principal)
-        self._journal = Journal(db, storage, "assets")
-        self._multipart = Multipart(db, storage)
+        self._bucket = bucket
+        self._journal = journal
+        self._assets = assets
+        self._creation = creation
+        self._quotas = quotas
+        self._parts = AssetParts(db, bucket)
+        self._max_bytes = min(settings.max_upload_bytes, MAX_OBJECT_BYTES)
+        self._put_ttl = timedelta(seconds=settings.upload_url_ttl_s)
 
-    async def reserve(self, draft: UploadCreate, once: IdempotencyKey) -> tuple[Row, bool]:
-        """Make a pending asset.
+    async def reserve(
+        self, principal: Principal, draft: UploadCreate, key: IdempotencyKey
+    ) -> tuple[AssetRecord, bool]:
+        """Create a pending asset.
 
         Returns:
-            The asset, and whether it is that of an earlier request with the same key.
+            The asset, and whether an earlier request with the same key created it.
 
         Raises:
-            InvalidAsset: Such an asset cannot be made.
-            InvalidParent: The parent is no folder of the owner.
+            InvalidAsset: The draft is of a folder, or its workflow's id is malformed.
+            InvalidParent: The parent is not a folder of the user.
+            QuotaExceeded: The user would have more bytes than the quota.
             TooLarge: The file would be larger than the limit.
         """
-        limit = min(self._settings.max_upload_bytes, MAX_OBJECT_BYTES)
-        if draft.size > limit:
-            raise TooLarge(f"The file has {draft.size} bytes; the limit is {limit}.")
+        if draft.size > self._max_bytes:
+            raise TooLarge(f"The file has {draft.size} bytes; the limit is {self._max_bytes}.")
         if draft.content_type == FOLDER:
             raise InvalidAsset("A folder is made with POST /v1/assets.")
-        made = await once.begin(fingerprint_of(draft))
-        if made is not None:
-            row = await find(self._db.pool, queries.ONE, made, self._owner_id)
-            await self._extend(row)
-            return row, True
-        await self._maker.check(draft)
+        created = await key.begin(fingerprint_of(draft))
+        if created is not None:
+            asset = await self._assets.get(principal.user_id, created)
+            await self._extend(asset)
+            return asset, True
+        await self._creation.check(principal.user_id, draft)
         if draft.size > ONE_PUT_BYTES:
-            return await self._begin(draft, once), False
+            return await self._reserve_parts(principal, draft, key), False
+        new = self._new(principal, draft)
         async with self._db.transaction() as on:
-            row = await self._insert(on, draft, asset_id=new_id(), version=new_id())
-            await once.complete(on, row["id"])
-        return row, False
+            asset = await self._creation.insert(on, principal, new)
+            await key.complete(on, asset.id)
+        return asset, False
 
-    async def _begin(self, draft: UploadCreate, once: IdempotencyKey) -> Row:
-        await self._quota.room(needed=draft.size)
-        asset_id, version = new_id(), new_id()
-        key = f"{asset_id}/{version}"
-        uploads = self._storage.assets.uploads
-        async with self._journal.putting(key):
-            upload_id = await uploads.begin(key)
+    async def _reserve_parts(
+        self, principal: Principal, draft: UploadCreate, key: IdempotencyKey
+    ) -> AssetRecord:
+        await self._quotas.remaining(principal, needed=draft.size)
+        new = self._new(principal, draft)
+        target = key_of(new)
+        uploads = self._bucket.uploads
+        async with self._journal.putting(target):
+            upload_id = await uploads.begin(target)
+            new = new._replace(upload_id=upload_id, part_size=part_size_for(draft.size))
             try:
                 async with self._db.transaction() as on:
-                    await self._journal.finish(on, key)
-                    row = await self._insert(
-                        on,
-                        draft,
-                        asset_id=asset_id,
-                        version=version,
-                        upload_id=upload_id,
-                        part_size=part_size_for(draft.size),
-                    )
-                    await once.complete(on, asset_id)
+                    await self._journal.finish(on, target)
+                    asset = await self._creation.insert(on, principal, new)
+                    await key.complete(on, asset.id)
             except Exception as exc:
-                # Where the commit's answer was lost, the journal knows better.
+                # After a commit whose reply was lost, the journal decides.
                 if not is_database_away(exc):
-                    await uploads.abort(key, upload_id)
+                    await uploads.abort(target, upload_id)
                 raise
-        return row
+        return asset
 
-    async def _insert(self, on: Connection, draft: UploadCreate, **columns: Any) -> Row:
-        return await self._maker.insert(
-            on,
+    def _new(self, principal: Principal, draft: UploadCreate) -> NewAsset:
+        return new_asset(
+            principal,
             draft,
+            asset_id=new_id(),
+            version=new_id(),
             name=draft.name,
             content_type=draft.content_type,
             size=draft.size,
             sha256=draft.sha256,
             status="pending",
-            put_ttl=self._put_ttl(),
-            **columns,
+            put_ttl=self._put_ttl,
         )
 
-    async def stored(self, row: Row) -> list[Part]:
+    async def stored(self, asset: AssetRecord) -> list[Part]:
         """Return the parts of a pending multipart upload that storage has.
 
         Raises:
-            UploadEnded: They have been put together.
+            UploadEnded: The upload has been completed in storage.
             UploadExpired: Storage has given up the upload.
         """
-        return await self._multipart.stored(row)
+        return await self._parts.stored(asset)
 
-    async def renew(self, asset_id: str) -> Row:
-        """Return a pending asset, for which fresh URLs will be given.
-
-        Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
-            UploadEnded: Its bytes are there.
-        """
-        row = await self._pending(asset_id)
-        await self._extend(row)
-        return row
-
-    async def abort(self, asset_id: str) -> None:
-        """Give up a pending upload.
+    async def renew(self, user_id: str, asset_id: str) -> AssetRecord:
+        """Return a pending asset, to which new URLs will be given.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
-            UploadEnded: Its bytes are there.
+            AssetNotFound: It does not exist, or is another user's.
+            UploadEnded: Its bytes are stored.
         """
-        await self._pending(asset_id)
+        asset = await self._pending(user_id, asset_id)
+        await self._extend(asset)
+        return asset
+
+    async def abort(self, user_id: str, asset_id: str) -> None:
+        """Delete a pending asset and its parts.
+
+        Raises:
+            AssetNotFound: It does not exist, or is another user's.
+            UploadEnded: Its bytes are stored.
+        """
+        await self._pending(user_id, asset_id)
         async with self._db.transaction() as on:
-            gone = await on.fetchrow(queries.DELETE_PENDING, asset_id, self._owner_id)
-            if gone is None:
+            deleted = await queries.delete_pending(on, asset_id, user_id=user_id)
+            if deleted is None:
                 raise UploadEnded
-            uploads = uploads_of([gone])
-            await self._journal.retire(on, [key_of(gone)], [gone["put_until"]], uploads)
-        await self._journal.delete([key_of(gone)], uploads)
+            retired = await retire_objects(on, self._journal, [deleted])
+        await self._journal.delete(*retired)
 
-    async def complete(self, asset_id: str, body: UploadComplete) -> Row:
-        """Make a pending asset ready once storage has its bytes; again and again does no harm.
+    async def complete(self, user_id: str, asset_id: str, body: UploadComplete) -> AssetRecord:
+        """Mark a pending asset as ready once storage has its bytes. Repetition does no harm.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
-            UploadIncomplete: They are not there, or not as many as declared.
+            AssetNotFound: It does not exist, or is another user's.
+            AssetCorrupt: Its bytes are not what was declared.
+            UploadIncomplete: The bytes are not stored, or not as many as declared.
             ChecksumMismatch: They have another SHA-256 than declared.
         """
-        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
-        if row["status"] == "corrupt":
+        asset = await self._assets.get(user_id, asset_id)
+        if asset.status == "corrupt":
             raise AssetCorrupt
-        _check_told(row, body.sha256)
-        if row["status"] == "ready":
-            return row
-        if row["part_size"] is not None:
-            await self._multipart.put_together(row, body.parts)
+        _check_declared(asset, body.sha256)
+        if asset.status == "ready" or asset.version is None:
+            return asset
+        if asset.part_size is not None:
+            await self._parts.complete(asset, body.parts)
         elif body.parts:
             raise InvalidAsset("This upload is one PUT: it has no parts.")
         else:
-            await self._check_stored(row, row["sha256"] or body.sha256)
-        marked = await queries.MARK_READY.row(
-            self._db.pool, asset_id=asset_id, of_version=row["version"], told_sha256=body.sha256
+            await self._check_stored(asset, asset.sha256 or body.sha256)
+        ready = await queries.mark_ready(
+            self._db.pool, asset_id, version=asset.version, sha256=body.sha256
         )
-        if marked is None:  # another request was first
-            marked = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
-            _check_told(marked, body.sha256)
-        return marked
+        if ready is None:  # another request was first
+            ready = await self._assets.get(user_id, asset_id)
+            _check_declared(ready, body.sha256)
+        return ready
 
-    async def _check_stored(self, row: Row, declared: str | None) -> None:
-        key = key_of(row)
+    async def _check_stored(self, asset: AssetRecord, declared: str | None) -> None:
+        key = key_of(asset)
         try:
-            stat = await self._storage.assets.stat(key)
-            if stat.size != row["size"]:
+            stat = await self._bucket.stat(key)
+            if stat.size != asset.size:
                 raise UploadIncomplete(
-                    f"Storage has {stat.size} bytes, {row['size']} were declared."
+                    f"Storage has {stat.size} bytes, {asset.size} were declared."
                 )
             if declared is not None:
                 # Not every server keeps the checksum that it was sent.
-                sha256 = stat.sha256 or await self._storage.assets.sha256(key)
+                sha256 = stat.sha256 or await self._bucket.sha256(key)
                 if sha256 != declared:
                     raise ChecksumMismatch
         except ObjectMissing:
             raise UploadIncomplete from None
 
-    async def _pending(self, asset_id: str) -> Row:
-        row = await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
-        if row["status"] != "pending":
+    async def _pending(self, user_id: str, asset_id: str) -> AssetRecord:
+        asset = await self._assets.get(user_id, asset_id)
+        if asset.status != "pending":
             raise UploadEnded
-        return row
+        return asset
 
-    async def _extend(self, row: Row) -> None:
-        await self._db.pool.execute(queries.EXTEND, row["id"], self._put_ttl())
-
-    def _put_ttl(self) -> timedelta:
-        return timedelta(seconds=self._settings.upload_url_ttl_s)
+    async def _extend(self, asset: AssetRecord) -> None:
+        await queries.extend_put(self._db.pool, asset.id, self._put_ttl)
 
 
-def _check_told(row: Row, sha256: str | None) -> None:
-    if row["sha256"] is not None and sha256 not in (None, row["sha256"]):
+def _check_declared(asset: AssetRecord, sha256: str | None) -> None:
+    """Check a SHA-256 that the caller states against the one declared before."""
+    if asset.sha256 is not None and sha256 not in (None, asset.sha256):
         raise ChecksumMismatch

@@ -1,134 +1,128 @@
-"""Where the bytes of an asset are, and who is told."""
+"""Presigned URLs of assets."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from app.assets.errors import AssetCorrupt, NoContent, UploadIncomplete
-from app.assets.part_plan import Cut
-from app.assets.queries import Row
+from app.assets.object_keys import key_of
+from app.assets.part_plan import PartPlan
+from app.assets.queries import AssetRecord
 from app.http import content_headers
-from app.http.file_response import Content
+from app.settings import Settings
 from app.storage import Network, Storage
 from processing_context.wire.assets import FOLDER
 
 
-def key_of(row: Row) -> str:
-    """Return the key of an asset's object."""
-    return f"{row['id']}/{row['version']}"
+class AssetUrls(NamedTuple):
+    """URLs of an asset's bytes and thumbnail; None where there is nothing to read."""
+
+    get_url: str | None = None
+    thumb_url: str | None = None
 
 
-def uploads_of(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the ids of the multipart uploads that are not complete, by key."""
-    return {key_of(row): row["upload_id"] for row in rows if row["upload_id"] is not None}
+class PutUrl(NamedTuple):
+    """A URL to put bytes to, and the headers that must be sent."""
+
+    url: str
+    headers: dict[str, str]
 
 
-def check_readable(row: Row) -> None:
-    """Hold that an asset has bytes.
-
-    Raises:
-        NoContent: It is a folder.
-        UploadIncomplete: They have not come yet.
-        AssetCorrupt: They are not what was declared.
-    """
-    if row["content_type"] == FOLDER:
-        raise NoContent
-    if row["status"] == "pending":
-        raise UploadIncomplete
-    if row["status"] == "corrupt":
-        raise AssetCorrupt
-
-
-class Links:
+class PresignedUrls:
     """Presigned URLs of assets, for the network that the caller is in."""
 
-    def __init__(self, storage: Storage, network: Network) -> None:
+    def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
-        self._network = network
+        self._get_ttl_s = settings.url_ttl_s
+        self.put_ttl_s = settings.upload_url_ttl_s
 
-    def to_get(self, row: Row, expires_s: int, *, download: bool = False) -> str | None:
-        """Return a URL for the bytes; None where there are none to be read."""
-        if row["status"] != "ready" or row["content_type"] == FOLDER:
+    def of(self, asset: AssetRecord, network: Network) -> AssetUrls:
+        """Return the URLs that a reply names, valid for the time of the settings."""
+        return AssetUrls(self.to_get(asset, network), self.to_thumbnail(asset, network))
+
+    def to_get(
+        self,
+        asset: AssetRecord,
+        network: Network,
+        *,
+        expires_s: int | None = None,
+        download: bool = False,
+    ) -> str | None:
+        """Return a URL for the bytes; None where there are none to read.
+
+        Args:
+            asset: The asset.
+            network: The network that the URL is for.
+            expires_s: For how long it is valid; None: as the settings say.
+            download: A browser saves the bytes instead of showing them.
+        """
+        if asset.status != "ready" or asset.content_type == FOLDER:
             return None
-        content_type = row["content_type"]
         disposition = None
-        if download or not content_headers.is_safe_inline(content_type):
-            disposition = content_headers.disposition("attachment", row["name"])
+        if download or not content_headers.is_safe_inline(asset.content_type):
+            disposition = content_headers.disposition("attachment", asset.name)
         return self._storage.presign_get(
             self._storage.assets,
-            key_of(row),
-            network=self._network,
-            expires_s=expires_s,
-            content_type=content_headers.header_of(content_type),
+            key_of(asset),
+            network=network,
+            expires_s=expires_s or self._get_ttl_s,
+            content_type=content_headers.header_of(asset.content_type),
             disposition=disposition,
         )
 
-    def to_thumbnail(self, row: Row, expires_s: int) -> str | None:
-        """Return a URL for the usual thumbnail; None until it is made."""
-        if row["thumb_key"] is None or row["status"] != "ready":
+    def to_thumbnail(self, asset: AssetRecord, network: Network) -> str | None:
+        """Return a URL for the thumbnail of the default size; None until it has been made."""
+        if asset.thumb_key is None or asset.status != "ready":
             return None
         return self._storage.presign_get(
             self._storage.assets,
-            row["thumb_key"],
-            network=self._network,
-            expires_s=expires_s,
+            asset.thumb_key,
+            network=network,
+            expires_s=self._get_ttl_s,
             content_type="image/webp",
         )
 
-    def to_put(self, row: Row, expires_s: int) -> tuple[str, dict[str, str]]:
-        """Return a URL to put the bytes of a pending asset to, once, and the headers to send.
+    def to_put(self, asset: AssetRecord, network: Network) -> PutUrl:
+        """Return a URL to put the bytes of a pending asset to, once.
 
-        Their length is signed too; every HTTP client sends it by itself.
+        Their length is signed too; HTTP clients send it by themselves.
         """
         headers = {"If-None-Match": "*"}
-        if row["sha256"] is not None:
-            digest = bytes.fromhex(row["sha256"])
+        if asset.sha256 is not None:
+            digest = bytes.fromhex(asset.sha256)
             headers["x-amz-checksum-sha256"] = base64.b64encode(digest).decode()
         url = self._storage.presign_put(
             self._storage.assets,
-            key_of(row),
-            network=self._network,
-            expires_s=expires_s,
-            headers=headers | {"Content-Length": str(row["size"])},
+            key_of(asset),
+            network=network,
+            expires_s=self.put_ttl_s,
+            headers=headers | {"Content-Length": str(asset.size)},
         )
-        return url, headers
+        return PutUrl(url, headers)
 
     def to_put_parts(
-        self, row: Row, numbers: Iterable[int], expires_s: int
-    ) -> list[dict[str, str | int]]:
-        """Return for each part of a pending upload a URL to put it to; its length is signed too."""
-        cut, key = Cut.of(row), key_of(row)
+        self, asset: AssetRecord, numbers: Iterable[int], network: Network
+    ) -> list[dict[str, Any]]:
+        """Return for each part a URL to put it to; its length is signed too.
+
+        An upload that has been completed has no URLs.
+        """
+        if asset.upload_id is None:
+            return []
+        plan, key, upload_id = PartPlan.of(asset), key_of(asset), asset.upload_id
         return [
             {
                 "part_number": number,
                 "url": self._storage.presign_part(
                     self._storage.assets,
                     key,
-                    row["upload_id"],
+                    upload_id,
                     number,
-                    network=self._network,
-                    expires_s=expires_s,
-                    size=cut.size_of(number),
+                    network=network,
+                    expires_s=self.put_ttl_s,
+                    size=plan.size_of(number),
                 ),
             }
             for number in numbers
         ]
-
-    def content(self, row: Row) -> Content:
-        """Return the bytes, to be served by us.
-
-        Raises:
-            NoContent: It is a folder.
-            UploadIncomplete: They have not come yet.
-            AssetCorrupt: They are not what was declared.
-        """
-        check_readable(row)
-        return Content(
-            bucket=self._storage.assets,
-            key=key_of(row),
-            size=row["size"],
-            content_type=row["content_type"],
-            etag=f'"{row["version"]}"',
-            name=row["name"],
-        )

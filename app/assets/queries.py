@@ -1,177 +1,164 @@
-"""Statements on assets: all of them hot or made hot, as the service runs them between transfers."""
+"""Statements on single assets, and on trees of folders."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-import asyncpg
-from sqlalchemy import (
-    ARRAY,
-    Boolean,
-    Interval,
-    Select,
-    Text,
-    bindparam,
-    case,
-    cast,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.orm import aliased
-
-from app.assets.models import AssetRow
-from app.database.engine import Hot
-from app.database.statement import Connection
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from processing_context.wire.assets import FOLDER
 
-Row = asyncpg.Record
-On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
 
-_TABLE = AssetRow.__table__
-# The metadata stay the text that they are: parsed and written again they would cost as much as the
-# query.
-COLUMNS = [
-    cast(column, Text).label(column.name) if column.name == "metadata" else column
-    for column in _TABLE.c
-    if column.name != "search_name"
-]
-_MADE_BY_DATABASE = frozenset({"created_at", "updated_at"})
-_SET_LATER = frozenset({"put_until", "sha256_due", "facts_due", "thumb_key"})
-_FACTS_DUE = case((bindparam("wants_facts", type_=Boolean), func.now()))
+class AssetRecord(NamedTuple):
+    """A file or a folder; `metadata` is JSON text."""
+
+    id: str
+    user_id: str
+    parent_id: str | None
+    workflow_id: str | None
+    job_id: str | None
+    node_id: str | None
+    name: str
+    content_type: str
+    size: int
+    sha256: str | None
+    status: str
+    metadata: str
+    duration: float | None
+    width: int | None
+    height: int | None
+    version: str | None
+    put_until: datetime | None
+    upload_id: str | None
+    part_size: int | None
+    sha256_due: datetime | None
+    thumb_key: str | None
+    created_at: datetime
+    updated_at: datetime
 
 
-def _own(statement: Select[Any]) -> Select[Any]:
-    return statement.where(
-        AssetRow.id == bindparam("asset_id", type_=Text),
-        AssetRow.user_id == bindparam("user_id", type_=Text),
-    )
+class NewAsset(NamedTuple):
+    """An asset to insert.
+
+    `put_ttl` is for how long a URL to put the bytes is valid. With `needs_media_metadata` width,
+    height and duration are determined later.
+    """
+
+    id: str
+    user_id: str
+    parent_id: str | None
+    workflow_id: str | None
+    job_id: str | None
+    node_id: str | None
+    name: str
+    content_type: str
+    size: int
+    sha256: str | None
+    status: str
+    metadata: dict[str, Any]
+    version: str | None
+    put_ttl: timedelta | None
+    upload_id: str | None
+    part_size: int | None
+    needs_media_metadata: bool
 
 
-ONE = Hot(_own(select(*COLUMNS)))
-ONE_FOR_UPDATE = Hot(_own(select(*COLUMNS)).with_for_update())
-PARENT_TYPE = Hot(_own(select(AssetRow.content_type)))
-FOLDERS = Hot(
-    select(AssetRow.id).where(
-        AssetRow.id == func.any(bindparam("ids", type_=ARRAY(Text))),
-        AssetRow.user_id == bindparam("user_id", type_=Text),
-        AssetRow.content_type == FOLDER,
-    )
+class DeletedAsset(NamedTuple):
+    """What is needed of a deleted asset to delete its object and its multipart upload."""
+
+    id: str
+    version: str | None
+    put_until: datetime | None
+    upload_id: str | None
+
+
+# JSON stays text: parsing it and encoding it again would cost as much as the query.
+COLUMNS = ", ".join(
+    "metadata::text as metadata" if name == "metadata" else name for name in AssetRecord._fields
 )
-INSERT = Hot(
-    insert(AssetRow)
-    .values(
-        {
-            column.name: bindparam(column.name, type_=column.type)
-            for column in _TABLE.c
-            if column.name not in _MADE_BY_DATABASE | _SET_LATER
-        }
-        | {
-            "put_until": func.now() + bindparam("put_ttl", type_=Interval),
-            "facts_due": _FACTS_DUE,
-        }
-    )
-    .returning(*COLUMNS)
+_OWN = "id = :asset_id and user_id = :user_id"
+_GET = Query(f"select {COLUMNS} from assets where {_OWN}", AssetRecord)
+_GET_MANY = Query(
+    f"select {COLUMNS} from assets where id = any(:ids) and user_id = :user_id", AssetRecord
 )
-EDIT = Hot(
-    update(AssetRow)
-    .where(AssetRow.id == bindparam("asset_id", type_=Text))
-    .values(
-        {
-            AssetRow.name: bindparam("new_name", type_=Text),
-            AssetRow.search_name: bindparam("new_search_name", type_=Text),
-            AssetRow.parent_id: bindparam("new_parent_id", type_=Text),
-            AssetRow.content_type: bindparam("new_content_type", type_=Text),
-            AssetRow.meta: bindparam("new_metadata", type_=_TABLE.c["metadata"].type),
-            AssetRow.updated_at: func.now(),
-        }
-    )
-    .returning(*COLUMNS)
+_LOCK = Query(f"select {COLUMNS} from assets where {_OWN} for update", AssetRecord)
+_FOLDERS = Scalar(
+    f"""
+select id from assets
+where id = any(:ids) and user_id = :user_id and content_type = '{FOLDER}'""",
+    str,
 )
-REPLACE = Hot(
-    update(AssetRow)
-    .where(AssetRow.id == bindparam("asset_id", type_=Text))
-    .values(
-        {
-            AssetRow.version: bindparam("new_version", type_=Text),
-            AssetRow.size: bindparam("new_size", type_=_TABLE.c.size.type),
-            AssetRow.sha256: bindparam("new_sha256", type_=Text),
-            AssetRow.content_type: bindparam("new_content_type", type_=Text),
-            AssetRow.status: "ready",
-            AssetRow.duration: None,
-            AssetRow.width: None,
-            AssetRow.height: None,
-            AssetRow.put_until: None,
-            AssetRow.part_size: None,
-            AssetRow.sha256_due: None,
-            AssetRow.facts_due: _FACTS_DUE,
-            AssetRow.thumb_key: None,
-            AssetRow.updated_at: func.now(),
-        }
-    )
-    .returning(*COLUMNS)
+_INSERT = Query(
+    f"""
+insert into assets (
+    id, user_id, parent_id, workflow_id, job_id, node_id, name, search_name, content_type, size,
+    sha256, status, metadata, version, put_until, upload_id, part_size, facts_due)
+values (
+    :id, :user_id, :parent_id, :workflow_id, :job_id, :node_id, :name, :search_name, :content_type,
+    :size, :sha256, :status, :metadata, :version, now() + :put_ttl::interval, :upload_id,
+    :part_size, case when :needs_media_metadata::bool then now() end)
+returning {COLUMNS}""",
+    AssetRecord,
 )
-MARK_READY = Hot(
-    update(AssetRow)
-    .where(
-        AssetRow.id == bindparam("asset_id", type_=Text),
-        AssetRow.version == bindparam("of_version", type_=Text),
-        AssetRow.status == "pending",
-    )
-    .values(
-        {
-            AssetRow.status: "ready",
-            AssetRow.upload_id: None,
-            AssetRow.sha256: func.coalesce(AssetRow.sha256, bindparam("told_sha256", type_=Text)),
-            AssetRow.sha256_due: case((AssetRow.part_size.is_not(None), func.now())),
-            AssetRow.updated_at: func.now(),
-        }
-    )
-    .returning(*COLUMNS)
+_UPDATE = Query(
+    f"""
+update assets
+set name = :name, search_name = :search_name, parent_id = :parent_id,
+    content_type = :content_type, metadata = coalesce(:metadata, metadata), updated_at = now()
+where id = :asset_id returning {COLUMNS}""",
+    AssetRecord,
 )
-
-EXTEND = """
-update assets set put_until = greatest(put_until, now() + $2::interval) where id = $1
-returning put_until"""
-CLAIM_SHA256 = """
-update assets set sha256_due = now() + $1::interval
-where id = (
-  select id from assets where sha256_due <= now() and status = 'ready'
-  order by sha256_due limit 1 for update skip locked)
-returning id, version"""
-DELAY_SHA256 = """
-update assets set sha256_due = now() + $3::interval
-where id = $1 and version = $2 and sha256_due is not null"""
-SET_SHA256 = """
-update assets set
-  status = case when sha256 <> $3 then 'corrupt' else status end,
-  sha256 = $3, sha256_due = null, updated_at = now()
-where id = $1 and version = $2 and sha256_due is not null
-returning status"""
-USED_BYTES = "select coalesce(sum(bytes), 0)::bigint from asset_bytes where user_id = $1"
-LOCK_BYTES = "select pg_advisory_xact_lock(hashtextextended('asset bytes of ' || $1, 0))"
-HAS_CHILDREN = "select exists (select from assets where parent_id = $1)"
-IS_WITHIN = """
+_REPLACE_CONTENT = Query(
+    f"""
+update assets
+set version = :version, size = :size, sha256 = :sha256, content_type = :content_type,
+    status = 'ready', duration = null, width = null, height = null, put_until = null,
+    part_size = null, sha256_due = null, thumb_key = null, updated_at = now(),
+    facts_due = case when :needs_media_metadata::bool then now() end
+where id = :asset_id returning {COLUMNS}""",
+    AssetRecord,
+)
+_MARK_READY = Query(
+    f"""
+update assets
+set status = 'ready', upload_id = null, sha256 = coalesce(sha256, :sha256), updated_at = now(),
+    sha256_due = case when part_size is not null then now() end
+where id = :asset_id and version = :version and status = 'pending' returning {COLUMNS}""",
+    AssetRecord,
+)
+_EXTEND_PUT = Scalar(
+    """
+update assets set put_until = greatest(put_until, now() + :ttl::interval) where id = :asset_id
+returning put_until""",
+    datetime,
+)
+_HAS_CHILDREN = Scalar("select exists (select from assets where parent_id = :asset_id)", bool)
+_IS_WITHIN = Scalar(
+    """
 with recursive above as (
-  select id, parent_id from assets where id = $1
+  select id, parent_id from assets where id = :asset_id
   union all select a.id, a.parent_id from assets a join above on a.id = above.parent_id)
-select exists (select from above where id = $2)"""
-# Both a move and the removal of a tree look at more rows than they lock.
-LOCK_TREES = "select pg_advisory_xact_lock(hashtextextended('asset trees of ' || $1, 0))"
-DELETE_TREE = """
+select exists (select from above where id = :folder_id)""",
+    bool,
+)
+_LOCK_TREES = Statement(
+    "select pg_advisory_xact_lock(hashtextextended('asset trees of ' || :user_id, 0))"
+)
+_DELETED = "id, version, put_until, upload_id"
+_DELETE_TREE = Query(
+    """
 with recursive tree as (
-  select id from assets where id = $1
+  select id from assets where id = :asset_id
   union all select a.id from assets a join tree on a.parent_id = tree.id)
 delete from assets using tree where assets.id = tree.id
-returning assets.id, assets.version, assets.put_until, assets.upload_id"""
-DELETE_PENDING = """
-delete from assets where id = $1 and user_id = $2 and status = 'pending'
-returning id, version, put_until, upload_id"""
+returning assets.id, assets.version, assets.put_until, assets.upload_id""",
+    DeletedAsset,
+)
+_DELETE_PENDING = Query(
+    f"delete from assets where {_OWN} and status = 'pending' returning {_DELETED}", DeletedAsset
+)
 
 
 def search_name(name: str) -> str:
@@ -179,78 +166,131 @@ def search_name(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
-def _like(value: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", value)
+async def get(on: Executor, asset_id: str, *, user_id: str) -> AssetRecord | None:
+    """Return a user's asset."""
+    return await _GET.one(on, asset_id=asset_id, user_id=user_id)
 
 
-async def page(on: On, filters: Mapping[str, Any], *, user_id: str, limit: int) -> Sequence[Row]:
-    """Assets, newest first.
+async def get_many(on: Executor, ids: Sequence[str], *, user_id: str) -> list[AssetRecord]:
+    """Return those of the ids that are a user's assets, in any order."""
+    return await _GET_MANY.all(on, ids=ids, user_id=user_id)
+
+
+async def lock(on: Connection, asset_id: str, *, user_id: str) -> AssetRecord | None:
+    """Return a user's asset, locked until the end of the transaction."""
+    return await _LOCK.one(on, asset_id=asset_id, user_id=user_id)
+
+
+async def folders_among(on: Executor, ids: Sequence[str], *, user_id: str) -> list[str]:
+    """Return those of the ids that are a user's folders."""
+    return await _FOLDERS.values(on, ids=ids, user_id=user_id)
+
+
+async def insert(on: Connection, assets: Sequence[NewAsset]) -> list[AssetRecord]:
+    """Insert assets, in one round trip; return them in their order.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: A parent or the user does not exist.
+    """
+    return await _INSERT.all_of_each(
+        on, [{**asset._asdict(), "search_name": search_name(asset.name)} for asset in assets]
+    )
+
+
+async def update(
+    on: Connection,
+    asset_id: str,
+    *,
+    name: str,
+    parent_id: str | None,
+    content_type: str,
+    metadata: dict[str, Any] | None,
+) -> AssetRecord:
+    """Change an asset that is locked; the metadata stay when they are None.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: The parent does not exist.
+    """
+    return await _UPDATE.only(
+        on,
+        asset_id=asset_id,
+        name=name,
+        search_name=search_name(name),
+        parent_id=parent_id,
+        content_type=content_type,
+        metadata=metadata,
+    )
+
+
+async def replace_content(
+    on: Connection,
+    asset_id: str,
+    *,
+    version: str,
+    size: int,
+    sha256: str,
+    content_type: str,
+    needs_media_metadata: bool,
+) -> AssetRecord:
+    """Give an asset that is locked another version of its bytes."""
+    return await _REPLACE_CONTENT.only(
+        on,
+        asset_id=asset_id,
+        version=version,
+        size=size,
+        sha256=sha256,
+        content_type=content_type,
+        needs_media_metadata=needs_media_metadata,
+    )
+
+
+async def mark_ready(
+    on: Executor, asset_id: str, *, version: str, sha256: str | None
+) -> AssetRecord | None:
+    """Mark a pending asset as ready; return None when it is not pending any more.
 
     Args:
-        on: Where to run it.
-        filters: Those of `parent_id, workflow_id, job_id, content_type, q, after, recursive` that
-            are given; neither `parent_id` nor `recursive`: the top level.
-        user_id: The owner.
-        limit: How many at most.
+        on: The database.
+        asset_id: The asset.
+        version: The version of the bytes that are stored.
+        sha256: Their SHA-256 as the caller states it; one that was declared before stays.
     """
-    params = dict(filters)
-    shape = set(params)
-    if str(params.get("content_type", "")).endswith("/"):
-        shape = shape - {"content_type"} | {"content_prefix"}
-        params["content_prefix"] = _like(params["content_type"]) + "%"
-    if "q" in params:
-        params["q"] = f"%{_like(search_name(params['q']))}%"
-    statement = _page_statement(frozenset(shape))
-    return await statement.rows(on, **params, user_id=user_id, count=limit)
+    return await _MARK_READY.one(on, asset_id=asset_id, version=version, sha256=sha256)
 
 
-@lru_cache(maxsize=256)
-def _page_statement(shape: frozenset[str]) -> Hot:
-    query = (
-        select(*COLUMNS)
-        .where(AssetRow.user_id == bindparam("user_id", type_=Text), AssetRow.status != "pending")
-        .order_by(AssetRow.id.desc())
-        .limit(bindparam("count"))
-    )
-    conditions = {
-        "workflow_id": AssetRow.workflow_id == bindparam("workflow_id", type_=Text),
-        "job_id": AssetRow.job_id == bindparam("job_id", type_=Text),
-        "content_type": AssetRow.content_type == bindparam("content_type", type_=Text),
-        "content_prefix": AssetRow.content_type.like(
-            bindparam("content_prefix", type_=Text), escape="\\"
-        ),
-        "q": AssetRow.search_name.like(bindparam("q", type_=Text), escape="\\"),
-        "after": AssetRow.id < bindparam("after", type_=Text),
-    }
-    query = query.where(*(conditions[name] for name in sorted(shape & set(conditions))))
-    return Hot(query.where(*_place(shape)))
+async def extend_put(on: Executor, asset_id: str, ttl: timedelta) -> datetime | None:
+    """Extend the time in which the object may be put; return None when the asset is gone."""
+    return await _EXTEND_PUT.value(on, asset_id=asset_id, ttl=ttl)
 
 
-def _place(shape: frozenset[str]) -> list[Any]:
-    parent_id = bindparam("parent_id", type_=Text)
-    if "recursive" not in shape:
-        return [
-            AssetRow.parent_id == parent_id
-            if "parent_id" in shape
-            else AssetRow.parent_id.is_(None)
-        ]
-    if "parent_id" not in shape:
-        return []
-    child = aliased(AssetRow)
-    below = select(child.id).where(child.parent_id == parent_id).cte("below", recursive=True)
-    deeper = aliased(AssetRow)
-    below = below.union_all(select(deeper.id).where(deeper.parent_id == below.c.id))
-    return [AssetRow.id.in_(select(below.c.id))]
+async def has_children(on: Executor, folder_id: str) -> bool:
+    """Return whether a folder is not empty."""
+    return bool(await _HAS_CHILDREN.value(on, asset_id=folder_id))
 
 
-async def many(on: On, ids: Sequence[str], *, user_id: str) -> Sequence[Row]:
-    """Those of the ids that are the user's."""
-    return await _MANY.rows(on, ids=list(ids), user_id=user_id)
+async def is_within(on: Executor, asset_id: str, folder_id: str) -> bool:
+    """Return whether an asset is a folder, or anywhere below it."""
+    return bool(await _IS_WITHIN.value(on, asset_id=asset_id, folder_id=folder_id))
 
 
-_MANY = Hot(
-    select(*COLUMNS).where(
-        AssetRow.id == func.any(bindparam("ids", type_=ARRAY(Text))),
-        AssetRow.user_id == bindparam("user_id", type_=Text),
-    )
-)
+async def lock_trees(on: Connection, user_id: str) -> None:
+    """Lock a user's folders until the end of the transaction.
+
+    Moves and recursive deletions read more rows than they lock. They take this lock before any row:
+    the other order ends in a deadlock.
+    """
+    await _LOCK_TREES.execute(on, user_id=user_id)
+
+
+async def delete_tree(on: Connection, asset_id: str) -> list[DeletedAsset]:
+    """Delete an asset and all below it.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: An asset was put into one of the folders meanwhile.
+    """
+    return await _DELETE_TREE.all(on, asset_id=asset_id)
+
+
+async def delete_pending(on: Connection, asset_id: str, *, user_id: str) -> DeletedAsset | None:
+    """Delete a user's asset if it is pending."""
+    return await _DELETE_PENDING.one(on, asset_id=asset_id, user_id=user_id)

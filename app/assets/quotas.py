@@ -1,77 +1,72 @@
-"""How many bytes a user may store: the setting, or a value of his own.
+"""Quotas: how many bytes the assets of a user may have.
 
-Reserved uploads count with the size that they declared. Temporary files do not count: they go by
-themselves, and a preview that failed would cost a job.
+Reserved uploads count with the size that they declared. Temporary files do not count: they expire,
+and a preview that failed would cost a job.
 """
 
 from __future__ import annotations
 
-from app.assets import queries
+from app.assets import quota_queries as queries
+from app.assets.errors import QuotaExceeded
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.auth import Principal
-from app.http.problems import Forbidden
 
 
-class QuotaExceeded(Forbidden):
-    """The user would have more bytes than he may."""
+class Quotas:
+    """The quotas of users; without one, the database is not asked."""
 
-    code = "quota_exceeded"
-
-
-class Quota:
-    """The quota of one user; without one, nothing is asked of the database."""
-
-    def __init__(self, db: Database, principal: Principal) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._user_id = principal.user_id
-        self._limit = principal.quota_bytes
 
-    async def room(self, *, needed: int = 0, freed: int = 0) -> int | None:
-        """Return how many bytes may come; None: any number. To be asked before they do.
+    async def remaining(
+        self, principal: Principal, *, needed: int = 0, freed: int = 0
+    ) -> int | None:
+        """Return how many more bytes the user may store; None: no limit. For use before an upload.
 
         Args:
-            needed: How many are announced.
-            freed: How many go when they come.
+            principal: The user.
+            needed: How many bytes are announced.
+            freed: How many bytes the upload replaces.
 
         Raises:
-            QuotaExceeded: Those announced are too many.
+            QuotaExceeded: More bytes are announced than remain.
         """
-        if self._limit is None:
+        if principal.quota_bytes is None:
             return None
-        room = max(0, self._limit - await self._used(self._db.pool) + freed)
-        if needed > room:
-            raise self._exceeded()
-        return room
+        used = await queries.used(self._db.pool, principal.user_id)
+        remaining = max(0, principal.quota_bytes - used + freed)
+        check_remaining(principal, needed, remaining)
+        return remaining
 
-    async def hold(self, on: Connection) -> None:
-        """Hold the quota at the end of a transaction that added bytes, others at the same time.
+    async def enforce(self, on: Connection, principal: Principal) -> None:
+        """Check the quota at the end of a transaction that added bytes.
+
+        Concurrent transactions of the user wait for each other here.
 
         Raises:
-            QuotaExceeded: There are too many now.
+            QuotaExceeded: The user now has more bytes than the quota.
         """
-        if self._limit is None:
+        if principal.quota_bytes is None:
             return
         # The sum is a statement of its own: its snapshot has to be younger than the lock.
-        await on.execute(queries.LOCK_BYTES, self._user_id)
-        if await self._used(on) > self._limit:
-            raise self._exceeded()
+        await queries.lock(on, principal.user_id)
+        if await queries.used(on, principal.user_id) > principal.quota_bytes:
+            raise _exceeded(principal)
 
-    def check(self, size: int, room: int | None) -> None:
-        """Hold what has come against what `room` said.
 
-        Raises:
-            QuotaExceeded: It is more.
-        """
-        if room is not None and size > room:
-            raise self._exceeded()
+def check_remaining(principal: Principal, size: int, remaining: int | None) -> None:
+    """Check a size against the remaining bytes of a user; None: no limit.
 
-    async def _used(self, on: queries.On) -> int:
-        used: int = await on.fetchval(queries.USED_BYTES, self._user_id)
-        return used
+    Raises:
+        QuotaExceeded: It is more.
+    """
+    if remaining is not None and size > remaining:
+        raise _exceeded(principal)
 
-    def _exceeded(self) -> QuotaExceeded:
-        return QuotaExceeded(
-            f"Your files would take more than your quota of {self._limit} bytes: "
-            "delete some, or ask an administrator for more."
-        )
+
+def _exceeded(principal: Principal) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"Your files would take more than your quota of {principal.quota_bytes} bytes: "
+        "delete some, or ask an administrator for more."
+    )

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from app.assets.direct_uploads import UploadService
+from app.assets.direct_uploads import FORM_OVERHEAD_BYTES, DirectUploadService
 from app.assets.errors import ContentMissing
-from app.assets.presigned_uploads import ReservationService
-from app.assets.presigned_urls import Links, check_readable
-from app.assets.queries import Row
-from app.assets.schemas import asset_fields, asset_response, json_response
-from app.assets.service import AssetService
-from app.database.engine import Database
-from app.http.auth import Principal, current_principal
-from app.http.dependencies import services_of
+from app.assets.page_queries import AssetFilters
+from app.assets.presigned_urls import AssetUrls, PresignedUrls
+from app.assets.queries import AssetRecord
+from app.assets.responses import asset_response, created_response, expiry
+from app.assets.schemas import asset_fields
+from app.assets.service import AssetService, check_readable
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
 from app.http.etags import IfMatch
 from app.http.file_response import body_of, content_response
 from app.http.form_parser import FormReader
-from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
+from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.pagination import EmptyAsAbsent, PageDep
 from app.http.request_body import declared_bytes
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
-from app.storage import ObjectMissing, Storage, network_of
+from app.storage import Network, ObjectMissing, network_of
+from app.temp.presigned_urls import TempUrls
 from app.temp.service import TempService
 from processing_context.wire.assets import (
     Asset,
@@ -37,9 +38,14 @@ from processing_context.wire.assets import (
     UrlsCreate,
 )
 
-FORM_OVERHEAD_BYTES = 64 * 1024
+DEFAULT_EXPIRES_S = 3600
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
+
+Assets = Annotated[AssetService, Injected(AssetService)]
+PresignedUrlsDep = Annotated[PresignedUrls, Injected(PresignedUrls)]
+SettingsDep = Annotated[Settings, Injected(Settings)]
+Uploads = Annotated[DirectUploadService, Injected(DirectUploadService)]
 
 _FORM = {
     "requestBody": {
@@ -71,65 +77,24 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 }
 
 
-class _Caller:
-    """The domain's services for one request, each made when it is asked for."""
-
-    def __init__(self, request: Request) -> None:
-        services = services_of(request)
-        self._principal = current_principal(request)
-        self._db = services.get(Database)
-        self._storage = services.get(Storage)
-        self.settings = services.get(Settings)
-        self.links = Links(self._storage, network_of(request))
-
-    @property
-    def assets(self) -> AssetService:
-        """The assets of the caller."""
-        return AssetService(self._db, self._storage, owner_id=self._principal.user_id)
-
-    @property
-    def uploads(self) -> UploadService:
-        """What makes assets of bytes that come through the service."""
-        return UploadService(*self._parts())
-
-    @property
-    def reservations(self) -> ReservationService:
-        """What makes assets of bytes that go past the service."""
-        return ReservationService(*self._parts())
-
-    def _parts(self) -> tuple[Database, Storage, Settings, Principal]:
-        return self._db, self._storage, self.settings, self._principal
-
-    def answer(self, row: Row, *, status_code: int = 200) -> Response:
-        """Return the answer that is one asset, with a fresh URL."""
-        urls = self.urls(row)
-        return asset_response(row, *urls, status_code=status_code)
-
-    def urls(self, row: Row) -> tuple[str | None, str | None]:
-        """Return fresh URLs of the bytes and of the thumbnail."""
-        expires_s = self.settings.url_ttl_s
-        return self.links.to_get(row, expires_s), self.links.to_thumbnail(row, expires_s)
-
-
-async def _caller(request: Request) -> _Caller:
-    return _Caller(request)
-
-
-Caller = Annotated[_Caller, Depends(_caller)]
-
-
 @router.post("/assets", status_code=201, response_model=Asset, openapi_extra=_FORM)
-async def create_asset(request: Request, caller: Caller, once: IdempotencyKeyDep) -> Response:
+async def create_asset(
+    request: Request,
+    uploads: Uploads,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    settings: SettingsDep,
+    key: IdempotencyKeyDep,
+) -> Response:
     """Make an asset of a form's part `file`, with what the part `json` before it says.
 
     Without a `file`: a folder, when the content type is `folder`.
     """
-    settings = caller.settings
     limit = settings.max_upload_bytes + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
     declared = declared_bytes(request) - FORM_OVERHEAD_BYTES
-    row, is_replay = await caller.uploads.create(form, once, declared=declared)
-    return made(caller.answer(row, status_code=201), is_replay=is_replay)
+    asset, is_replay = await uploads.create(principal, form, key, declared=declared)
+    return created_response(asset, presigned.of(asset, network_of(request)), is_replay=is_replay)
 
 
 _Text = Annotated[str | None, EmptyAsAbsent, Query()]
@@ -138,7 +103,10 @@ _Flag = Annotated[bool | None, EmptyAsAbsent, Query()]
 
 @router.get("/assets", response_model=AssetList)
 async def list_assets(
-    caller: Caller,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
     page: PageDep,
     parent_id: _Text = None,
     workflow_id: _Text = None,
@@ -149,39 +117,54 @@ async def list_assets(
     urls: _Flag = None,
 ) -> Response:
     """List assets, newest first: those in a folder or at the top; with `recursive` all below it."""
-    filters = {
-        "parent_id": parent_id,
-        "workflow_id": workflow_id,
-        "job_id": job_id,
-        "content_type": content_type,
-        "q": q,
-        "recursive": recursive,
-    }
-    rows, following = await caller.assets.page(page, filters)
-    assets = [asset_fields(row, *(caller.urls(row) if urls else (None, None))) for row in rows]
-    return json_response({"next": following, "assets": assets})
+    filters = AssetFilters(parent_id, workflow_id, job_id, content_type, q, recursive)
+    found, following = await assets.page(principal.user_id, page, filters)
+    network = network_of(request)
+    items = [
+        asset_fields(asset, *(presigned.of(asset, network) if urls else AssetUrls()))
+        for asset in found
+    ]
+    return json_response({"next": following, "assets": items})
 
 
 @router.get("/assets/{asset_id}", response_model=Asset)
-async def get_asset(asset_id: str, caller: Caller) -> Response:
+async def get_asset(
+    asset_id: str,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+) -> Response:
     """Return one asset."""
-    return caller.answer(await caller.assets.get(asset_id))
+    asset = await assets.get(principal.user_id, asset_id)
+    return asset_response(asset, presigned.of(asset, network_of(request)))
 
 
 @router.patch("/assets/{asset_id}", response_model=Asset)
 async def update_asset(
-    asset_id: str, caller: Caller, body: AssetUpdate, if_match: IfMatch = None
+    asset_id: str,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    body: AssetUpdate,
+    if_match: IfMatch = None,
 ) -> Response:
     """Rename, move or describe an asset; a field left out stays."""
-    return caller.answer(await caller.assets.update(asset_id, body, if_match))
+    asset = await assets.update(principal.user_id, asset_id, body, if_match=if_match)
+    return asset_response(asset, presigned.of(asset, network_of(request)))
 
 
 @router.delete("/assets/{asset_id}", status_code=204)
 async def delete_asset(
-    asset_id: str, caller: Caller, recursive: _Flag = None, if_match: IfMatch = None
+    asset_id: str,
+    assets: Assets,
+    principal: PrincipalDep,
+    recursive: _Flag = None,
+    if_match: IfMatch = None,
 ) -> None:
     """Delete an asset and its bytes; a folder that is not empty only with `recursive`."""
-    await caller.assets.delete(asset_id, if_match, recursive=bool(recursive))
+    await assets.delete(principal.user_id, asset_id, if_match=if_match, recursive=bool(recursive))
 
 
 @router.get("/assets/{asset_id}/content", response_class=Response, responses=_BYTES)
@@ -192,34 +175,48 @@ async def delete_asset(
     responses=_BYTES,
 )
 async def get_content(
-    asset_id: str, request: Request, caller: Caller, redirect: _Flag = None
+    asset_id: str,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    redirect: _Flag = None,
 ) -> Response:
     """Return the bytes, or with `redirect` where they are. HTML, SVG, XML are only to be saved."""
-    row = await caller.assets.get(asset_id)
+    asset = await assets.get(principal.user_id, asset_id)
     if redirect:
-        return _redirect(caller, row)
+        return _redirect(presigned, asset, network_of(request))
     try:
-        return await content_response(caller.links.content(row), request)
+        return await content_response(assets.content(asset), request)
     except ObjectMissing:
         # The bytes may just have been replaced.
-        row = await caller.assets.get(asset_id)
+        asset = await assets.get(principal.user_id, asset_id)
     try:
-        return await content_response(caller.links.content(row), request)
+        return await content_response(assets.content(asset), request)
     except ObjectMissing:
         raise ContentMissing from None
 
 
 @router.put("/assets/{asset_id}/content", response_model=Asset, openapi_extra=_RAW)
 async def replace_content(
-    asset_id: str, request: Request, caller: Caller, if_match: IfMatch = None
+    asset_id: str,
+    request: Request,
+    uploads: Uploads,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    settings: SettingsDep,
+    if_match: IfMatch = None,
 ) -> Response:
     """Replace the bytes of an asset by the raw body."""
-    body = body_of(request, caller.settings.max_upload_bytes)
-    claimed = request.headers.get("content-type")
-    declared = declared_bytes(request)
-    return caller.answer(
-        await caller.uploads.replace(asset_id, body, claimed, if_match, declared=declared)
+    asset = await uploads.replace(
+        principal,
+        asset_id,
+        body_of(request, settings.max_upload_bytes),
+        content_type=request.headers.get("content-type"),
+        if_match=if_match,
+        declared=declared_bytes(request),
     )
+    return asset_response(asset, presigned.of(asset, network_of(request)))
 
 
 _ExpiresIn = Annotated[
@@ -229,30 +226,42 @@ _ExpiresIn = Annotated[
 
 @router.get("/assets/{asset_id}/url", response_model=PresignedUrl)
 async def get_url(
-    asset_id: str, caller: Caller, expires_in: _ExpiresIn = None, download: _Flag = None
+    asset_id: str,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+    expires_in: _ExpiresIn = None,
+    download: _Flag = None,
 ) -> Response:
     """Return a URL for the bytes that needs no header; with `download` a browser saves them."""
-    row = await caller.assets.get(asset_id)
-    check_readable(row)
-    expires_s = expires_in or 3600
-    return json_response(
-        {
-            "url": caller.links.to_get(row, expires_s, download=bool(download)),
-            "expires_at": expiry(expires_s),
-        }
-    )
+    asset = await assets.get(principal.user_id, asset_id)
+    check_readable(asset)
+    expires_s = expires_in or DEFAULT_EXPIRES_S
+    url = presigned.to_get(asset, network_of(request), expires_s=expires_s, download=bool(download))
+    return json_response({"url": url, "expires_at": expiry(expires_s)})
 
 
 @router.post("/urls", response_model=Urls)
-async def get_urls(request: Request, caller: Caller, body: UrlsCreate) -> Response:
+async def get_urls(
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    temp: Annotated[TempService, Injected(TempService)],
+    temp_urls: Annotated[TempUrls, Injected(TempUrls)],
+    principal: PrincipalDep,
+    body: UrlsCreate,
+) -> Response:
     """Return URLs for many files at once, for pages that cannot send a header."""
+    network = network_of(request)
     urls = {
-        row["id"]: url
-        for row in await caller.assets.many(body.asset_ids)
-        if (url := caller.links.to_get(row, body.expires_in)) is not None
+        asset.id: url
+        for asset in await assets.get_many(principal.user_id, body.asset_ids)
+        if (url := presigned.to_get(asset, network, expires_s=body.expires_in)) is not None
     }
-    temp = TempService.of(request)
-    return json_response({"urls": urls | await temp.urls(body.temp_ids, body.expires_in)})
+    for file in await temp.get_stored(principal.user_id, body.temp_ids):
+        urls[file.id] = temp_urls.to_get(file, network, body.expires_in)
+    return json_response({"urls": urls})
 
 
 @router.get(
@@ -261,24 +270,19 @@ async def get_urls(request: Request, caller: Caller, body: UrlsCreate) -> Respon
     response_class=Response,
     responses={307: {"description": "Where the bytes are."}},
 )
-async def redirect_to_asset(key: str, caller: Caller) -> Response:
+async def redirect_to_asset(
+    key: str,
+    request: Request,
+    assets: Assets,
+    presigned: PresignedUrlsDep,
+    principal: PrincipalDep,
+) -> Response:
     """Redirect from an asset's stable URL to its bytes; the extension does not matter."""
-    return _redirect(caller, await caller.assets.get(key.partition(".")[0]))
+    asset = await assets.get(principal.user_id, key.partition(".")[0])
+    return _redirect(presigned, asset, network_of(request))
 
 
-def _redirect(caller: _Caller, row: Row) -> Response:
-    check_readable(row)
-    url = caller.links.to_get(row, caller.settings.url_ttl_s)
+def _redirect(presigned: PresignedUrls, asset: AssetRecord, network: Network) -> Response:
+    check_readable(asset)
+    url = presigned.to_get(asset, network)
     return Response(status_code=307, headers={"Location": str(url), "Cache-Control": "no-store"})
-
-
-def expiry(seconds: int) -> datetime:
-    """Return when a URL that is signed now expires; storage goes by its own clock."""
-    return datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def made(response: Response, *, is_replay: bool) -> Response:
-    """Return the answer of a POST that created, now or before."""
-    if is_replay:
-        replayed(response)
-    return response

@@ -1,7 +1,6 @@
-"""Assets of one owner: find, list, edit, delete.
+"""Assets: find, list, edit, delete.
 
-The service holds its own transactions, as bytes go between them: none is open while storage is
-asked.
+Transactions are short: none is open while storage is asked.
 """
 
 from __future__ import annotations
@@ -11,23 +10,30 @@ from typing import Any
 
 import asyncpg
 
-from app.assets import queries
+from app.assets import page_queries, queries
+from app.assets.deletion import RetiredObjects, retire_objects
 from app.assets.errors import (
+    AssetCorrupt,
     AssetNotFound,
     FolderNotEmpty,
     InvalidAsset,
     InvalidParent,
     MoveBelowItself,
+    NoContent,
+    UploadIncomplete,
 )
-from app.assets.presigned_urls import key_of, uploads_of
-from app.assets.queries import Row
-from app.assets.schemas import asset_etag
-from app.database.engine import Database, loads
+from app.assets.folders import check_parent
+from app.assets.object_keys import key_of
+from app.assets.page_queries import AssetFilters
+from app.assets.queries import AssetRecord
+from app.database.engine import Database
 from app.database.statement import Connection
-from app.http.etags import check_if_match
-from app.http.pagination import Page, encode_cursor
+from app.http import pagination
+from app.http.etags import check_if_match, etag_of
+from app.http.file_response import Content
+from app.http.pagination import Page
 from app.runtime.ids import is_id
-from app.storage import Journal, Storage
+from app.storage import Bucket, Journal
 from processing_context.wire.assets import FOLDER, AssetUpdate
 
 DELETED_AT_ONCE = 1000
@@ -35,156 +41,175 @@ _DELETE_ATTEMPTS = 3
 
 
 class AssetService:
-    """Assets of one owner."""
+    """Assets of all users; each call names the user that it acts for."""
 
-    def __init__(self, db: Database, storage: Storage, *, owner_id: str) -> None:
+    def __init__(self, db: Database, bucket: Bucket, journal: Journal) -> None:
         self._db = db
-        self._owner_id = owner_id
-        self._journal = Journal(db, storage, "assets")
+        self._bucket = bucket
+        self._journal = journal
 
-    async def get(self, asset_id: str) -> Row:
+    async def get(self, user_id: str, asset_id: str) -> AssetRecord:
         """Return one asset.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
+            AssetNotFound: It does not exist, or is another user's.
         """
-        return await find(self._db.pool, queries.ONE, asset_id, self._owner_id)
+        asset = None
+        if is_id(asset_id):
+            asset = await queries.get(self._db.pool, asset_id, user_id=user_id)
+        if asset is None:
+            raise AssetNotFound
+        return asset
 
-    async def many(self, ids: Sequence[str]) -> Sequence[Row]:
-        """Return those of the ids that are assets of the owner."""
-        wanted = [id_ for id_ in ids if is_id(id_)]
-        return await queries.many(self._db.pool, wanted, user_id=self._owner_id) if wanted else []
+    async def get_many(self, user_id: str, asset_ids: Sequence[str]) -> Sequence[AssetRecord]:
+        """Return those of the ids that are the user's assets, in any order."""
+        wanted = [asset_id for asset_id in asset_ids if is_id(asset_id)]
+        return await queries.get_many(self._db.pool, wanted, user_id=user_id) if wanted else []
 
     async def page(
-        self, page: Page, filters: Mapping[str, str | bool | None]
-    ) -> tuple[Sequence[Row], str | None]:
+        self, user_id: str, page: Page, filters: AssetFilters
+    ) -> tuple[Sequence[AssetRecord], str | None]:
         """Return a page of assets, newest first, and the next cursor."""
-        given = {name: value for name, value in filters.items() if value}
-        ids = [given[name] for name in ("parent_id", "workflow_id", "job_id") if name in given]
-        # What PostgreSQL cannot hold is equal to nothing.
-        if any(not is_id(str(id_)) for id_ in ids) or "\x00" in "".join(map(str, given.values())):
+        ids = (filters.parent_id, filters.workflow_id, filters.job_id)
+        # PostgreSQL cannot store what is not an id, or contains NUL: nothing is equal to it.
+        if any(id_ and not is_id(id_) for id_ in ids) or "\x00" in (
+            f"{filters.content_type}{filters.q}"
+        ):
             return [], None
-        if page.after:
-            given["after"] = page.after
-        rows = await queries.page(self._db.pool, given, user_id=self._owner_id, limit=page.size + 1)
-        if len(rows) <= page.size:
-            return rows, None
-        return rows[: page.size], encode_cursor(rows[page.size - 1]["id"])
+        assets = await page_queries.page(
+            self._db.pool, filters, user_id=user_id, after=page.after, limit=page.size + 1
+        )
+        return pagination.cut(assets, page.size)
 
-    async def update(self, asset_id: str, change: AssetUpdate, if_match: str | None) -> Row:
-        """Change what was given; a field left out stays.
+    def content(self, asset: AssetRecord) -> Content:
+        """Return the bytes of an asset, for a response.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
+            NoContent: It is a folder.
+            UploadIncomplete: They have not been uploaded.
+            AssetCorrupt: They are not what was declared.
+        """
+        check_readable(asset)
+        return Content(
+            bucket=self._bucket,
+            key=key_of(asset),
+            size=asset.size,
+            content_type=asset.content_type,
+            etag=f'"{asset.version}"',
+            name=asset.name,
+        )
+
+    async def update(
+        self, user_id: str, asset_id: str, change: AssetUpdate, *, if_match: str | None
+    ) -> AssetRecord:
+        """Change the given fields.
+
+        Raises:
+            AssetNotFound: It does not exist, or is another user's.
             PreconditionFailed: `if_match` names another version.
-            InvalidParent: The new parent is no folder of the owner.
+            InvalidParent: The new parent is not a folder of the user.
             MoveBelowItself: The new parent is within the folder that moves.
-            InvalidAsset: A folder is to become a file, or a file a folder.
+            InvalidAsset: A folder would become a file, or a file a folder.
         """
         given = change.model_dump(exclude_unset=True)
         async with self._db.transaction() as on:
             if "parent_id" in given:
-                await on.execute(queries.LOCK_TREES, self._owner_id)
-            row = await find(on, queries.ONE_FOR_UPDATE, asset_id, self._owner_id)
-            check_if_match(if_match, asset_etag(row))
+                await queries.lock_trees(on, user_id)
+            asset = await lock(on, user_id, asset_id)
+            check_if_match(if_match, etag(asset))
             if not given:
-                return row
-            if (given.get("content_type", row["content_type"]) == FOLDER) != (
-                row["content_type"] == FOLDER
-            ):
+                return asset
+            is_folder = given.get("content_type", asset.content_type) == FOLDER
+            if is_folder != (asset.content_type == FOLDER):
                 raise InvalidAsset("A folder stays a folder, and a file a file.")
             if given.get("parent_id") is not None:
-                await check_parent(on, given["parent_id"], self._owner_id)
-                if await on.fetchval(queries.IS_WITHIN, given["parent_id"], asset_id):
+                await check_parent(on, user_id, given["parent_id"])
+                if await queries.is_within(on, given["parent_id"], asset_id):
                     raise MoveBelowItself
-            return await self._edit(on, row, given)
+            return await _update(on, asset, given)
 
-    async def _edit(self, on: Connection, row: Row, given: Mapping[str, Any]) -> Row:
-        name = given.get("name", row["name"])
-        try:
-            edited = await queries.EDIT.row(
-                on,
-                asset_id=row["id"],
-                new_name=name,
-                new_search_name=queries.search_name(name),
-                new_parent_id=given.get("parent_id", row["parent_id"]),
-                new_content_type=given.get("content_type", row["content_type"]),
-                new_metadata=given.get("metadata", loads(row["metadata"])),
-            )
-        except asyncpg.ForeignKeyViolationError:
-            raise InvalidParent from None
-        if edited is None:
-            raise AssetNotFound
-        return edited
-
-    async def delete(self, asset_id: str, if_match: str | None, *, recursive: bool) -> None:
-        """Delete an asset, a folder with everything in it where `recursive`; the bytes go too.
+    async def delete(
+        self, user_id: str, asset_id: str, *, if_match: str | None, recursive: bool
+    ) -> None:
+        """Delete an asset and its bytes.
 
         Raises:
-            AssetNotFound: It does not exist or belongs to someone else.
+            AssetNotFound: It does not exist, or is another user's.
             PreconditionFailed: `if_match` names another version.
-            FolderNotEmpty: There is something in it.
+            FolderNotEmpty: It is a folder that is not empty, and `recursive` is false.
         """
-        is_folder = (await self.get(asset_id))["content_type"] == FOLDER
+        is_folder = (await self.get(user_id, asset_id)).content_type == FOLDER
         for attempt in range(_DELETE_ATTEMPTS):
             try:
-                keys, uploads = await self._delete_rows(
-                    asset_id, if_match, is_folder=is_folder, recursive=recursive
+                retired = await self._delete_rows(
+                    user_id, asset_id, if_match, is_folder=is_folder, recursive=recursive
                 )
             except asyncpg.ForeignKeyViolationError:
-                # Something came into the folder while it was being deleted.
+                # An asset came into the folder while it was being deleted.
                 if not recursive or attempt == _DELETE_ATTEMPTS - 1:
                     raise FolderNotEmpty from None
             else:
                 break
-        # The journal sees to the rest of a great tree, soon.
-        if keys:
-            await self._journal.delete(keys[:DELETED_AT_ONCE], uploads)
+        # The objects of the rest of a large tree are deleted when their journal entries are due.
+        if retired.keys:
+            await self._journal.delete(retired.keys[:DELETED_AT_ONCE], retired.uploads)
 
     async def _delete_rows(
-        self, asset_id: str, if_match: str | None, *, is_folder: bool, recursive: bool
-    ) -> tuple[list[str], dict[str, str]]:
+        self, user_id: str, asset_id: str, if_match: str | None, *, is_folder: bool, recursive: bool
+    ) -> RetiredObjects:
         async with self._db.transaction() as on:
             if is_folder:
-                # Before any row, as a move does: the other order ends in a deadlock.
-                await on.execute(queries.LOCK_TREES, self._owner_id)
-            row = await find(on, queries.ONE_FOR_UPDATE, asset_id, self._owner_id)
-            check_if_match(if_match, asset_etag(row))
-            guarded = is_folder and not recursive
-            if guarded and await on.fetchval(queries.HAS_CHILDREN, asset_id):
+                await queries.lock_trees(on, user_id)
+            asset = await lock(on, user_id, asset_id)
+            check_if_match(if_match, etag(asset))
+            if is_folder and not recursive and await queries.has_children(on, asset_id):
                 raise FolderNotEmpty
-            gone = await on.fetch(queries.DELETE_TREE, asset_id)
-            files = [row for row in gone if row["version"] is not None]
-            keys = [key_of(row) for row in files]
-            uploads = uploads_of(files)
-            await self._journal.retire(on, keys, [row["put_until"] for row in files], uploads)
-        return keys, uploads
+            deleted = await queries.delete_tree(on, asset_id)
+            return await retire_objects(on, self._journal, deleted)
 
 
-async def find(on: queries.On, statement: Any, asset_id: str, owner_id: str) -> Row:
-    """Return one asset of the owner by a statement.
+async def lock(on: Connection, user_id: str, asset_id: str) -> AssetRecord:
+    """Return one asset, locked until the end of the transaction.
 
     Raises:
-        AssetNotFound: It does not exist or belongs to someone else.
+        AssetNotFound: It does not exist, or is another user's.
     """
-    row: Row | None = None
-    if is_id(asset_id):
-        row = await statement.row(on, asset_id=asset_id, user_id=owner_id)
-    if row is None:
+    asset = await queries.lock(on, asset_id, user_id=user_id) if is_id(asset_id) else None
+    if asset is None:
         raise AssetNotFound
-    return row
+    return asset
 
 
-async def check_parent(on: queries.On, parent_id: str | None, owner_id: str) -> None:
-    """Hold that a parent is a folder of the owner; None is the top level.
+async def _update(on: Connection, asset: AssetRecord, given: Mapping[str, Any]) -> AssetRecord:
+    try:
+        return await queries.update(
+            on,
+            asset.id,
+            name=given.get("name", asset.name),
+            parent_id=given.get("parent_id", asset.parent_id),
+            content_type=given.get("content_type", asset.content_type),
+            metadata=given.get("metadata"),
+        )
+    except asyncpg.ForeignKeyViolationError:
+        raise InvalidParent from None
+
+
+def etag(asset: AssetRecord) -> str:
+    """Return the ETag of an asset: over what a user can edit, the bytes included."""
+    return etag_of(asset.name, asset.parent_id, asset.metadata, asset.content_type, asset.version)
+
+
+def check_readable(asset: AssetRecord) -> None:
+    """Check that an asset has bytes.
 
     Raises:
-        InvalidParent: It is not.
+        NoContent: It is a folder.
+        UploadIncomplete: They have not been uploaded.
+        AssetCorrupt: They are not what was declared.
     """
-    if parent_id is None:
-        return
-    row = None
-    if is_id(parent_id):
-        row = await queries.PARENT_TYPE.row(on, asset_id=parent_id, user_id=owner_id)
-    if row is None or row["content_type"] != FOLDER:
-        raise InvalidParent
+    if asset.content_type == FOLDER:
+        raise NoContent
+    if asset.status == "pending":
+        raise UploadIncomplete
+    if asset.status == "corrupt":
+        raise AssetCorrupt

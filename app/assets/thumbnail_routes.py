@@ -7,15 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from app.assets.errors import ContentMissing
-from app.assets.routes import Caller
-from app.assets.thumbnails import USUAL_SIZE, ThumbnailService
-from app.database.engine import Database
-from app.http.dependencies import services_of
+from app.assets.thumbnails import DEFAULT_SIZE, ThumbnailService
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
 from app.http.file_response import content_response
 from app.http.pagination import EmptyAsAbsent
 from app.http.routing import SecuredRoute
-from app.media.decoders.pool import Decoders
-from app.storage import ObjectMissing, Storage
+from app.storage import ObjectMissing
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
 
@@ -26,29 +24,27 @@ _WEBP: dict[int | str, dict[str, Any]] = {
 _Size = Annotated[
     Annotated[int, Query(ge=16, le=1024)] | None,
     EmptyAsAbsent,
-    Query(description=f"The longer side, in pixels; {USUAL_SIZE} by default."),
+    Query(description=f"The longer side, in pixels; {DEFAULT_SIZE} by default."),
 ]
 
 
 @router.get("/assets/{asset_id}/thumbnail", response_class=Response, responses=_WEBP)
 async def get_thumbnail(
-    asset_id: str, request: Request, caller: Caller, size: _Size = None
+    asset_id: str,
+    request: Request,
+    thumbnails: Annotated[ThumbnailService, Injected(ThumbnailService)],
+    principal: PrincipalDep,
+    size: _Size = None,
 ) -> Response:
     """Return a small WebP of an image or of a video's first good frame."""
-    services = services_of(request)
-    thumbnails = ThumbnailService(
-        services.get(Database),
-        services.get(Storage),
-        services.get(Decoders),
-        caller.assets,
-        max_pixels=caller.settings.max_pixels,
-    )
-    content = await thumbnails.get(asset_id, size or USUAL_SIZE)
+    size = size or DEFAULT_SIZE
+    content = await thumbnails.get(principal.user_id, asset_id, size)
     try:
         return await content_response(content, request)
     except ObjectMissing:
-        await thumbnails.forget(asset_id, content)
+        await thumbnails.discard(asset_id, content)
+    content = await thumbnails.get(principal.user_id, asset_id, size)
     try:
-        return await content_response(await thumbnails.get(asset_id, size or USUAL_SIZE), request)
+        return await content_response(content, request)
     except ObjectMissing:
         raise ContentMissing from None

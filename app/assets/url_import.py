@@ -1,4 +1,4 @@
-"""Assets made of what a URL leads to."""
+"""Import of assets from URLs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 from urllib.parse import unquote
 
-from app.assets import queries
-from app.assets.creation import Maker
-from app.assets.direct_uploads import UploadService
+from app.assets.creation import AssetCreation
+from app.assets.direct_uploads import DirectUploadService
 from app.assets.errors import InvalidAsset
-from app.assets.queries import Row
-from app.assets.service import find
-from app.database.engine import Database
+from app.assets.queries import AssetRecord
+from app.assets.service import AssetService
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.outbound import Download, Downloader
@@ -22,47 +20,53 @@ MAX_NAME_CHARS = 1000
 
 
 class ImportService:
-    """Makes assets of one owner from URLs."""
+    """Creates assets from the files that URLs lead to."""
 
     def __init__(
-        self, db: Database, downloader: Downloader, uploads: UploadService, principal: Principal
+        self,
+        assets: AssetService,
+        creation: AssetCreation,
+        uploads: DirectUploadService,
+        downloader: Downloader,
     ) -> None:
-        self._db = db
-        self._downloader = downloader
+        self._assets = assets
+        self._creation = creation
         self._uploads = uploads
-        self._owner_id = principal.user_id
-        self._maker = Maker(db, principal)
+        self._downloader = downloader
 
-    async def create(self, body: AssetImport, once: IdempotencyKey) -> tuple[Row, bool]:
-        """Fetch a URL into an asset.
+    async def create(
+        self, principal: Principal, body: AssetImport, key: IdempotencyKey
+    ) -> tuple[AssetRecord, bool]:
+        """Download a URL into an asset.
 
         Returns:
-            The asset, and whether it is that of an earlier request with the same key.
+            The asset, and whether an earlier request with the same key created it.
 
         Raises:
             InvalidAsset: It would be a folder.
-            InvalidParent: The parent is no folder of the owner.
-            UrlNotAllowed: The URL is none that we fetch.
+            InvalidParent: The parent is not a folder of the user.
+            UrlNotAllowed: The URL may not be download.
             UrlUnreachable: Its server does not answer, or not with a file.
             TooLarge: The file is larger than the limit.
-            QuotaExceeded: The user would have too many bytes.
+            QuotaExceeded: The user would have more bytes than the quota.
         """
         if body.content_type == FOLDER:
             raise InvalidAsset("A URL cannot be imported as a folder.")
-        made = await once.begin(fingerprint_of(body))
-        if made is not None:
-            return await find(self._db.pool, queries.ONE, made, self._owner_id), True
+        created = await key.begin(fingerprint_of(body))
+        if created is not None:
+            return await self._assets.get(principal.user_id, created), True
         draft = AssetCreate(parent_id=body.parent_id)
-        await self._maker.check(draft)
+        await self._creation.check(principal.user_id, draft)
         async with self._downloader.get(body.url) as download:
-            row = await self._uploads.create_from(
+            asset = await self._uploads.create_from(
+                principal,
                 download.body,
                 draft,
-                once,
+                key,
                 name=body.name or _name(download),
-                claimed=body.content_type or download.content_type,
+                content_type=body.content_type or download.content_type,
             )
-        return row, False
+        return asset, False
 
 
 def _name(download: Download) -> str:

@@ -1,1 +1,1 @@
-"""What crashes, hang-ups and deletions leave behind, removed."""
+"""The domain of the cleanup: removes what crashes, lost connections and deletions leave behind."""

@@ -1,172 +1,194 @@
-"""Buckets against tables: objects without a row, rows without an object, uploads of nobody.
+"""Comparison of buckets with rows: objects without a row, rows without an object, stale uploads.
 
-An object that is listed has an entry in the journal until the transaction that makes its row; so
-whoever asks the journal first and the rows after never takes one for a stray.
+An object that is listed has an entry in the journal until the transaction that makes its row. The
+journal is therefore read first and the rows after it: no object that is about to get its row is
+taken for one without.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
-from app.assets import cleanup as assets
 from app.database.engine import Database
-from app.storage import Bucket, ObjectMissing, Storage, journal
-from app.storage.journal import BucketName
-from app.temp import cleanup as temp
+from app.domain import Domains
+from app.runtime.cleanup import CleanupPhase, CleanupReport, CleanupStep
+from app.runtime.services import Services
+from app.settings import Settings
+from app.storage import Bucket, Journal, ObjectMissing, Storage, StoredObjects
 
 PAGE = 1000
-AT_MOST = 10_000
-"""How many strays, and how many losses, one sweep notes; the next one finds the others."""
+MAX_DIFFERENCES = 10_000
+"""How many orphans, and how many losses, one cleanup handles; the next one finds the others."""
 FEW = 100
+"""How many differences are plausible however few objects have a row."""
 
 
-class Rows:
-    """What the tables say of one bucket."""
+def bucket_steps(services: Services, *, force: bool) -> Sequence[CleanupStep]:
+    """Return the steps that compare the buckets of all domains with their rows.
 
-    def __init__(self, db: Database, storage: Storage, bucket: BucketName) -> None:
-        self._db = db
-        self._storage = storage
-        self.bucket = bucket
-        self._key = _KEYS[bucket]
+    Args:
+        services: The settings, the database, the storage and the domains.
+        force: Act on implausibly many differences too.
+    """
+    comparisons = [
+        BucketComparison(services, stored, force=force)
+        for stored in services.get(Domains).stored_objects(services)
+    ]
 
-    def owns(self, key: str) -> bool:
-        """Whether a key is one of ours: what somebody else put into the bucket is his."""
-        return self._key.fullmatch(key) is not None
+    async def abort_uploads(report: CleanupReport) -> None:
+        for comparison in comparisons:
+            await comparison.abort_uploads(report)
 
-    async def known(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that something names."""
-        noted = await journal.known(self._db, self.bucket, keys)
-        return noted | await _NAMED[self.bucket](self._db, keys)
-
-    async def awaited(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys to which somebody may still be putting parts."""
-        noted = await journal.awaited(self._db, self.bucket, keys)
-        return noted | await assets.awaited(self._db, keys) if self.bucket == "assets" else noted
-
-    async def stored(
-        self, after: str, last: str | None, older_than: timedelta
-    ) -> AsyncIterator[list[str]]:
-        """Yield pages of the keys from `after` to `last` whose objects should be there."""
-        finds: list[Callable[..., Awaitable[list[str]]]] = (
-            [partial(assets.stored, older_than=older_than), assets.stored_thumbnails]
-            if self.bucket == "assets"
-            else [partial(temp.stored, older_than=older_than)]
-        )
-        for find in finds:
-            keys = await find(self._db, after=after, last=last, limit=PAGE)
-            while keys:
-                yield keys
-                if len(keys) < PAGE:
-                    break
-                keys = await find(self._db, after=keys[-1], last=last, limit=PAGE)
-
-    async def lose(self, keys: Sequence[str]) -> int:
-        """Put right the rows whose objects are gone; return how many."""
-        if self.bucket == "assets":
-            return await assets.lose(self._db, keys)
-        return await temp.remove(self._db, self._storage, keys)
-
-
-_KEYS: Mapping[str, re.Pattern[str]] = {
-    "assets": re.compile(r"[0-9a-f]{32}/[0-9a-f]{32}"),
-    "temp": re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,16}"),
-}
-_NAMED: Mapping[str, Callable[[Database, Collection[str]], Awaitable[set[str]]]] = {
-    "assets": assets.named,
-    "temp": temp.named,
-}
+    runs = [abort_uploads, *(comparison.compare for comparison in comparisons)]
+    return [CleanupStep(CleanupPhase.BUCKETS, run) for run in runs]
 
 
 @dataclass(slots=True)
 class Differences:
-    """Objects and rows that have no counterpart, and how many have one."""
+    """Objects without a row, keys of rows without an object, and how many objects have a row."""
 
-    strays: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     known: int = 0
 
     def is_plausible(self, found: Sequence[str]) -> bool:
-        """Whether so many can be left by crashes; else this is another database's bucket."""
+        """Return whether crashes can leave so many; else this is another database's bucket."""
         return len(found) <= max(FEW, self.known)
 
 
-async def compare(objects: Bucket, rows: Rows, grace: timedelta) -> Differences:
-    """Compare a bucket with its rows; what is younger than `grace` is left out.
+class BucketComparison:
+    """Compares the objects of one domain with its rows.
 
-    Raises:
-        StorageUnavailable: Storage does not answer.
+    Args:
+        services: The settings, the database and the storage.
+        stored: The objects.
+        force: Act on implausibly many differences too.
     """
-    found = Differences()
-    limit = datetime.now(UTC) - grace
-    after = ""
-    async for page in objects.pages():
-        ours = {item.key: item.modified_at for item in page if rows.owns(item.key)}
-        if not ours:
-            continue
-        known = await rows.known(ours)
-        found.known += len(known)
-        found.strays += [
-            key for key, modified_at in ours.items() if key not in known and modified_at < limit
+
+    def __init__(self, services: Services, stored: StoredObjects, *, force: bool) -> None:
+        storage = services.get(Storage)
+        self._stored = stored
+        self._bucket: Bucket = storage.by_name(stored.bucket)
+        self._journal = Journal(services.get(Database), storage, stored.bucket)
+        self._grace = timedelta(seconds=services.get(Settings).sweep_grace_s)
+        self._force = force
+
+    async def abort_uploads(self, report: CleanupReport) -> None:
+        """Abort multipart uploads that no request will complete.
+
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        limit = datetime.now(UTC) - self._grace
+        found = [
+            upload
+            async for upload in self._bucket.uploads.unfinished()
+            if self._owns(upload.key) and upload.begun_at < limit
         ]
-        last = max(ours)
-        found.losses += await _absent(rows, after, last, ours, grace)
-        after = last
-        if max(len(found.strays), len(found.losses)) > AT_MOST:
-            return found
-    found.losses += await _absent(rows, after, None, (), grace)
-    return found
+        aborted = 0
+        for first in range(0, len(found), PAGE):
+            batch = found[first : first + PAGE]
+            awaited = await self._uploading({upload.key for upload in batch})
+            for upload in batch:
+                if upload.key in awaited:
+                    continue
+                aborted += 1
+                if not report.is_dry:
+                    await self._bucket.uploads.abort(upload.key, upload.upload_id)
+        report.count("multipart uploads of nobody", aborted)
 
+    async def compare(self, report: CleanupReport) -> None:
+        """Delete objects without a row, and correct rows without an object.
 
-async def _absent(
-    rows: Rows, after: str, last: str | None, there: Collection[str], grace: timedelta
-) -> list[str]:
-    absent: list[str] = []
-    async for keys in rows.stored(after, last, grace):
-        absent += [key for key in keys if key not in there]
-        if len(absent) > AT_MOST:
-            break
-    return absent
+        Raises:
+            StorageUnavailable: Storage does not answer.
+        """
+        found = await self._find()
+        label = self._stored.label
+        if self._is_plausible(found, found.orphans):
+            report.count(f"objects of {label} without a row", len(found.orphans))
+            if not report.is_dry:
+                await self._bucket.delete(found.orphans)
+        else:
+            count = len(found.orphans)
+            report.problem(self._implausible(f"{count} objects of {label} have no row"))
+        if self._is_plausible(found, found.losses):
+            losses = await self._really_absent(found.losses)
+            lost = len(losses) if report.is_dry else await self._stored.handle_losses(losses)
+            report.count(f"lost objects of {label}", lost)
+        else:
+            report.problem(self._implausible(f"{len(found.losses)} {label} have no object"))
 
+    def _is_plausible(self, found: Differences, keys: Sequence[str]) -> bool:
+        return self._force or found.is_plausible(keys)
 
-async def really_absent(objects: Bucket, keys: Sequence[str]) -> list[str]:
-    """Return those of the keys that have no object: a listing is not of one moment.
+    def _implausible(self, problem: str) -> str:
+        return (
+            f"{problem}, and fewer have one: left alone. Is {self._bucket.name} the bucket of this "
+            "database? If so: python -m app sweep --force"
+        )
 
-    Raises:
-        StorageUnavailable: Storage does not answer.
-    """
-    absent: list[str] = []
-    for key in keys:
-        try:
-            await objects.stat(key)
-        except ObjectMissing:
-            absent.append(key)
-    return absent
-
-
-async def abort_uploads(objects: Bucket, rows: Rows, grace: timedelta, *, dry: bool) -> int:
-    """Abort multipart uploads that nobody will finish; return how many.
-
-    Raises:
-        StorageUnavailable: Storage does not answer.
-    """
-    limit = datetime.now(UTC) - grace
-    found = [
-        upload
-        async for upload in objects.uploads.unfinished()
-        if rows.owns(upload.key) and upload.begun_at < limit
-    ]
-    aborted = 0
-    for first in range(0, len(found), PAGE):
-        batch = found[first : first + PAGE]
-        awaited = await rows.awaited({upload.key for upload in batch})
-        for upload in batch:
-            if upload.key in awaited:
+    async def _find(self) -> Differences:
+        """Compare; objects and rows that are younger than the grace period are left out."""
+        found = Differences()
+        limit = datetime.now(UTC) - self._grace
+        after = ""
+        async for page in self._bucket.pages():
+            present = {item.key: item.modified_at for item in page if self._owns(item.key)}
+            if not present:
                 continue
-            aborted += 1
-            if not dry:
-                await objects.uploads.abort(upload.key, upload.upload_id)
-    return aborted
+            known = await self._known(present)
+            found.known += len(known)
+            found.orphans += [
+                key
+                for key, modified_at in present.items()
+                if key not in known and modified_at < limit
+            ]
+            last = max(present)
+            found.losses += await self._absent(after, last, present)
+            after = last
+            if max(len(found.orphans), len(found.losses)) > MAX_DIFFERENCES:
+                return found
+        found.losses += await self._absent(after, None, ())
+        return found
+
+    async def _absent(self, after: str, last: str | None, present: Collection[str]) -> list[str]:
+        absent: list[str] = []
+        async for keys in self._expected(after, last):
+            absent += [key for key in keys if key not in present]
+            if len(absent) > MAX_DIFFERENCES:
+                break
+        return absent
+
+    async def _expected(self, after: str, last: str | None) -> AsyncIterator[list[str]]:
+        """Yield pages of the keys from `after` to `last` whose objects have to exist."""
+        for listing in self._stored.listings():
+            start = after
+            while keys := await listing(after=start, last=last, older_than=self._grace, limit=PAGE):
+                yield keys
+                if len(keys) < PAGE:
+                    break
+                start = keys[-1]
+
+    async def _really_absent(self, keys: Sequence[str]) -> list[str]:
+        """Return those of the keys that have no object: a listing is not a snapshot."""
+        absent: list[str] = []
+        for key in keys:
+            try:
+                await self._bucket.stat(key)
+            except ObjectMissing:
+                absent.append(key)
+        return absent
+
+    def _owns(self, key: str) -> bool:
+        return self._stored.key_pattern.fullmatch(key) is not None
+
+    async def _known(self, keys: Collection[str]) -> set[str]:
+        announced = await self._journal.known(keys)
+        return announced | await self._stored.known(keys)
+
+    async def _uploading(self, keys: Collection[str]) -> set[str]:
+        announced = await self._journal.uploading(keys)
+        return announced | await self._stored.uploading(keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,6 @@ import asyncpg
 import orjson
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from sqlalchemy.sql import Executable
 
 from app.database.statement import Connection
 
@@ -82,40 +81,3 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back when it raises."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
-
-
-class Hot:
-    """A statement compiled once to asyncpg's SQL; parameters by name."""
-
-    def __init__(self, statement: Executable) -> None:
-        compiled = statement.compile(  # type: ignore[attr-defined]
-            dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
-        )
-        self.sql = str(compiled)
-        self._names: list[str] = list(compiled.positiontup or ())
-        self._fixed: dict[str, Any] = dict(compiled.params)
-
-    def _args(self, params: dict[str, Any]) -> list[Any]:
-        return [params[name] if name in params else self._fixed[name] for name in self._names]
-
-    async def row(
-        self, on: Connection | asyncpg.Pool[asyncpg.Record], **params: Any
-    ) -> asyncpg.Record | None:
-        """Return the first row, or None."""
-        row: asyncpg.Record | None = await on.fetchrow(self.sql, *self._args(params))
-        return row
-
-    async def rows(
-        self, on: Connection | asyncpg.Pool[asyncpg.Record], **params: Any
-    ) -> list[asyncpg.Record]:
-        """Return all rows."""
-        rows: list[asyncpg.Record] = await on.fetch(self.sql, *self._args(params))
-        return rows
-
-    async def rows_of_each(
-        self, on: Connection, many: Iterable[dict[str, Any]]
-    ) -> list[asyncpg.Record]:
-        """Run it once for each set of parameters, in one round trip; return all rows in order."""
-        args = [self._args(params) for params in many]
-        rows: list[asyncpg.Record] = await on.fetchmany(self.sql, args)
-        return rows

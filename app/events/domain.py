@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import timedelta
 from functools import partial
+
+import asyncpg
 
 from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.domain import Domain
-from app.events import partitions
+from app.events import cleanup, partitions, retention
 from app.events.broadcaster import Broadcaster
 from app.events.event_stream import EventStreams
 from app.events.log import EventLog
 from app.events.models import JobEventRow, JobRow, LeaseRow, NodeStateRow
+from app.runtime.cleanup import CleanupPhase, CleanupReport, CleanupStep
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
+from app.settings import Settings
 
 
 def _build(services: Services) -> list[object]:
@@ -38,6 +44,33 @@ def _tasks(services: Services) -> list[PeriodicTask]:
     ]
 
 
+async def _drop_old_events(services: Services, report: CleanupReport) -> None:
+    """Drop the days of events older than the retention, except events of unfinished jobs."""
+    db = services.get(Database)
+    keep = timedelta(days=services.get(Settings).event_retention_days)
+    days = await retention.expired_days(db, keep)
+    loose = await retention.expired_loose(db, keep)
+    dropped = 0
+    try:
+        for day in () if report.is_dry else days:
+            await retention.drop_day(db, day)
+            dropped += 1
+        if not report.is_dry:
+            await retention.delete_expired_loose(db, keep)
+    except asyncpg.LockNotAvailableError:
+        report.problem("job_events is in use: old events are left for the next sweep")
+    report.count("days of events", len(days) if report.is_dry else dropped)
+    report.count("events without a day of their own", loose)
+
+
+def _cleanup(services: Services) -> list[CleanupStep]:
+    return [CleanupStep(CleanupPhase.RECORDS, partial(_drop_old_events, services))]
+
+
+async def _retained_jobs(services: Services, job_ids: Collection[str]) -> set[str]:
+    return await cleanup.with_events(services.get(Database), job_ids)
+
+
 DOMAIN = Domain(
     name="events",
     tables=(JobRow, LeaseRow, JobEventRow, NodeStateRow),
@@ -45,4 +78,6 @@ DOMAIN = Domain(
     start=_start,
     stop=_stop,
     tasks=_tasks,
+    cleanup=_cleanup,
+    retained_jobs=_retained_jobs,
 )

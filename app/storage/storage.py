@@ -20,6 +20,8 @@ from app.storage.s3_requests import S3Requests
 
 Network = Literal["public", "internal"]
 """Whose address a presigned URL carries: everybody's, or that inside the service's own network."""
+BucketName = Literal["assets", "temp"]
+"""A bucket, as the journal names it."""
 MAX_PUT_BYTES = 5 * 1024**3
 """S3's limit for one PUT."""
 MAX_OBJECT_BYTES = 5 * 1024**4
@@ -84,7 +86,7 @@ class Storage:
         )
 
     def by_name(self, bucket: str) -> Bucket:
-        """Return the bucket that the journal calls `assets` or `temp`."""
+        """Return a bucket by its name in the journal."""
         return {"assets": self.assets, "temp": self.temp}[bucket]
 
     async def start(self) -> None:

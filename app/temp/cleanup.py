@@ -1,113 +1,130 @@
-"""What is left of temporary files: rows whose time is over, and what storage should have."""
+"""Cleanup of temporary files: those that have expired, those of jobs, and those of users."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
-
-import asyncpg
+from functools import partial
 
 from app.database.engine import Database
 from app.database.statement import Connection
-from app.storage import Journal, Storage
+from app.runtime.cleanup import BATCH, CleanupReport
+from app.storage import BucketName, Journal, KeyListing, Storage
+from app.temp import queries
+from app.temp.queries import DeletedTemp
+from app.temp.service import TEMP_ID
 
-_OF_JOBS = """
-select id, job_id from temp_files
-where job_id is not null and id > $1 and created_at < now() - $2::interval order by id limit $3"""
-_EXTEND = """
-update temp_files set expires_at = now() + 2 * $2::interval
-where id = any($1) and expires_at < now() + $2::interval returning id"""
-_EXPIRE = "update temp_files set expires_at = now() where id = any($1) and expires_at > now()"
-_WOULD_EXTEND = """
-select id from temp_files where id = any($1) and expires_at < now() + $2::interval"""
-_EXPIRED = """
-select id from temp_files where expires_at <= now() order by expires_at limit $1"""
-_EXPIRED_COUNT = "select count(*) from temp_files where expires_at <= now()"
-_REMOVE_EXPIRED = """
-delete from temp_files where id = any($1) and expires_at <= now() returning id, put_until"""
-_OF_USER = "select id from temp_files where user_id = $1 limit $2"
-_REMOVE = "delete from temp_files where id = any($1) returning id, put_until"
-_NAMED = "select id from temp_files where id = any($1)"
-_STORED = """
-select id from temp_files
-where id > $1 and ($2::text is null or id <= $2) and is_stored
-  and created_at < now() - $3::interval and expires_at > now()
-order by id limit $4"""
+RetainedJobs = Callable[[Collection[str]], Awaitable[set[str]]]
+"""Returns those of the job ids whose jobs have records."""
+
+Delete = Callable[[Connection, Sequence[str]], Awaitable[list[DeletedTemp]]]
 
 
-@dataclass(frozen=True, slots=True)
-class JobFile:
-    """A temporary file that lives as long as its job's events."""
+class TempCleanup:
+    """Deletion of temporary files and their objects."""
 
-    id: str
-    job_id: str
+    def __init__(self, db: Database, storage: Storage) -> None:
+        self._db = db
+        self._journal = Journal(db, storage, "temp")
 
+    async def count_expired(self) -> int:
+        """Return how many files have expired."""
+        return await queries.count_expired(self._db.pool)
 
-async def of_jobs(db: Database, *, after: str, older_than: timedelta, limit: int) -> list[JobFile]:
-    """Return files that jobs made, by id."""
-    rows = await db.pool.fetch(_OF_JOBS, after, older_than, limit)
-    return [JobFile(**row) for row in rows]
+    async def delete_expired(self, limit: int) -> int:
+        """Delete some of the files that have expired; return how many."""
+        ids = await queries.expired(self._db.pool, limit=limit)
+        return await self._delete(ids, queries.delete_expired)
 
+    async def delete_of_user(self, user_id: str, *, limit: int) -> int:
+        """Delete some of a user's files; return how many."""
+        return await self.delete(await queries.of_user(self._db.pool, user_id, limit=limit))
 
-async def keep(db: Database, ids: Sequence[str], *, margin: timedelta, dry: bool) -> int:
-    """Give files more time whose time would be over within `margin`; return how many."""
-    return len(await db.pool.fetch(_WOULD_EXTEND if dry else _EXTEND, ids, margin))
+    async def delete(self, ids: Sequence[str]) -> int:
+        """Delete files, expired or not; return how many."""
+        return await self._delete(ids, queries.delete_all)
 
-
-async def expire(db: Database, ids: Sequence[str]) -> None:
-    """End the time of files."""
-    await db.pool.execute(_EXPIRE, ids)
-
-
-async def count_expired(db: Database) -> int:
-    """Return how many files have had their time."""
-    count: int = await db.pool.fetchval(_EXPIRED_COUNT)
-    return count
-
-
-async def remove_expired(db: Database, storage: Storage, *, limit: int) -> int:
-    """Remove some of the files that have had their time; return how many."""
-    ids = [row["id"] for row in await db.pool.fetch(_EXPIRED, limit)]
-    return await _remove(db, storage, _REMOVE_EXPIRED, ids)
-
-
-async def remove(db: Database, storage: Storage, ids: Sequence[str]) -> int:
-    """Remove files, expired or not; return how many."""
-    return await _remove(db, storage, _REMOVE, ids)
+    async def _delete(self, ids: Sequence[str], delete: Delete) -> int:
+        if not ids:
+            return 0
+        async with self._db.transaction() as on:
+            deleted = await delete(on, ids)
+            keys = [file.id for file in deleted]
+            await self._journal.retire(on, keys, [file.put_until for file in deleted])
+        await self._journal.delete(keys)
+        return len(keys)
 
 
-async def delete_all_of(db: Database, storage: Storage, user_id: str, *, limit: int) -> int:
-    """Remove some of a user's files; return how many."""
-    ids = [row["id"] for row in await db.pool.fetch(_OF_USER, user_id, limit)]
-    return await _remove(db, storage, _REMOVE, ids)
+class JobFilesCleanup:
+    """Keeps the files of jobs as long as their jobs have records, and no longer.
+
+    Args:
+        db: The database.
+        retained_jobs: Returns the jobs that have records.
+        grace: The age from which files are looked at.
+        margin: The time until the next cleanup: a file that expires earlier is extended.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        retained_jobs: RetainedJobs,
+        *,
+        grace: timedelta,
+        margin: timedelta,
+    ) -> None:
+        self._db = db
+        self._retained_jobs = retained_jobs
+        self._grace = grace
+        self._margin = margin
+
+    async def clean_up(self, report: CleanupReport) -> None:
+        """Extend the expiry of files of jobs with records; let the files of other jobs expire."""
+        kept, orphaned, after = 0, 0, ""
+        while files := await queries.of_jobs(
+            self._db.pool, after=after, older_than=self._grace, limit=BATCH
+        ):
+            retained = await self._retained_jobs({file.job_id for file in files})
+            kept += await self._extend(
+                [file.id for file in files if file.job_id in retained], dry=report.is_dry
+            )
+            orphans = [file.id for file in files if file.job_id not in retained]
+            orphaned += len(orphans)
+            if orphans and not report.is_dry:
+                await queries.expire(self._db.pool, orphans)
+            after = files[-1].id
+        report.count("temporary files kept for their jobs", kept)
+        report.count("temporary files whose jobs are gone", orphaned)
+
+    async def _extend(self, ids: Sequence[str], *, dry: bool) -> int:
+        extend = queries.count_expiring if dry else queries.extend
+        return await extend(self._db.pool, ids, margin=self._margin)
 
 
-async def named(db: Database, keys: Collection[str]) -> set[str]:
-    """Return those of the keys that a row names."""
-    return {row["id"] for row in await db.pool.fetch(_NAMED, list(keys))}
+class TempObjects:
+    """The objects of temporary files, for the comparison of the bucket with the rows."""
 
+    label = "temporary files"
+    bucket: BucketName = "temp"
+    key_pattern: re.Pattern[str] = TEMP_ID
 
-async def stored(
-    db: Database, *, after: str, last: str | None, older_than: timedelta, limit: int
-) -> list[str]:
-    """Return the keys, from `after` to `last`, whose objects storage should have."""
-    rows = await db.pool.fetch(_STORED, after, last, older_than, limit)
-    return [row["id"] for row in rows]
+    def __init__(self, db: Database, storage: Storage) -> None:
+        self._db = db
+        self._cleanup = TempCleanup(db, storage)
 
+    async def known(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys that a row names."""
+        return set(await queries.known(self._db.pool, keys))
 
-async def _remove(db: Database, storage: Storage, statement: str, ids: Sequence[str]) -> int:
-    if not ids:
-        return 0
-    journal = Journal(db, storage, "temp")
-    async with db.transaction() as on:
-        gone = await _gone(on, statement, ids)
-        keys = [row["id"] for row in gone]
-        await journal.retire(on, keys, [row["put_until"] for row in gone])
-    await journal.delete(keys)
-    return len(keys)
+    async def uploading(self, keys: Collection[str]) -> set[str]:  # noqa: ARG002
+        """Return no key: callers put temporary files in one piece."""
+        return set()
 
+    def listings(self) -> Sequence[KeyListing]:
+        """Return the listing of the files whose objects have to exist."""
+        return [partial(queries.stored, self._db.pool)]
 
-async def _gone(on: Connection, statement: str, ids: Sequence[str]) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = await on.fetch(statement, ids)
-    return rows
+    async def handle_losses(self, keys: Sequence[str]) -> int:
+        """Delete the rows of lost objects; return how many."""
+        return await self._cleanup.delete(keys)

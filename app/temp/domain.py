@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
+
 from app.database.engine import Database
-from app.domain import Domain, UserData
+from app.domain import Domain, Domains, UserData
 from app.http.auth import USER_OR_JOB, USER_OR_JOB_STREAM
+from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
 from app.runtime.services import Services
+from app.settings import Settings
 from app.storage import Storage
-from app.temp import cleanup, routes
+from app.temp import routes
+from app.temp.cleanup import JobFilesCleanup, TempCleanup, TempObjects
 from app.temp.models import TempRow
+from app.temp.presigned_urls import TempUrls
+from app.temp.service import TempService
+
+DAY = timedelta(days=1)
+
+
+def _build(services: Services) -> list[object]:
+    storage, settings = services.get(Storage), services.get(Settings)
+    return [
+        TempService(services.get(Database), storage, settings),
+        TempUrls(storage, settings),
+    ]
+
+
+def _temp_cleanup(services: Services) -> TempCleanup:
+    return TempCleanup(services.get(Database), services.get(Storage))
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
-    return await cleanup.delete_all_of(
-        services.get(Database), services.get(Storage), user_id, limit=limit
+    return await _temp_cleanup(services).delete_of_user(user_id, limit=limit)
+
+
+def _cleanup(services: Services) -> list[CleanupStep]:
+    settings = services.get(Settings)
+    temp = _temp_cleanup(services)
+    job_files = JobFilesCleanup(
+        services.get(Database),
+        partial(services.get(Domains).retained_jobs, services),
+        grace=timedelta(seconds=settings.sweep_grace_s),
+        margin=max(DAY, 2 * timedelta(seconds=settings.sweep_interval_s)),
     )
+    return [
+        CleanupStep(CleanupPhase.FILES, job_files.clean_up),
+        deletion(
+            CleanupPhase.FILES,
+            "temporary files that have expired",
+            count=temp.count_expired,
+            delete=temp.delete_expired,
+        ),
+    ]
+
+
+def _stored_objects(services: Services) -> list[TempObjects]:
+    return [TempObjects(services.get(Database), services.get(Storage))]
 
 
 DOMAIN = Domain(
@@ -29,7 +73,10 @@ DOMAIN = Domain(
         "GET /v1/storage/temp/{key}": USER_OR_JOB,
     },
     tables=(TempRow,),
+    build=_build,
     user_data=(
         UserData(label="temporary files of deleted users", tables=(TempRow,), delete=_delete),
     ),
+    cleanup=_cleanup,
+    stored_objects=_stored_objects,
 )

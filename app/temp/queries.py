@@ -2,55 +2,195 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import asyncpg
-from sqlalchemy import ARRAY, Interval, Text, bindparam, delete, func, insert, select, update
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
-from app.database.engine import Hot
-from app.database.statement import Connection
-from app.temp.models import TempRow
 
-Row = asyncpg.Record
-On: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
+class TempRecord(NamedTuple):
+    """A temporary file; `size` is what was declared until `is_stored`."""
 
-_TABLE = TempRow.__table__
-_IS_EXPIRED = (TempRow.expires_at <= func.now()).label("is_expired")
-_OWN = (
-    TempRow.id == bindparam("temp_id", type_=Text),
-    TempRow.user_id == bindparam("user_id", type_=Text),
+    id: str
+    content_type: str
+    size: int | None
+    is_stored: bool
+    expires_at: datetime
+    is_expired: bool
+
+
+class NewTemp(NamedTuple):
+    """A file to insert; `put_ttl` is for how long a URL to put it is valid."""
+
+    id: str
+    user_id: str
+    job_id: str | None
+    content_type: str
+    size: int | None
+    is_stored: bool
+    ttl: timedelta
+    put_ttl: timedelta | None = None
+
+
+class DeletedTemp(NamedTuple):
+    """A deleted file, and the expiry of the URL to put its object."""
+
+    id: str
+    put_until: datetime | None
+
+
+class JobFile(NamedTuple):
+    """A file that a job made."""
+
+    id: str
+    job_id: str
+
+
+_COLUMNS = "id, content_type, size, is_stored, expires_at, expires_at <= now() as is_expired"
+_GET = Query(
+    f"select {_COLUMNS} from temp_files where id = :temp_id and user_id = :user_id", TempRecord
+)
+_GET_STORED = Query(
+    f"""
+select {_COLUMNS} from temp_files
+where id = any(:ids) and user_id = :user_id and expires_at > now() and is_stored""",
+    TempRecord,
+)
+_INSERT = Query(
+    f"""
+insert into temp_files
+    (id, user_id, job_id, content_type, size, is_stored, put_until, expires_at)
+values (:id, :user_id, :job_id, :content_type, :size, :is_stored, now() + :put_ttl::interval,
+    now() + :ttl::interval)
+returning {_COLUMNS}""",
+    TempRecord,
+)
+_MARK_STORED = Query(
+    f"""
+update temp_files set size = :size, is_stored = true where id = :temp_id returning {_COLUMNS}""",
+    TempRecord,
+)
+_DELETE = Query(
+    "delete from temp_files where id = :temp_id and user_id = :user_id returning id, put_until",
+    DeletedTemp,
+)
+_DELETE_ALL = Query(
+    "delete from temp_files where id = any(:ids) returning id, put_until", DeletedTemp
+)
+_DELETE_EXPIRED = Query(
+    """
+delete from temp_files where id = any(:ids) and expires_at <= now() returning id, put_until""",
+    DeletedTemp,
+)
+_COUNT_EXPIRED = Scalar("select count(*) from temp_files where expires_at <= now()", int)
+_EXPIRED = Scalar(
+    "select id from temp_files where expires_at <= now() order by expires_at limit :limit", str
+)
+_OF_USER = Scalar("select id from temp_files where user_id = :user_id limit :limit", str)
+_OF_JOBS = Query(
+    """
+select id, job_id from temp_files
+where job_id is not null and id > :after and created_at < now() - :older_than::interval
+order by id limit :limit""",
+    JobFile,
+)
+_EXPIRING = "id = any(:ids) and expires_at < now() + :margin::interval"
+_COUNT_EXPIRING = Scalar(f"select count(*) from temp_files where {_EXPIRING}", int)
+_EXTEND = Statement(
+    f"update temp_files set expires_at = now() + 2 * :margin::interval where {_EXPIRING}"
+)
+_EXPIRE = Statement(
+    "update temp_files set expires_at = now() where id = any(:ids) and expires_at > now()"
+)
+_KNOWN = Scalar("select id from temp_files where id = any(:ids)", str)
+_STORED = Scalar(
+    """
+select id from temp_files
+where id > :after and (:last::text is null or id <= :last) and is_stored
+  and created_at < now() - :older_than::interval and expires_at > now()
+order by id limit :limit""",
+    str,
 )
 
-ONE = Hot(select(*_TABLE.c, _IS_EXPIRED).where(*_OWN))
-MANY = Hot(
-    select(*_TABLE.c).where(
-        TempRow.id == func.any(bindparam("ids", type_=ARRAY(Text))),
-        TempRow.user_id == bindparam("user_id", type_=Text),
-        TempRow.expires_at > func.now(),
-        TempRow.is_stored,
-    )
-)
-INSERT = Hot(
-    insert(TempRow)
-    .values(
-        {
-            column.name: bindparam(column.name, type_=column.type)
-            for column in _TABLE.c
-            if column.name not in {"created_at", "put_until", "expires_at"}
-        }
-        | {
-            "put_until": func.now() + bindparam("put_ttl", type_=Interval),
-            "expires_at": func.now() + bindparam("ttl", type_=Interval),
-        }
-    )
-    .returning(*_TABLE.c, _IS_EXPIRED)
-)
-MARK_STORED = Hot(
-    update(TempRow)
-    .where(TempRow.id == bindparam("temp_id", type_=Text))
-    .values(
-        {TempRow.size: bindparam("seen_size", type_=_TABLE.c.size.type), TempRow.is_stored: True}
-    )
-    .returning(*_TABLE.c, _IS_EXPIRED)
-)
-DELETE = Hot(delete(TempRow).where(*_OWN).returning(TempRow.id, TempRow.put_until))
+
+async def get(on: Executor, temp_id: str, *, user_id: str) -> TempRecord | None:
+    """Return a user's file."""
+    return await _GET.one(on, temp_id=temp_id, user_id=user_id)
+
+
+async def get_stored(on: Executor, ids: Sequence[str], *, user_id: str) -> list[TempRecord]:
+    """Return those of the ids that are a user's files, stored and not expired."""
+    return await _GET_STORED.all(on, ids=ids, user_id=user_id)
+
+
+async def insert(on: Connection, file: NewTemp) -> TempRecord:
+    """Insert a file."""
+    return await _INSERT.only(on, **file._asdict())
+
+
+async def mark_stored(on: Executor, temp_id: str, *, size: int) -> TempRecord | None:
+    """Record that a file's object exists; return None when the file was deleted."""
+    return await _MARK_STORED.one(on, temp_id=temp_id, size=size)
+
+
+async def delete(on: Connection, temp_id: str, *, user_id: str) -> DeletedTemp | None:
+    """Delete a user's file; return None when it does not exist."""
+    return await _DELETE.one(on, temp_id=temp_id, user_id=user_id)
+
+
+async def delete_all(on: Connection, ids: Sequence[str]) -> list[DeletedTemp]:
+    """Delete files."""
+    return await _DELETE_ALL.all(on, ids=ids)
+
+
+async def delete_expired(on: Connection, ids: Sequence[str]) -> list[DeletedTemp]:
+    """Delete those of the files that have expired."""
+    return await _DELETE_EXPIRED.all(on, ids=ids)
+
+
+async def count_expired(on: Executor) -> int:
+    """Return how many files have expired."""
+    return await _COUNT_EXPIRED.value(on) or 0
+
+
+async def expired(on: Executor, *, limit: int) -> list[str]:
+    """Return the ids of files that have expired, the first to expire first."""
+    return await _EXPIRED.values(on, limit=limit)
+
+
+async def of_user(on: Executor, user_id: str, *, limit: int) -> list[str]:
+    """Return the ids of some of a user's files."""
+    return await _OF_USER.values(on, user_id=user_id, limit=limit)
+
+
+async def of_jobs(on: Executor, *, after: str, older_than: timedelta, limit: int) -> list[JobFile]:
+    """Return files that jobs made, by id."""
+    return await _OF_JOBS.all(on, after=after, older_than=older_than, limit=limit)
+
+
+async def count_expiring(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
+    """Return how many of the files expire within `margin`."""
+    return await _COUNT_EXPIRING.value(on, ids=ids, margin=margin) or 0
+
+
+async def extend(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
+    """Extend the expiry of those of the files that expire within `margin`; return how many."""
+    return await _EXTEND.execute(on, ids=ids, margin=margin)
+
+
+async def expire(on: Executor, ids: Sequence[str]) -> None:
+    """Let files expire now."""
+    await _EXPIRE.execute(on, ids=ids)
+
+
+async def known(on: Executor, ids: Collection[str]) -> list[str]:
+    """Return those of the ids that have a row."""
+    return await _KNOWN.values(on, ids=list(ids))
+
+
+async def stored(
+    on: Executor, *, after: str, last: str | None, older_than: timedelta, limit: int
+) -> list[str]:
+    """Return the ids of files whose objects have to exist, as a `KeyListing`."""
+    return await _STORED.values(on, after=after, last=last, older_than=older_than, limit=limit)

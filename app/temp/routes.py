@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import StringConstraints
 
-from app.http.dependencies import services_of
+from app.http.auth import PrincipalDep
+from app.http.dependencies import Injected
 from app.http.file_response import body_of, content_response
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
-from app.storage import ObjectMissing
-from app.temp.queries import Row
-from app.temp.service import TempNotStored, TempService
+from app.storage import Network, ObjectMissing, network_of
+from app.temp.errors import TempNotStored
+from app.temp.presigned_urls import TempUrls
+from app.temp.queries import TempRecord
+from app.temp.schemas import temp_out
+from app.temp.service import TempService
 from processing_context.wire.assets import TempAsset, TempUploadCreate
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["temp"])
@@ -26,81 +31,81 @@ _RAW: dict[str, Any] = {
     }
 }
 
-
-async def _service(request: Request) -> TempService:
-    return TempService.of(request)
-
-
-Temp = Annotated[TempService, Depends(_service)]
+TempFiles = Annotated[TempService, Injected(TempService)]
+Urls = Annotated[TempUrls, Injected(TempUrls)]
 
 
-def _out(request: Request, temp: TempService, row: Row) -> TempAsset:
-    settings = services_of(request).get(Settings)
-    is_stored = row["is_stored"]
-    return TempAsset(
-        id=row["id"],
-        get_url=temp.url_to_get(row, settings.url_ttl_s) if is_stored else None,
-        put_url=None if is_stored else temp.url_to_put(row),
-        size=row["size"],
-        content_type=row["content_type"],
-        expires_at=row["expires_at"],
-    )
+def _out(file: TempRecord, urls: TempUrls, network: Network) -> TempAsset:
+    get_url = urls.to_get(file, network) if file.is_stored else None
+    put_url = None if file.is_stored else urls.to_put(file, network)
+    return temp_out(file, get_url=get_url, put_url=put_url)
 
 
-@router.post("/temp", status_code=201, openapi_extra=_RAW)
+def _created(temp: TempAsset, *, is_replay: bool) -> Response:
+    response = json_response(temp, status_code=201)
+    if is_replay:
+        replayed(response)
+    return response
+
+
+@router.post("/temp", status_code=201, response_model=TempAsset, openapi_extra=_RAW)
 async def create_temp(
     request: Request,
-    response: Response,
-    temp: Temp,
-    once: IdempotencyKeyDep,
+    temp: TempFiles,
+    urls: Urls,
+    principal: PrincipalDep,
+    settings: Annotated[Settings, Injected(Settings)],
+    key: IdempotencyKeyDep,
     ext: Annotated[
         Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9]{0,16}$")], Query()
     ] = "",
-) -> TempAsset:
+) -> Response:
     """Put the raw body into a temporary file."""
-    settings = services_of(request).get(Settings)
-    row, is_replay = await temp.create(
+    file, is_replay = await temp.create(
+        principal,
         body_of(request, settings.max_upload_bytes),
         ext=ext.removeprefix("."),
-        claimed=request.headers.get("content-type"),
-        once=once,
+        content_type=request.headers.get("content-type"),
+        key=key,
     )
-    if is_replay:
-        replayed(response)
-    return _out(request, temp, row)
+    return _created(_out(file, urls, network_of(request)), is_replay=is_replay)
 
 
-@router.post("/temp/uploads", status_code=201)
+@router.post("/temp/uploads", status_code=201, response_model=TempAsset)
 async def reserve_temp(
     request: Request,
-    response: Response,
-    temp: Temp,
-    once: IdempotencyKeyDep,
+    temp: TempFiles,
+    urls: Urls,
+    principal: PrincipalDep,
+    key: IdempotencyKeyDep,
     body: TempUploadCreate | None = None,
-) -> TempAsset:
+) -> Response:
     """Reserve a temporary file and get a URL to put its bytes to."""
-    row, is_replay = await temp.reserve(body or TempUploadCreate(), once)
-    if is_replay:
-        replayed(response)
-    return _out(request, temp, row)
+    file, is_replay = await temp.reserve(principal, body or TempUploadCreate(), key)
+    return _created(_out(file, urls, network_of(request)), is_replay=is_replay)
 
 
-@router.get("/temp/{temp_id}")
-async def get_temp(temp_id: str, request: Request, temp: Temp) -> TempAsset:
+@router.get("/temp/{temp_id}", response_model=TempAsset)
+async def get_temp(
+    temp_id: str, request: Request, temp: TempFiles, urls: Urls, principal: PrincipalDep
+) -> Response:
     """Return one temporary file."""
-    return _out(request, temp, await temp.get(temp_id))
+    file = await temp.get(principal.user_id, temp_id)
+    return json_response(_out(file, urls, network_of(request)))
 
 
 @router.delete("/temp/{temp_id}", status_code=204)
-async def delete_temp(temp_id: str, temp: Temp) -> None:
+async def delete_temp(temp_id: str, temp: TempFiles, principal: PrincipalDep) -> None:
     """Delete a temporary file before its time."""
-    await temp.delete(temp_id)
+    await temp.delete(principal.user_id, temp_id)
 
 
 @router.get("/temp/{temp_id}/content", response_class=Response)
-async def get_temp_content(temp_id: str, request: Request, temp: Temp) -> Response:
+async def get_temp_content(
+    temp_id: str, request: Request, temp: TempFiles, principal: PrincipalDep
+) -> Response:
     """Return the bytes, or a range of them."""
-    content = temp.content(await temp.get(temp_id))
+    content = temp.content(await temp.get(principal.user_id, temp_id))
     try:
         return await content_response(content, request)
     except ObjectMissing:
@@ -113,10 +118,12 @@ async def get_temp_content(temp_id: str, request: Request, temp: Temp) -> Respon
     response_class=Response,
     responses={307: {"description": "Where the bytes are."}},
 )
-async def redirect_to_temp(key: str, request: Request, temp: Temp) -> Response:
+async def redirect_to_temp(
+    key: str, request: Request, temp: TempFiles, urls: Urls, principal: PrincipalDep
+) -> Response:
     """Redirect from a temporary file's stable URL to its bytes."""
-    settings = services_of(request).get(Settings)
-    row = await temp.get(key)
-    temp.content(row)
-    url = temp.url_to_get(row, settings.url_ttl_s)
+    file = await temp.get(principal.user_id, key)
+    if not file.is_stored:
+        raise TempNotStored
+    url = urls.to_get(file, network_of(request))
     return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Temporary files of one owner."""
+"""Temporary files."""
 
 from __future__ import annotations
 
@@ -6,279 +6,204 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Self
-
-from starlette.requests import Request
 
 from app.database.engine import Database
-from app.http import content_headers
-from app.http.auth import Principal, current_principal
-from app.http.dependencies import services_of
+from app.http.auth import Principal
 from app.http.file_response import Content
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
-from app.http.problems import Conflict, Gone, Invalid, NotFound, TooLarge
+from app.http.problems import Invalid, TooLarge
 from app.runtime.ids import new_id
 from app.settings import Settings
-from app.storage import MAX_PUT_BYTES, Journal, Network, ObjectMissing, Storage, network_of
+from app.storage import MAX_PUT_BYTES, Journal, ObjectMissing, Storage
 from app.temp import queries
-from app.temp.queries import Row
+from app.temp.errors import TempExpired, TempNotFound, TempNotStored
+from app.temp.queries import NewTemp, TempRecord
 from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, TempUploadCreate
 
-_TEMP_ID = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,16}")
-
-
-class TempNotFound(NotFound):
-    """No such file, or not the caller's."""
-
-    code = "temp_not_found"
-    detail = "There is no such temporary file."
-
-
-class TempExpired(Gone):
-    """Its time is over."""
-
-    code = "temp_expired"
-    detail = "This temporary file has expired."
-
-
-class TempNotStored(Conflict):
-    """Its bytes have not come."""
-
-    code = "upload_incomplete"
-    detail = "Nothing has been put to the URL of this temporary file yet."
+TEMP_ID = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,16}")
+"""Ids of files, which are the keys of their objects too."""
 
 
 class TempService:
-    """Temporary files of one owner."""
+    """Temporary files of all users; each call names the user that it acts for."""
 
-    def __init__(
-        self,
-        db: Database,
-        storage: Storage,
-        settings: Settings,
-        principal: Principal,
-        network: Network,
-    ) -> None:
+    def __init__(self, db: Database, storage: Storage, settings: Settings) -> None:
         self._db = db
-        self._storage = storage
-        self._settings = settings
-        self._principal = principal
-        self._network = network
+        self._bucket = storage.temp
         self._journal = Journal(db, storage, "temp")
-
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """Return the service for a request's caller."""
-        services = services_of(request)
-        return cls(
-            services.get(Database),
-            services.get(Storage),
-            services.get(Settings),
-            current_principal(request),
-            network_of(request),
-        )
+        self._max_bytes = settings.max_upload_bytes
+        self._ttl = timedelta(seconds=settings.temp_ttl_s)
+        # The events of a day are removed together, so up to a day after their retention.
+        self._job_ttl = max(self._ttl, timedelta(days=settings.event_retention_days + 1))
+        self._put_ttl = timedelta(seconds=min(settings.upload_url_ttl_s, settings.temp_ttl_s))
 
     async def create(
-        self, body: AsyncIterator[bytes], *, ext: str, claimed: str | None, once: IdempotencyKey
-    ) -> tuple[Row, bool]:
-        """Make a temporary file of a body.
+        self,
+        principal: Principal,
+        body: AsyncIterator[bytes],
+        *,
+        ext: str,
+        content_type: str | None,
+        key: IdempotencyKey,
+    ) -> tuple[TempRecord, bool]:
+        """Create a file from a body.
+
+        Args:
+            principal: The caller.
+            body: The bytes.
+            ext: The extension of the file's name, without the dot; it may be empty.
+            content_type: The content type that the caller declares.
+            key: The request's Idempotency-Key.
 
         Returns:
-            The file, and whether it is that of an earlier request with the same key.
+            The file, and whether an earlier request with the same key created it.
 
         Raises:
             TooLarge: It is larger than the limit.
         """
-        made = await once.begin()
-        head = await _head(body)
-        if made is not None:
-            digest = hashlib.sha256(head)
+        created = await key.begin()
+        head = await _read_head(body)
+        digest = hashlib.sha256(head)
+        if created is not None:
             async for chunk in body:
                 digest.update(chunk)
-            once.check(fingerprint_of(ext, digest.digest()))
-            return await self.get(made), True
-        content_type = media_types.content_type_of(claimed, head, f".{ext}")
-        temp_id = _new_id(ext, content_type)
-        digest = hashlib.sha256(head)
+            key.check(fingerprint_of(ext, digest.digest()))
+            return await self.get(principal.user_id, created), True
+        content_type = media_types.content_type_of(content_type, head, f".{ext}")
+        temp_id = _new_temp_id(ext, content_type)
         size = len(head)
         async with self._journal.putting(temp_id):
-            async with self._storage.temp.upload(temp_id) as upload:
+            async with self._bucket.upload(temp_id) as upload:
                 await upload.write(head)
                 async for chunk in body:
                     digest.update(chunk)
                     size += len(chunk)
                     await upload.write(chunk)
+            new = self._new(principal, temp_id, content_type, size, is_stored=True)
             async with self._db.transaction() as on:
                 await self._journal.finish(on, temp_id)
-                row = await self._insert(
-                    on, id=temp_id, content_type=content_type, size=size, is_stored=True
-                )
-                await once.complete(on, temp_id, fingerprint_of(ext, digest.digest()))
-        return row, False
+                file = await queries.insert(on, new)
+                await key.complete(on, temp_id, fingerprint_of(ext, digest.digest()))
+        return file, False
 
-    async def reserve(self, draft: TempUploadCreate, once: IdempotencyKey) -> tuple[Row, bool]:
-        """Make a temporary file that the caller puts past us.
+    async def reserve(
+        self, principal: Principal, draft: TempUploadCreate, key: IdempotencyKey
+    ) -> tuple[TempRecord, bool]:
+        """Create a file whose bytes the caller puts to a presigned URL.
 
         Returns:
-            The file, and whether it is that of an earlier request with the same key.
+            The file, and whether an earlier request with the same key created it.
 
         Raises:
+            Invalid: It would be a folder.
             TooLarge: It would be larger than the limit.
         """
-        limit = min(self._settings.max_upload_bytes, MAX_PUT_BYTES)
+        limit = min(self._max_bytes, MAX_PUT_BYTES)
         if draft.size is not None and draft.size > limit:
             raise TooLarge(f"The file has {draft.size} bytes; the limit is {limit}.")
         if draft.content_type == FOLDER:
             raise Invalid("A temporary file is no folder.")
-        made = await once.begin(fingerprint_of(draft))
-        if made is not None:
-            return await self.get(made), True
+        created = await key.begin(fingerprint_of(draft))
+        if created is not None:
+            return await self.get(principal.user_id, created), True
         ext = draft.ext.removeprefix(".")
         content_type = media_types.content_type_of(draft.content_type, b"", f".{ext}")
+        temp_id = _new_temp_id(ext, content_type)
+        new = self._new(principal, temp_id, content_type, draft.size, is_stored=False)
         async with self._db.transaction() as on:
-            row = await self._insert(
-                on,
-                id=_new_id(ext, content_type),
-                content_type=content_type,
-                size=draft.size,
-                is_stored=False,
-                put_ttl=self._put_ttl(),
-            )
-            await once.complete(on, row["id"])
-        return row, False
+            file = await queries.insert(on, new)
+            await key.complete(on, file.id)
+        return file, False
 
-    async def get(self, temp_id: str) -> Row:
-        """Return one file; what was put to its URL meanwhile is found out.
+    async def get(self, user_id: str, temp_id: str) -> TempRecord:
+        """Return one file; when it is not stored yet, storage is asked for its object.
 
         Raises:
-            TempNotFound: It does not exist or belongs to someone else.
-            TempExpired: Its time is over.
+            TempNotFound: It does not exist, or is another user's.
+            TempExpired: It has expired.
         """
-        row: Row | None = None
-        if _TEMP_ID.fullmatch(temp_id):
-            row = await queries.ONE.row(
-                self._db.pool, temp_id=temp_id, user_id=self._principal.user_id
-            )
-        if row is None:
+        file = None
+        if TEMP_ID.fullmatch(temp_id):
+            file = await queries.get(self._db.pool, temp_id, user_id=user_id)
+        if file is None:
             raise TempNotFound
-        if row["is_expired"]:
+        if file.is_expired:
             raise TempExpired
-        if row["is_stored"]:
-            return row
+        if file.is_stored:
+            return file
         try:
-            stat = await self._storage.temp.stat(temp_id)
+            stat = await self._bucket.stat(temp_id)
         except ObjectMissing:
-            return row
-        seen = await queries.MARK_STORED.row(self._db.pool, temp_id=temp_id, seen_size=stat.size)
-        return seen or row
+            return file
+        return await queries.mark_stored(self._db.pool, temp_id, size=stat.size) or file
 
-    async def delete(self, temp_id: str) -> None:
+    async def get_stored(self, user_id: str, temp_ids: Sequence[str]) -> Sequence[TempRecord]:
+        """Return those of the ids that are the user's files, stored and not expired."""
+        wanted = [temp_id for temp_id in temp_ids if TEMP_ID.fullmatch(temp_id)]
+        if not wanted:
+            return []
+        return await queries.get_stored(self._db.pool, wanted, user_id=user_id)
+
+    async def delete(self, user_id: str, temp_id: str) -> None:
         """Delete a file, expired or not.
 
         Raises:
-            TempNotFound: It does not exist or belongs to someone else.
+            TempNotFound: It does not exist, or is another user's.
         """
-        if not _TEMP_ID.fullmatch(temp_id):
+        if not TEMP_ID.fullmatch(temp_id):
             raise TempNotFound
         async with self._db.transaction() as on:
-            gone = await queries.DELETE.row(on, temp_id=temp_id, user_id=self._principal.user_id)
-            if gone is None:
+            deleted = await queries.delete(on, temp_id, user_id=user_id)
+            if deleted is None:
                 raise TempNotFound
-            await self._journal.retire(on, [temp_id], [gone["put_until"]])
+            await self._journal.retire(on, [temp_id], [deleted.put_until])
         await self._journal.delete([temp_id])
 
-    async def urls(self, ids: Sequence[str], expires_s: int) -> dict[str, str]:
-        """Return URLs of those of the ids that are files of the owner."""
-        wanted = [id_ for id_ in ids if _TEMP_ID.fullmatch(id_)]
-        if not wanted:
-            return {}
-        rows = await queries.MANY.rows(self._db.pool, ids=wanted, user_id=self._principal.user_id)
-        return {row["id"]: self.url_to_get(row, expires_s) for row in rows}
-
-    def url_to_get(self, row: Row, expires_s: int) -> str:
-        """Return a URL for the bytes."""
-        content_type = row["content_type"]
-        is_inline = content_headers.is_safe_inline(content_type)
-        return self._storage.presign_get(
-            self._storage.temp,
-            row["id"],
-            network=self._network,
-            expires_s=expires_s,
-            content_type=content_headers.header_of(content_type),
-            disposition=None if is_inline else content_headers.disposition("attachment", row["id"]),
-        )
-
-    def url_to_put(self, row: Row) -> str:
-        """Return a URL to put the bytes to; where the size was declared it is signed too."""
-        size = row["size"]
-        return self._storage.presign_put(
-            self._storage.temp,
-            row["id"],
-            network=self._network,
-            expires_s=int(self._put_ttl().total_seconds()),
-            headers=None if size is None else {"Content-Length": str(size)},
-        )
-
-    def content(self, row: Row) -> Content:
-        """Return the bytes, to be served by us.
+    def content(self, file: TempRecord) -> Content:
+        """Return the bytes of a file, for a response.
 
         Raises:
-            TempNotStored: They have not come.
+            TempNotStored: They have not been uploaded.
         """
-        if not row["is_stored"]:
+        if not file.is_stored or file.size is None:
             raise TempNotStored
         return Content(
-            bucket=self._storage.temp,
-            key=row["id"],
-            size=row["size"],
-            content_type=row["content_type"],
-            etag=f'"{row["id"]}-{row["size"]}"',
-            name=row["id"],
+            bucket=self._bucket,
+            key=file.id,
+            size=file.size,
+            content_type=file.content_type,
+            etag=f'"{file.id}-{file.size}"',
+            name=file.id,
         )
 
-    async def _insert(
+    def _new(
         self,
-        on: queries.On,
-        *,
-        id: str,
+        principal: Principal,
+        temp_id: str,
         content_type: str,
         size: int | None,
+        *,
         is_stored: bool,
-        put_ttl: timedelta | None = None,
-    ) -> Row:
-        row = await queries.INSERT.row(
-            on,
-            id=id,
-            user_id=self._principal.user_id,
-            job_id=self._principal.job_id,
+    ) -> NewTemp:
+        return NewTemp(
+            id=temp_id,
+            user_id=principal.user_id,
+            job_id=principal.job_id,
             content_type=content_type,
             size=size,
             is_stored=is_stored,
-            put_ttl=put_ttl,
-            ttl=self._ttl(),
+            ttl=self._ttl if principal.job_id is None else self._job_ttl,
+            put_ttl=None if is_stored else self._put_ttl,
         )
-        if row is None:
-            raise RuntimeError("an insert returned no row")
-        return row
-
-    def _ttl(self) -> timedelta:
-        lifetime = timedelta(seconds=self._settings.temp_ttl_s)
-        if self._principal.job_id is None:
-            return lifetime
-        # A day's events go as a whole, so up to a day after their time.
-        return max(lifetime, timedelta(days=self._settings.event_retention_days + 1))
-
-    def _put_ttl(self) -> timedelta:
-        return timedelta(seconds=min(self._settings.upload_url_ttl_s, self._settings.temp_ttl_s))
 
 
-def _new_id(ext: str, content_type: str) -> str:
+def _new_temp_id(ext: str, content_type: str) -> str:
     return f"{new_id()}.{(ext or media_types.extension_of(content_type)).lower()}"
 
 
-async def _head(body: AsyncIterator[bytes]) -> bytes:
-    """Return what has come once it is enough to see what kind of file it is."""
+async def _read_head(body: AsyncIterator[bytes]) -> bytes:
+    """Return the first bytes of a body, enough to detect its content type."""
     head = b""
     async for chunk in body:
         head += chunk

@@ -1,22 +1,58 @@
-"""Removal of deleted users after their data has been deleted."""
+"""Deletion of the data of deleted users, and then of the users."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from app.database.engine import Database
+from app.domain import Domains
+from app.runtime.cleanup import CleanupReport
+from app.runtime.services import Services
 from app.users import queries
 
-
-async def deleted(db: Database, *, before: timedelta, after: str, limit: int) -> list[str]:
-    """Return the ids of users who were deleted at least `before` ago, ordered by id."""
-    return await queries.deleted(db.pool, before=before, after=after, limit=limit)
+BATCH = 200
 
 
-async def forget(db: Database, user_id: str) -> None:
-    """Remove a deleted user and their tokens.
+class UserDeletion:
+    """Deletes the users who were deleted some time ago, with all of their data.
 
-    Raises:
-        asyncpg.ForeignKeyViolationError: The user still has rows in other tables.
+    Args:
+        services: The services of all domains that have data of users.
+        grace: The time after which no request of a deleted user is running.
     """
-    await queries.remove(db.pool, user_id)
+
+    def __init__(self, services: Services, *, grace: timedelta) -> None:
+        self._services = services
+        self._db = services.get(Database)
+        self._grace = grace
+
+    async def clean_up(self, report: CleanupReport) -> None:
+        """Delete the users, or only count them."""
+        report.count("deleted users", 0)
+        async for user_id in self._deleted():
+            if report.is_dry:
+                report.count("deleted users", 1)
+            else:
+                await self._delete(user_id, report)
+
+    async def _deleted(self) -> AsyncIterator[str]:
+        after = ""
+        while ids := await queries.deleted(
+            self._db.pool, before=self._grace, after=after, limit=BATCH
+        ):
+            for user_id in ids:
+                yield user_id
+            after = ids[-1]
+
+    async def _delete(self, user_id: str, report: CleanupReport) -> None:
+        """Delete a user's data in small transactions, and the user unless rows are left."""
+        user_data = self._services.get(Domains).user_data
+        for data in user_data:
+            while deleted := await data.delete(self._services, user_id, limit=BATCH):
+                report.count(data.label, deleted)
+        for data in user_data:
+            if data.are_left is not None and await data.are_left(self._services, user_id):
+                return
+        await queries.remove(self._db.pool, user_id)
+        report.count("deleted users", 1)

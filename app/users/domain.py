@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.database.engine import Database
 from app.domain import Domain
 from app.http.auth import ADMIN, ANY_TOKEN, USER_OR_ADMIN, Revocations
+from app.runtime.cleanup import CleanupPhase, CleanupStep
 from app.runtime.services import Services
 from app.settings import Settings
 from app.users import routes
+from app.users.cleanup import UserDeletion
 from app.users.models import TokenRow, UserRow
 from app.users.service import TokenService, UserService, UserTokens
 
@@ -21,6 +25,11 @@ def _build(services: Services) -> list[object]:
         users,
         TokenService(db, users, revocations),
     ]
+
+
+def _cleanup(services: Services) -> list[CleanupStep]:
+    grace = timedelta(seconds=services.get(Settings).sweep_grace_s)
+    return [CleanupStep(CleanupPhase.RECORDS, UserDeletion(services, grace=grace).clean_up)]
 
 
 DOMAIN = Domain(
@@ -37,4 +46,5 @@ DOMAIN = Domain(
     },
     tables=(UserRow, TokenRow),
     build=_build,
+    cleanup=_cleanup,
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.database.engine import Database
 from app.domain import Domain
 from app.outbound import WebhookClient
+from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
 from app.runtime.encryption import Encryption
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
-from app.webhooks import routes
+from app.webhooks import queries, routes
 from app.webhooks.delivery import DeliverySender
 from app.webhooks.dispatcher import WebhookDispatcher
 from app.webhooks.models import DeliveryRow
@@ -37,11 +40,26 @@ def _tasks(services: Services) -> list[PeriodicTask]:
     return [PeriodicTask(services.get(WebhookDispatcher).run, 0)]
 
 
+def _cleanup(services: Services) -> list[CleanupStep]:
+    db = services.get(Database)
+    # Deliveries of a job are kept as long as its events.
+    older_than = timedelta(days=services.get(Settings).event_retention_days)
+    return [
+        deletion(
+            CleanupPhase.RECORDS,
+            "webhook deliveries whose time is over",
+            count=lambda: queries.count_old(db.pool, older_than),
+            delete=lambda limit: queries.delete_old(db.pool, older_than, limit=limit),
+        )
+    ]
+
+
 DOMAIN = Domain(
     name="webhooks",
     webhooks=(routes.messages,),
     tables=(DeliveryRow,),
     build=_build,
     stop=_stop,
+    cleanup=_cleanup,
     tasks=_tasks,
 )

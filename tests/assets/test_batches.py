@@ -24,7 +24,7 @@ WAITS = """
 select exists (
   select from pg_stat_activity
   where datname = current_database() and wait_event_type = 'Lock'
-    and query ilike 'insert into assets%')"""
+    and query ilike '%insert into assets%')"""
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.assets.errors import UploadIncomplete
-from app.assets.part_plan import MIB, ONE_PUT_BYTES, Cut, part_size_for
+from app.assets.part_plan import MIB, ONE_PUT_BYTES, PartPlan, part_size_for
 from app.storage import MAX_OBJECT_BYTES, MAX_PARTS, Part
 
 
 @given(size=st.integers(ONE_PUT_BYTES + 1, MAX_OBJECT_BYTES))
 def test_parts_are_within_the_limits_of_s3(size: int) -> None:
-    cut = Cut(size, part_size_for(size))
-    assert cut.part_size % (8 * MIB) == 0
-    assert cut.part_size < 2**31
-    assert 1 < cut.count <= MAX_PARTS
-    assert (cut.count - 1) * cut.size_of(1) + cut.size_of(cut.count) == size
-    assert 0 < cut.size_of(cut.count) <= cut.part_size
+    plan = PartPlan(size, part_size_for(size))
+    assert plan.part_size % (8 * MIB) == 0
+    assert plan.part_size < 2**31
+    assert 1 < plan.count <= MAX_PARTS
+    assert (plan.count - 1) * plan.size_of(1) + plan.size_of(plan.count) == size
+    assert 0 < plan.size_of(plan.count) <= plan.part_size
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def test_parts_are_within_the_limits_of_s3(size: int) -> None:
     ],
 )
 def test_parts_grow_when_they_would_be_too_many(size: int, part_mib: int, count: int) -> None:
-    cut = Cut(size, part_size_for(size))
-    assert (cut.part_size, cut.count) == (part_mib * MIB, count)
+    plan = PartPlan(size, part_size_for(size))
+    assert (plan.part_size, plan.count) == (part_mib * MIB, count)
 
 
 def test_missing_parts_are_named_in_runs_that_a_person_can_read() -> None:
-    cut = Cut(100 * 8 * MIB, 8 * MIB)
+    plan = PartPlan(100 * 8 * MIB, 8 * MIB)
     stored = [Part(number, 8 * MIB, "") for number in (1, 2, 5, 9, 100)]
     with pytest.raises(UploadIncomplete, match=r"have parts 3-4, 6-8, 10-99 of 100\.$"):
-        cut.check(stored, None)
+        plan.check(stored, None)
     with pytest.raises(UploadIncomplete, match=r", 39 and 30 more runs of 100\.$"):
-        cut.check([Part(number, 8 * MIB, "") for number in range(2, 101, 2)], None)
+        plan.check([Part(number, 8 * MIB, "") for number in range(2, 101, 2)], None)

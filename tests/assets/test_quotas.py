@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest_asyncio
 
-from app.assets.queries import USED_BYTES
+from app.assets import quota_queries
 from app.database.engine import Database
 from app.database.statement import Connection
 from tests.support.assets import form, journal, keys, make_asset, names
@@ -161,7 +161,7 @@ from unnest($1::text[]) as u, generate_series(1, $2::int) as n"""
 
 async def _counted(on: Database | Connection, *users: User) -> list[int]:
     source = on.pool if isinstance(on, Database) else on
-    return [await source.fetchval(USED_BYTES, user.id) for user in users]
+    return [await quota_queries.used(source, user.id) for user in users]
 
 
 async def test_a_wrong_count_is_put_right_by_a_sweep(service: Service, user: User) -> None:

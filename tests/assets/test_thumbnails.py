@@ -11,7 +11,8 @@ import httpx
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from app.assets.cleanup import named
+from app.assets.cleanup import AssetObjects
+from app.storage.due_deletions import DueDeletions
 from tests.support.assets import fetch, journal, keys, make_asset, make_folder, s3
 from tests.support.media import encoded, photo, sound, tone, video
 from tests.support.services import Service, User, eventually
@@ -142,7 +143,7 @@ async def test_it_is_made_once_and_stays(service: Service, user: User) -> None:
     )
     assert unchanged.status_code == 304
     assert len(await keys(service) - before) == 1
-    known = await service.run(named(service.db, await keys(service)))
+    known = await service.run(AssetObjects(service.db).known(await keys(service)))
     assert known == await keys(service)
 
 
@@ -192,18 +193,12 @@ async def test_it_goes_with_the_asset(
         gone = folder.id if is_in_folder else made.id
         await user.http.delete(f"/v1/assets/{gone}", params={"recursive": True})
         assert (await thumbnail(user, made.id)).status_code == 404
-        await service.run(_work_off(service))
+        await service.run(service.get(DueDeletions).process())
 
         async def is_empty() -> bool:
             return await keys(service) == set()
 
         await eventually(is_empty)  # the service itself may have been at it
-
-
-async def _work_off(service: Service) -> None:
-    from app.storage.journal import work_off
-
-    await work_off(service.db, service.storage)
 
 
 async def test_one_that_storage_has_lost_is_made_again(service: Service, user: User) -> None:

@@ -12,7 +12,8 @@ import pytest_asyncio
 from PIL import Image
 
 from app.cleanup.buckets import FEW
-from app.cleanup.sweeper import LOCK_ID, Sweeper
+from app.cleanup.queries import LOCK_ID
+from app.cleanup.sweeper import Sweeper
 from app.database.engine import connect_args
 from app.domain import Domains
 from app.domains import DOMAINS

@@ -12,7 +12,7 @@ import pytest
 from app.database.engine import Database
 from app.settings import Settings
 from app.storage import Storage
-from app.storage.journal import work_off
+from app.storage.due_deletions import DueDeletions
 from app.users.bootstrap import open_database
 from tests.assets.test_batches import (
     batch,
@@ -65,7 +65,7 @@ async def test_a_kill_between_the_bytes_and_their_rows_leaves_nothing_after_a_sw
         assert await objects(settings) == COUNT
         assert await kept(db) == (0, COUNT)
         await let_time_pass(settings)
-        assert await work_off(db, Storage(settings)) == COUNT
+        assert await DueDeletions(db, Storage(settings)).process() == COUNT
         assert await sweep(settings) == {}
         assert await objects(settings) == 0
         await execute(settings, "update idempotency_keys set expires_at = now() - interval '1 s'")
@@ -99,7 +99,7 @@ async def test_storage_away_fails_the_whole_batch_and_frees_its_keys(
         assert codes(await post(user.http, ITEMS, CONTENT)) == [None] * COUNT
         await let_time_pass(service.settings)
         state = service
-        assert await service.run(work_off(state.db, state.storage)) == COUNT
+        assert await service.run(state.get(DueDeletions).process()) == COUNT
         assert len(await keys(service)) == COUNT
         assert len(await names(user)) == COUNT
     await assert_nothing_lost_or_stray(service.settings)
@@ -130,6 +130,6 @@ async def test_an_item_whose_time_was_over_gets_no_row_and_the_others_do(
         assert [result["is_replay"] for result in again] == [n != 2 for n in range(COUNT)]
         assert codes(again) == [None] * COUNT
         await let_time_pass(service.settings)
-        assert await service.run(work_off(state.db, state.storage)) == 1
+        assert await service.run(state.get(DueDeletions).process()) == 1
         assert len(await names(user)) == COUNT
     await assert_nothing_lost_or_stray(service.settings)

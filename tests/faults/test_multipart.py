@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.assets.checksums import check_due
+from app.assets.checksums import Checksums
 from app.settings import Settings
 from tests.faults.test_uploads import fall_due, is_settled
 from tests.support.assets import form, journal, keys, put
@@ -115,7 +115,7 @@ async def test_replicas_share_the_checks(start_service: Callable[..., Service]) 
         now = "update assets set sha256_due = now() returning id"
         await service.run(pool.execute(later))
         await service.run(pool.execute(now))
-        checks = (replica.run(check_due(replica.db, replica.storage)) for replica in replicas)
+        checks = (replica.run(replica.get(Checksums).verify_due()) for replica in replicas)
         await asyncio.gather(*checks)
         hashes = "select array_agg(distinct sha256) from assets where sha256_due is null"
 
@@ -172,7 +172,7 @@ async def test_storage_away_is_told_and_parts_go_later(
         gate.shut()
         now = "update assets set sha256 = null, sha256_due = now() where id = $1"
         await service.run(app.db.pool.execute(now, asset_id))
-        assert await service.run(check_due(app.db, app.storage)) == 0
+        assert await service.run(app.get(Checksums).verify_due()) == 0
         gate.open()
         await service.run(app.db.pool.execute(now, asset_id))
         assert (await checked(user, asset_id))["sha256"] == SHA256

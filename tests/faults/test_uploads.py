@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
-from app.storage.journal import work_off
+from app.storage.due_deletions import DueDeletions
 from tests.support.assets import form, journal, keys, make_asset, names, s3
 from tests.support.gates import Gate
 from tests.support.processes import TOKEN, forget_peak, peak_bytes, running_service
@@ -55,7 +55,7 @@ async def fall_due(service: Service, keys: str = "%") -> None:
     state = service
     statement = "update storage_journal set due_at = now() where key like $1"
     await service.run(state.db.pool.execute(statement, keys))
-    await service.run(work_off(state.db, state.storage))
+    await service.run(state.get(DueDeletions).process())
 
 
 @pytest.mark.parametrize("sent_mib", [1, 20])

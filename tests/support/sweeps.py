@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from app.cleanup.report import Report
 from app.cleanup.sweeper import Sweeper
 from app.database.engine import Database
 from app.domain import Domains
 from app.domains import DOMAINS
+from app.runtime.cleanup import CleanupReport
 from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
@@ -29,7 +29,7 @@ async def sweep(
 
 async def report_of(
     settings: Settings, *, dry: bool = False, force: bool = False, **changes: Any
-) -> Report:
+) -> CleanupReport:
     """Sweep; return the whole report."""
     changed = settings.model_copy(update={"sweep_grace_s": 0, **changes})
     async with open_database(settings) as db, asyncio.timeout(WAIT_S):

@@ -1,0 +1,112 @@
+"""Statements on the work that follows an upload: its SHA-256, and the metadata of media.
+
+Due work is recorded in the rows, so that any replica does it, and another one after a crash.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from app.database.statement import Executor, Query, Scalar, Statement
+
+
+class UncheckedAsset(NamedTuple):
+    """An asset whose SHA-256 is due."""
+
+    id: str
+    version: str
+
+
+class UninspectedAsset(NamedTuple):
+    """An asset whose media metadata are due."""
+
+    id: str
+    version: str
+    size: int
+    content_type: str
+    name: str
+
+
+_CLAIM_SHA256 = Query(
+    """
+update assets set sha256_due = now() + :lease::interval
+where id = (
+  select id from assets where sha256_due <= now() and status = 'ready'
+  order by sha256_due limit 1 for update skip locked)
+returning id, version""",
+    UncheckedAsset,
+)
+_DELAY_SHA256 = Statement(
+    """
+update assets set sha256_due = now() + :delay::interval
+where id = :id and version = :version and sha256_due is not null"""
+)
+_SET_SHA256 = Scalar(
+    """
+update assets set
+  status = case when sha256 <> :sha256 then 'corrupt' else status end,
+  sha256 = :sha256, sha256_due = null, updated_at = now()
+where id = :id and version = :version and sha256_due is not null
+returning status""",
+    str,
+)
+_CLAIM_MEDIA_METADATA = Query(
+    """
+update assets set facts_due = now() + :lease::interval
+where id in (
+  select id from assets where facts_due <= now() and status = 'ready'
+  order by facts_due limit :limit for update skip locked)
+returning id, version, size, content_type, name""",
+    UninspectedAsset,
+)
+_SET_MEDIA_METADATA = Statement(
+    """
+update assets
+set width = :width, height = :height, duration = :duration, content_type = :content_type,
+    facts_due = null
+where id = :id and version = :version and facts_due is not null"""
+)
+
+
+async def claim_sha256(on: Executor, lease: timedelta) -> UncheckedAsset | None:
+    """Return an asset whose SHA-256 is due, leased; None when there is none."""
+    return await _CLAIM_SHA256.one(on, lease=lease)
+
+
+async def delay_sha256(on: Executor, asset: UncheckedAsset, delay: timedelta) -> None:
+    """Let an asset's SHA-256 be due later; a claim is renewed like this too."""
+    await _DELAY_SHA256.execute(on, **asset._asdict(), delay=delay)
+
+
+async def set_sha256(on: Executor, asset: UncheckedAsset, sha256: str) -> str | None:
+    """Set an asset's SHA-256; return its status, or None when the bytes were replaced."""
+    return await _SET_SHA256.value(on, **asset._asdict(), sha256=sha256)
+
+
+async def claim_media_metadata(
+    on: Executor, lease: timedelta, *, limit: int
+) -> list[UninspectedAsset]:
+    """Return assets whose media metadata are due, leased."""
+    return await _CLAIM_MEDIA_METADATA.all(on, lease=lease, limit=limit)
+
+
+async def set_media_metadata(
+    on: Executor,
+    asset: UninspectedAsset,
+    *,
+    content_type: str,
+    width: int | None,
+    height: int | None,
+    duration: float | None,
+) -> None:
+    """Set an asset's media metadata, unless its bytes were replaced."""
+    await _SET_MEDIA_METADATA.execute(
+        on,
+        id=asset.id,
+        version=asset.version,
+        content_type=content_type,
+        width=width,
+        height=height,
+        duration=duration,
+    )

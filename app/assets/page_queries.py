@@ -1,0 +1,83 @@
+"""Statement that lists assets, composed of the filters that are given."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from app.assets.queries import COLUMNS, AssetRecord, search_name
+from app.database.like import contains, escaped
+from app.database.statement import Executor, Query
+
+
+class AssetFilters(NamedTuple):
+    """Filters of a list; those that are None or empty are not applied.
+
+    Without `parent_id` the list has the assets at the top level, with `recursive` those at all
+    levels; `content_type` is a whole type, or a prefix that ends in a slash.
+    """
+
+    parent_id: str | None = None
+    workflow_id: str | None = None
+    job_id: str | None = None
+    content_type: str | None = None
+    q: str | None = None
+    recursive: bool | None = None
+
+
+_CONDITIONS = {
+    "after": "id < :after",
+    "content_prefix": "content_type like :content_prefix",
+    "content_type": "content_type = :content_type",
+    "job_id": "job_id = :job_id",
+    "parent_id": "parent_id = :parent_id",
+    "q": "search_name like :q",
+    "workflow_id": "workflow_id = :workflow_id",
+}
+_AT_TOP = "parent_id is null"
+_BELOW = """
+id in (
+  with recursive below as (
+    select id from assets where parent_id = :parent_id
+    union all select a.id from assets a join below on a.parent_id = below.id)
+  select id from below)"""
+
+
+async def page(
+    on: Executor, filters: AssetFilters, *, user_id: str, after: str | None, limit: int
+) -> list[AssetRecord]:
+    """Return a user's assets, newest first."""
+    parameters = _parameters(filters, after)
+    statement = _page(frozenset(parameters), recursive=bool(filters.recursive))
+    return await statement.all(on, **parameters, user_id=user_id, limit=limit)
+
+
+def _parameters(filters: AssetFilters, after: str | None) -> dict[str, Any]:
+    content_type = filters.content_type or ""
+    is_prefix = content_type.endswith("/")
+    parameters = {
+        "after": after,
+        "content_prefix": escaped(content_type) + "%" if is_prefix else None,
+        "content_type": None if is_prefix else content_type,
+        "job_id": filters.job_id,
+        "parent_id": filters.parent_id,
+        "q": contains(search_name(filters.q)) if filters.q else None,
+        "workflow_id": filters.workflow_id,
+    }
+    return {name: value for name, value in parameters.items() if value}
+
+
+@lru_cache(maxsize=256)
+def _page(parameters: frozenset[str], *, recursive: bool) -> Query[AssetRecord]:
+    conditions = {name: _CONDITIONS[name] for name in sorted(parameters)}
+    if recursive and "parent_id" in conditions:
+        conditions["parent_id"] = _BELOW
+    elif not recursive:
+        conditions.setdefault("parent_id", _AT_TOP)
+    extra = "".join(f" and {condition}" for condition in conditions.values())
+    return Query(
+        f"""
+select {COLUMNS} from assets
+where user_id = :user_id and status <> 'pending'{extra} order by id desc limit :limit""",
+        AssetRecord,
+    )

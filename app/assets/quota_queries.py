@@ -1,0 +1,56 @@
+"""Statements on how many bytes the assets of users have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
+
+
+class CountedBytes(NamedTuple):
+    """A user, and by how many bytes the count of their assets' bytes is too low."""
+
+    user_id: str
+    missing: int
+
+
+_USED = Scalar(
+    "select coalesce(sum(bytes), 0)::bigint from asset_bytes where user_id = :user_id", int
+)
+_LOCK = Statement(
+    "select pg_advisory_xact_lock(hashtextextended('asset bytes of ' || :user_id, 0))"
+)
+# One statement, so one snapshot: the count and the rows belong together.
+_COMPARE = Query(
+    """
+select u.id as user_id, coalesce(a.size, 0) - coalesce(b.bytes, 0) as missing
+from (select id from users where id > :after order by id limit :limit) u
+cross join lateral (select sum(size)::bigint as size from assets where user_id = u.id) a
+cross join lateral (select sum(bytes)::bigint as bytes from asset_bytes where user_id = u.id) b""",
+    CountedBytes,
+)
+_CORRECT = Statement(
+    """
+insert into asset_bytes values (:user_id, 0, :missing)
+on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.bytes"""
+)
+
+
+async def used(on: Executor, user_id: str) -> int:
+    """Return how many bytes a user's assets have, pending ones with what they declared."""
+    return await _USED.value(on, user_id=user_id) or 0
+
+
+async def lock(on: Connection, user_id: str) -> None:
+    """Lock the count of a user's bytes until the end of the transaction."""
+    await _LOCK.execute(on, user_id=user_id)
+
+
+async def compare(on: Executor, *, after: str, limit: int) -> list[CountedBytes]:
+    """Compare the counts of some users, by id, with the sizes of their assets."""
+    return await _COMPARE.all(on, after=after, limit=limit)
+
+
+async def correct(on: Executor, counted: CountedBytes) -> None:
+    """Correct the count of a user's bytes."""
+    await _CORRECT.execute(on, user_id=counted.user_id, missing=counted.missing)

@@ -1,0 +1,63 @@
+"""Statements on thumbnails."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
+
+
+class ThumbnailRecord(NamedTuple):
+    """A thumbnail's object, and how many bytes it has."""
+
+    key: str
+    bytes: int
+
+
+_FIND = Query(
+    "select key, bytes from asset_thumbnails where asset_id = :asset_id and size = :size",
+    ThumbnailRecord,
+)
+_LOCK_VERSION = Scalar(
+    "select true from assets where id = :asset_id and version = :version for no key update", bool
+)
+_INSERT = Statement(
+    """
+insert into asset_thumbnails (asset_id, size, key, bytes) values (:asset_id, :size, :key, :bytes)
+on conflict do nothing"""
+)
+_SET_DEFAULT = Statement("update assets set thumb_key = :key where id = :asset_id")
+_DELETE = Statement("delete from asset_thumbnails where key = :key")
+_UNSET_DEFAULT = Statement(
+    "update assets set thumb_key = null where id = :asset_id and thumb_key = :key"
+)
+
+
+async def find(on: Executor, asset_id: str, size: int) -> ThumbnailRecord | None:
+    """Return the thumbnail of an asset in a size."""
+    return await _FIND.one(on, asset_id=asset_id, size=size)
+
+
+async def lock_version(on: Connection, asset_id: str, version: str | None) -> bool:
+    """Lock an asset until the end of the transaction; return whether its bytes are the same.
+
+    The lock keeps the bytes from being replaced, and other transactions from inserting a thumbnail.
+    """
+    return await _LOCK_VERSION.value(on, asset_id=asset_id, version=version) is not None
+
+
+async def insert(on: Connection, asset_id: str, size: int, thumbnail: ThumbnailRecord) -> bool:
+    """Insert a thumbnail; return False when there is one of this size."""
+    count = await _INSERT.execute(on, asset_id=asset_id, size=size, **thumbnail._asdict())
+    return count > 0
+
+
+async def set_default(on: Connection, asset_id: str, key: str) -> None:
+    """Set the thumbnail that replies name."""
+    await _SET_DEFAULT.execute(on, asset_id=asset_id, key=key)
+
+
+async def delete(on: Connection, asset_id: str, key: str) -> None:
+    """Delete a thumbnail; replies do not name it any more."""
+    await _UNSET_DEFAULT.execute(on, asset_id=asset_id, key=key)
+    await _DELETE.execute(on, key=key)

@@ -1,0 +1,20 @@
+"""Statements of the cleanup itself."""
+
+from __future__ import annotations
+
+from app.database.statement import Connection, Scalar, Statement
+
+LOCK_ID = 7103452673
+
+_TRY_LOCK = Scalar(f"select pg_try_advisory_lock({LOCK_ID})", bool)
+_UNLOCK = Statement(f"select pg_advisory_unlock({LOCK_ID})")
+
+
+async def try_lock(on: Connection) -> bool:
+    """Take the lock that one cleanup at a time holds; return whether it was free."""
+    return bool(await _TRY_LOCK.value(on))
+
+
+async def unlock(on: Connection) -> None:
+    """Release the lock."""
+    await _UNLOCK.execute(on)

@@ -1,0 +1,21 @@
+"""Table of the storage journal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database.tables import Base
+
+
+class JournalRow(Base):
+    """An object that must not stay as it is, half put or to be deleted, once `due_at` has come."""
+
+    __tablename__ = "storage_journal"
+
+    bucket: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    op: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[datetime] = mapped_column(index=True)
