@@ -31,7 +31,7 @@ def make_socket_dir(path: Path, identity: Identity) -> None:
     """
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
-    ours = status.st_uid in (os.geteuid(), identity.uid)
-    if not ours or status.st_mode & 0o077 or path.is_symlink():
+    is_own = status.st_uid in (os.geteuid(), identity.uid)
+    if not is_own or status.st_mode & 0o077 or path.is_symlink():
         raise StackError(f"{path}, for a server's sockets, is not ours alone (mode 700): remove it")
     identity.own(path)

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from app.http import content_headers
 from app.http.problems import BadRequest, RangeNotSatisfiable
 from app.http.request_body import limited
-from app.storage import Bucket
+from app.runtime.object_reader import ObjectReader
 
 _ONE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
@@ -28,7 +28,7 @@ class ClientDisconnected(BadRequest):
 class Content:
     """Location and headers of a stored file to serve."""
 
-    bucket: Bucket
+    bucket: ObjectReader
     key: str
     size: int
     content_type: str

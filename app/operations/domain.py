@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from app.database.engine import Database
 from app.domain import Domain
 from app.http.auth import PUBLIC
 from app.operations import routes
+from app.operations.service import ReadinessService
+from app.runtime.services import Services
+from app.runtime.shutdown import Shutdown
+from app.storage import Storage
+
+
+def _build(services: Services) -> list[object]:
+    return [ReadinessService(services.get(Database), services.get(Storage), services.get(Shutdown))]
+
 
 DOMAIN = Domain(
     name="operations",
     routers=(routes.router,),
     access={"GET /healthz": PUBLIC, "GET /readyz": PUBLIC, "GET /metrics": PUBLIC},
+    build=_build,
 )

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.database.records import record_columns
 from app.database.statement import Executor, Query, Scalar
 from app.events.job_queries import JOB_COLUMNS
 from app.queue.lease_queries import LeasedJobRecord
 from app.queue.status_events import RUNNING, event_text_sql
-from app.workers.service import Claimant
+
+if TYPE_CHECKING:
+    from app.workers.service import Claimant
 
 SPARE = 16
 """Candidates that a claim reads beyond those that it takes: others may claim the first ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -14,7 +14,6 @@ from app.http.pagination import EmptyAsAbsent, PageDep, PageSize
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.workflows import service
-from app.workflows.queries import WorkflowRecord
 from app.workflows.schemas import version_fields, workflow_fields
 from app.workflows.service import WorkflowService
 from processing_context.wire.base import Text
@@ -27,6 +26,9 @@ from processing_context.wire.workflows import (
     WorkflowVersion,
     WorkflowVersionList,
 )
+
+if TYPE_CHECKING:
+    from app.workflows.queries import WorkflowRecord
 
 router = APIRouter(prefix="/v1/workflows", route_class=SecuredRoute, tags=["workflows"])
 

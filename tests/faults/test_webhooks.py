@@ -20,12 +20,12 @@ from tests.support.services import Service, User, eventually, free_port
 from tests.support.webhooks import (
     PATIENT,
     attempted,
-    cancel_told,
+    cancel_with_webhook,
     deliveries,
     delivery,
     new_secret,
     settled,
-    start_told,
+    start_with_webhook,
 )
 
 
@@ -35,9 +35,9 @@ async def test_a_dead_receiver_delays_neither_jobs_nor_other_receivers(
     service = start_service(**PATIENT)
     with dead_receiver() as dead:
         async with owner(service) as user, receiving() as receiver:
-            stuck = [await cancel_told(user, url_of(dead)) for _ in range(20)]
-            told = [await cancel_told(user, receiver.url()) for _ in range(10)]
-            for job_id in told:
+            stuck = [await cancel_with_webhook(user, url_of(dead)) for _ in range(20)]
+            reported = [await cancel_with_webhook(user, receiver.url()) for _ in range(10)]
+            for job_id in reported:
                 await settled(user, job_id, "delivered")
             found = [await delivery(user, job_id) for job_id in stuck]
             assert {(d["status"], d["last_answer"]) for d in found} == {("pending", None)}
@@ -51,9 +51,9 @@ async def test_a_user_whose_receivers_are_all_dead_delays_nobody_else(
     with ExitStack() as stack:
         dead = [stack.enter_context(dead_receiver()) for _ in range(10)]
         async with owner(service) as user, owner(service) as other, receiving() as receiver:
-            stuck = [await cancel_told(user, url_of(listener)) for listener in dead]
-            told = [await cancel_told(other, receiver.url()) for _ in range(3)]
-            for job_id in told:
+            stuck = [await cancel_with_webhook(user, url_of(listener)) for listener in dead]
+            reported = [await cancel_with_webhook(other, receiver.url()) for _ in range(3)]
+            for job_id in reported:
                 await settled(other, job_id, "delivered")
             assert sum([(await delivery(user, job_id))["attempts"] for job_id in stuck]) <= 2
 
@@ -64,7 +64,7 @@ async def test_a_slow_receiver_gets_a_few_at_once_and_all_in_the_end(
     service = start_service(**PATIENT)
     async with owner(service) as user, receiving() as receiver:
         receiver.held.add("/")
-        jobs = [await cancel_told(user, receiver.url()) for _ in range(15)]
+        jobs = [await cancel_with_webhook(user, receiver.url()) for _ in range(15)]
 
         async def is_full() -> bool:
             return receiver.most_at_once == 4
@@ -85,7 +85,7 @@ async def test_two_replicas_deliver_each_message_once(
     async with owner(one) as user, two.client(user.token) as http, receiving() as receiver:
         same = User(user.id, user.token, http)
         jobs = await asyncio.gather(
-            *(cancel_told((user, same)[n % 2], receiver.url()) for n in range(40))
+            *(cancel_with_webhook((user, same)[n % 2], receiver.url()) for n in range(40))
         )
         for job_id in jobs:
             assert (await settled(user, job_id, "delivered"))["attempts"] == 1
@@ -100,7 +100,7 @@ async def test_what_one_replica_leaves_another_delivers(
     one = start_service(webhook_retry_s=(1,) * 100)
     two = start_service(like=one, fetch_allow=("127.0.0.1",))
     async with owner(two) as user, one.client(user.token) as http, receiving() as receiver:
-        job_id = await start_told(user, receiver.url())
+        job_id = await start_with_webhook(user, receiver.url())
         assert (await http.post(f"/v1/jobs/{job_id}/cancel")).is_success
         await attempted(user, job_id)
         one.stop()
@@ -111,7 +111,7 @@ async def test_what_one_replica_leaves_another_delivers(
 async def start_killable(url: str, hook: str, secret: str) -> tuple[User, str, str]:
     """Start and end a job at a service in a process of its own; returns whose, which, the id."""
     user = User("", TOKEN, client_of(url))
-    job_id = await cancel_told(user, hook, secret=secret)
+    job_id = await cancel_with_webhook(user, hook, secret=secret)
     return user, job_id, (await attempted(user, job_id))["id"]
 
 
@@ -182,7 +182,7 @@ async def test_a_stop_lets_an_attempt_end(start_service: Callable[..., Service])
     two = start_service(like=one)
     async with owner(two) as user, receiving() as receiver:
         receiver.held.add("/")
-        job_id = await start_told(user, receiver.url())
+        job_id = await start_with_webhook(user, receiver.url())
         async with one.client(user.token) as http:
             await http.post(f"/v1/jobs/{job_id}/cancel")
         await attempted(user, job_id)
@@ -211,7 +211,7 @@ async def test_an_end_that_the_service_makes_is_told(
         worker = await worker_of(user)
         await worker.take()
         await settled(user, job["id"], "delivered")
-        parent = await start_told(user, receiver.url("/parent"))
+        parent = await start_with_webhook(user, receiver.url("/parent"))
         held = await worker.take()
         child = await user.http.post(
             "/v1/jobs",
@@ -222,13 +222,13 @@ async def test_an_end_that_the_service_makes_is_told(
         await held.post({"type": "job_update", "status": "failed"})
         await settled(user, parent, "delivered")
         await settled(user, child.json()["id"], "delivered")
-        told = {request.path: request.message for request in receiver.received}
-        assert {path: message["type"] for path, message in told.items()} == {
+        messages = {request.path: request.message for request in receiver.received}
+        assert {path: message["type"] for path, message in messages.items()} == {
             "/timeout": "job.failed",
             "/parent": "job.failed",
             "/child": "job.cancelled",
         }
-        assert told["/timeout"]["data"]["error"]["code"] == "timeout"
+        assert messages["/timeout"]["data"]["error"]["code"] == "timeout"
 
 
 async def test_a_lost_worker_is_told_once_and_its_late_end_never(

@@ -20,15 +20,15 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(os.urandom(24)).decode()
 
 
-async def start_told(user: User, url: str, **webhook: Any) -> str:
+async def start_with_webhook(user: User, url: str, **webhook: Any) -> str:
     """Start a job with a webhook; returns its id."""
     job = await start(user, webhook={"url": url, **webhook})
     return str(job["id"])
 
 
-async def cancel_told(user: User, url: str, **webhook: Any) -> str:
+async def cancel_with_webhook(user: User, url: str, **webhook: Any) -> str:
     """Start a job with a webhook and end it at once; returns its id."""
-    job_id = await start_told(user, url, **webhook)
+    job_id = await start_with_webhook(user, url, **webhook)
     reply = await user.http.post(f"/v1/jobs/{job_id}/cancel")
     assert reply.json()["status"] == "cancelled", reply.text
     return job_id

@@ -1,4 +1,4 @@
-"""A service that tells, somebody it tells for, and who is told."""
+"""A service that sends webhooks, a user of it, and a receiver."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def teller(new_settings: Callable[..., Settings]) -> Iterator[Service]:
+def sender(new_settings: Callable[..., Settings]) -> Iterator[Service]:
     """A service that posts to loopback and does not wait long between attempts."""
     with running(new_settings(**PATIENT, webhook_retry_s=(0, 0))) as made:
         yield made
 
 
 @pytest_asyncio.fixture
-async def user(teller: Service) -> AsyncIterator[User]:
-    async with owner(teller) as made:
+async def user(sender: Service) -> AsyncIterator[User]:
+    async with owner(sender) as made:
         yield made

@@ -12,7 +12,14 @@ from tests.support.jobs import owner
 from tests.support.misbehaving_server import reply
 from tests.support.receivers import Receiver
 from tests.support.services import WAIT_S, Service, User, eventually
-from tests.support.webhooks import PATIENT, cancel_told, new_secret, redeliver, settled, start_told
+from tests.support.webhooks import (
+    PATIENT,
+    cancel_with_webhook,
+    new_secret,
+    redeliver,
+    settled,
+    start_with_webhook,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +34,14 @@ async def test_what_is_not_2xx_is_tried_again_with_the_same_id(
         reply(b"", 204),
     ]
     secret = new_secret()
-    job_id = await cancel_told(user, receiver.url(path), secret=secret)
+    job_id = await cancel_with_webhook(user, receiver.url(path), secret=secret)
     found = await settled(user, job_id, "delivered", attempts=2)
     one, two = receiver.received
     assert one.id == two.id == found["id"]
     assert one.verified(secret) == two.verified(secret)
     assert (found["attempts"], found["last_answer"]["status_code"]) == (2, 204)
     receiver.answers[path] = [reply(b"no \xff\x00", status)] * 3
-    given_up = await settled(user, await cancel_told(user, receiver.url(path)), "failed")
+    given_up = await settled(user, await cancel_with_webhook(user, receiver.url(path)), "failed")
     assert given_up["attempts"] == 3
     assert given_up["next_attempt_at"] is None
     assert given_up["last_answer"]["body"] == "no \ufffd\ufffd"
@@ -43,13 +50,13 @@ async def test_what_is_not_2xx_is_tried_again_with_the_same_id(
 
 async def test_gone_is_the_end_of_it(user: User, receiver: Receiver) -> None:
     receiver.answers["/"] = [reply(b"", 410)]
-    found = await settled(user, await cancel_told(user, receiver.url()), "failed")
+    found = await settled(user, await cancel_with_webhook(user, receiver.url()), "failed")
     assert (found["attempts"], found["last_answer"]["status_code"]) == (1, 410)
 
 
 async def test_an_answer_is_cut(user: User, receiver: Receiver) -> None:
     receiver.answers["/"] = [reply(b"x" * 1_000_000)]
-    found = await settled(user, await cancel_told(user, receiver.url()), "delivered")
+    found = await settled(user, await cancel_with_webhook(user, receiver.url()), "delivered")
     assert found["last_answer"]["body"] == "x" * 4096
 
 
@@ -63,7 +70,7 @@ async def test_a_failure_waits_for_its_pause_or_as_long_as_the_receiver_asks(
     receiver.answers["/"] = [reply(b"", 500)]
     async with owner(service) as user:
         jobs = {
-            path: await cancel_told(user, receiver.url(path))
+            path: await cancel_with_webhook(user, receiver.url(path))
             for path in ("/", "/asks", "/asks_too_much", "/asks_little")
         }
         pauses = {}
@@ -85,7 +92,7 @@ async def test_it_is_delivered_again_on_demand_with_all_its_attempts(
     user: User, receiver: Receiver
 ) -> None:
     receiver.answers["/"] = [reply(b"", 500)] * 5
-    job_id = await cancel_told(user, receiver.url())
+    job_id = await cancel_with_webhook(user, receiver.url())
     failed = await settled(user, job_id, "failed", attempts=3)
     assert len(receiver.received) == 3
     pending = await redeliver(user, job_id, failed["id"])
@@ -98,13 +105,13 @@ async def test_it_is_delivered_again_on_demand_with_all_its_attempts(
 
 
 async def test_what_cannot_be_sent_at_all_ends_like_any_failure(
-    teller: Service, user: User, receiver: Receiver
+    sender: Service, user: User, receiver: Receiver
 ) -> None:
     receiver.answers["/"] = [reply(b"", 500)] * 3
-    job_id = await cancel_told(user, receiver.url(), secret=new_secret())
+    job_id = await cancel_with_webhook(user, receiver.url(), secret=new_secret())
     failed = await settled(user, job_id, "failed", attempts=3)
     broken = "update webhook_deliveries set secret = 'no base64' where id = $1"
-    await teller.run(teller.db.pool.execute(broken, failed["id"]))
+    await sender.run(sender.db.pool.execute(broken, failed["id"]))
     await redeliver(user, job_id, failed["id"])
     failed = await settled(user, job_id, "failed", attempts=6)
     assert failed["last_answer"]["error"] == "The service could not send it."
@@ -117,9 +124,9 @@ async def test_why_nothing_can_be_sent_is_told_in_the_delivery(
     """A name may lead elsewhere by the time of the delivery: what counts is where it leads then."""
     lenient = start_service(**PATIENT)
     async with owner(lenient) as user:
-        job_id = await start_told(user, receiver.url())
-        signed = await start_told(user, receiver.url(), secret=new_secret())
-        nowhere = await start_told(user, "http://nowhere.invalid/")
+        job_id = await start_with_webhook(user, receiver.url())
+        signed = await start_with_webhook(user, receiver.url(), secret=new_secret())
+        nowhere = await start_with_webhook(user, "http://nowhere.invalid/")
     lenient.stop()
     strict = start_service(like=lenient, fetch_allow=(), secret_key=SecretStr("another"))
     async with User(user.id, user.token, strict.client(user.token)) as same:
@@ -136,7 +143,7 @@ async def test_why_nothing_can_be_sent_is_told_in_the_delivery(
 
 
 async def test_attempts_are_counted(user: User, receiver: Receiver) -> None:
-    await settled(user, await cancel_told(user, receiver.url()), "delivered")
+    await settled(user, await cancel_with_webhook(user, receiver.url()), "delivered")
 
     async def are_counted() -> bool:
         metrics = (await user.http.get("/metrics")).text

@@ -13,14 +13,20 @@ from tests.support.misbehaving_server import reply
 from tests.support.receivers import Receiver
 from tests.support.services import Service, User
 from tests.support.sweeps import sweep
-from tests.support.webhooks import PATIENT, cancel_told, deliveries, settled, start_told
+from tests.support.webhooks import (
+    PATIENT,
+    cancel_with_webhook,
+    deliveries,
+    settled,
+    start_with_webhook,
+)
 
 
 async def test_a_deleted_job_takes_its_deliveries_along(user: User, receiver: Receiver) -> None:
     receiver.answers["/"] = [reply(b"", 500)] * 3
-    job_id = await cancel_told(user, receiver.url())
+    job_id = await cancel_with_webhook(user, receiver.url())
     await settled(user, job_id, "failed")
-    other = await cancel_told(user, receiver.url("/other"))
+    other = await cancel_with_webhook(user, receiver.url("/other"))
     await settled(user, other, "delivered")
     assert (await user.http.delete(f"/v1/jobs/{job_id}")).status_code == 204
     assert (await user.http.get(f"/v1/jobs/{job_id}/webhooks")).status_code == 404
@@ -28,11 +34,11 @@ async def test_a_deleted_job_takes_its_deliveries_along(user: User, receiver: Re
 
 
 async def test_somebody_elses_deliveries_are_not_found(
-    teller: Service, user: User, receiver: Receiver
+    sender: Service, user: User, receiver: Receiver
 ) -> None:
-    async with owner(teller) as other:
-        mine = await cancel_told(user, receiver.url())
-        his = await cancel_told(other, receiver.url())
+    async with owner(sender) as other:
+        mine = await cancel_with_webhook(user, receiver.url())
+        his = await cancel_with_webhook(other, receiver.url())
         found = await settled(user, mine, "delivered")
         await settled(other, his, "delivered")
         again = f"webhooks/{found['id']}/redeliver"
@@ -51,7 +57,7 @@ async def test_somebody_elses_deliveries_are_not_found(
 
 
 async def test_a_job_token_sees_no_webhooks(user: User, receiver: Receiver) -> None:
-    job_id = await start_told(user, receiver.url())
+    job_id = await start_with_webhook(user, receiver.url())
     held = await (await worker_of(user)).take()
     for method, path in (("GET", "webhooks"), ("POST", f"webhooks/{'0' * 32}/redeliver")):
         refused = await user.http.request(method, f"/v1/jobs/{job_id}/{path}", headers=held.headers)
@@ -108,9 +114,9 @@ async def test_old_deliveries_are_swept_with_the_events(
     service = start_service(**PATIENT, webhook_retry_s=(10_000,))
     receiver.answers["/later"] = [reply(b"", 500)]
     async with owner(service) as user:
-        told = await cancel_told(user, receiver.url())
-        await settled(user, told, "delivered")
-        waiting = await cancel_told(user, receiver.url("/later"))
+        reported = await cancel_with_webhook(user, receiver.url())
+        await settled(user, reported, "delivered")
+        waiting = await cancel_with_webhook(user, receiver.url("/later"))
         await settled(user, waiting, "pending")
         old = datetime.now(UTC) - timedelta(days=31)
         aged = f"{int(old.timestamp() * 1000):012x}"
@@ -120,5 +126,5 @@ async def test_old_deliveries_are_swept_with_the_events(
         assert await sweep(service.settings, event_retention_days=32) == {}
         assert await sweep(service.settings, dry=True) == what
         assert await sweep(service.settings) == what
-        assert await deliveries(user, told) == []
+        assert await deliveries(user, reported) == []
         assert len(await deliveries(user, waiting)) == 1

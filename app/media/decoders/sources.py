@@ -1,4 +1,4 @@
-"""Where a decoder's input comes from: it asks for the ranges that it needs."""
+"""Sources of decoders, which read only the ranges that they need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from app.storage import Bucket
+from app.runtime.object_reader import ObjectReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,10 @@ class Source:
     read: Callable[[int, int], Awaitable[bytes]]
 
 
-def stored(bucket: Bucket, key: str, size: int) -> Source:
-    """Return an object as a source; nothing of it is kept on a disk of ours."""
+def stored(bucket: ObjectReader, key: str, size: int) -> Source:
+    """Return an object of the storage as a source; none of it is written to a local disk."""
     return Source(size, partial(_read, bucket, key))
 
 
-async def _read(bucket: Bucket, key: str, start: int, end: int) -> bytes:
+async def _read(bucket: ObjectReader, key: str, start: int, end: int) -> bytes:
     return b"".join([piece async for piece in await bucket.read(key, start, end)])
