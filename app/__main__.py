@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
-from app.embedded.errors import StackError
 from app.runtime import logging as logs
+from app.runtime.errors import CommandError
 from app.settings import Settings
 
 Handler = Callable[[Settings, argparse.Namespace], None]
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         handler: Handler = getattr(args, "handler", _users)
         handler(settings, args)
-    except StackError as error:
+    except CommandError as error:
         return _refuse(str(error), code=1)
     except KeyboardInterrupt:
         return 130
@@ -112,7 +112,7 @@ def _users(settings: Settings, args: argparse.Namespace) -> None:
         try:
             asyncio.run(run(found, args))
         except ProblemError as error:
-            raise StackError(str(error)) from error
+            raise CommandError(str(error)) from error
 
 
 def _refuse(message: str, *, code: int) -> int:

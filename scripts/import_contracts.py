@@ -198,7 +198,7 @@ class ModuleKinds(_ImportContract):
     Options:
         engine: Domains that are one for this contract.
         public: Modules that other domains may import besides services and errors.
-        values: Modules of records and SQL fragments, which queries and schemas may import too.
+        values: Modules of plain values, which routes, queries and schemas may import too.
         ignore_imports: See `_ImportContract`.
     """
 
@@ -228,7 +228,7 @@ class ModuleKinds(_ImportContract):
             return f"{kind} modules do not use {imported}" if imported in rule.libraries else None
         other = self._domain(imported)
         if other == domain:
-            is_value = imported in self.values and kind in ("queries", "schemas")
+            is_value = imported in self.values and kind in ("queries", "routes", "schemas")
             if is_value or _kind(imported) in rule.own | {kind}:
                 return None
             return f"{kind} modules import only {sorted(rule.own)} of their own domain"

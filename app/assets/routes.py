@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.assets.direct_uploads import FORM_OVERHEAD_BYTES, DirectUploadService
 from app.assets.errors import ContentMissing
-from app.assets.page_queries import AssetFilters
+from app.assets.filters import AssetFilters
 from app.assets.presigned_urls import AssetUrls, PresignedUrls
-from app.assets.queries import AssetRecord
 from app.assets.responses import asset_response, created_response, expiry
 from app.assets.schemas import asset_fields
 from app.assets.service import AssetService, check_readable
@@ -37,6 +36,9 @@ from processing_context.wire.assets import (
     Urls,
     UrlsCreate,
 )
+
+if TYPE_CHECKING:
+    from app.assets.queries import AssetRecord
 
 DEFAULT_EXPIRES_S = 3600
 

@@ -22,9 +22,9 @@ from app.assets.errors import (
     NoContent,
     UploadIncomplete,
 )
+from app.assets.filters import AssetFilters
 from app.assets.folders import check_parent
 from app.assets.object_keys import key_of
-from app.assets.page_queries import AssetFilters
 from app.assets.queries import AssetRecord
 from app.database.engine import Database
 from app.database.statement import Connection

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.assets.part_plan import PartPlan
 from app.assets.presigned_uploads import PresignedUploadService
 from app.assets.presigned_urls import PresignedUrls
-from app.assets.queries import AssetRecord
 from app.assets.responses import asset_response, expiry, marked
 from app.assets.schemas import asset_fields
 from app.http.auth import PrincipalDep
@@ -28,6 +27,9 @@ from processing_context.wire.assets import (
     UploadCreate,
     UploadReserved,
 )
+
+if TYPE_CHECKING:
+    from app.assets.queries import AssetRecord
 
 PARTS_AT_ONCE = 100
 MAX_PARTS_AT_ONCE = 1000

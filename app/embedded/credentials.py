@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.embedded.errors import StackError
+from app.runtime.errors import CommandError
 from app.runtime.private_files import write_private
 
 
@@ -32,7 +32,7 @@ def load_credentials(data_dir: Path) -> Credentials:
     """Return the credentials of a data directory, generated if there are none.
 
     Raises:
-        StackError: The file is damaged.
+        CommandError: The file is damaged.
     """
     path = data_dir / "credentials.json"
     try:
@@ -41,7 +41,7 @@ def load_credentials(data_dir: Path) -> Credentials:
     except FileNotFoundError:
         before, credentials = "", Credentials()
     except ValidationError as error:
-        raise StackError(
+        raise CommandError(
             f"{path} is damaged; restore it from a backup (without it the embedded S3 server's "
             "keys and the stored secrets are lost)"
         ) from error

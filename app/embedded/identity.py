@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.embedded.errors import StackError
+from app.runtime.errors import CommandError
 
 # Capabilities to traverse folders without permission, with their bits: the first one gives less,
 # the second one is kept in containers.
@@ -41,7 +41,7 @@ class Identity:
         try:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         except OSError as error:
-            raise StackError(
+            raise CommandError(
                 f"PostgreSQL does not run as root, and {path} cannot be given to user "
                 f"{self.user.pw_name} ({error.strerror}): start the service as another user"
             ) from error
@@ -108,7 +108,7 @@ def postgres_identity(
         find_capability: Finds a capability to keep.
 
     Raises:
-        StackError: The process runs as root, and `nobody` cannot traverse the data directory.
+        CommandError: The process runs as root, and `nobody` cannot traverse the data directory.
     """
     if os.geteuid() != 0:
         return Identity()
@@ -117,7 +117,7 @@ def postgres_identity(
         return Identity(nobody)
     capability = find_capability()
     if capability is None:
-        raise StackError(
+        raise CommandError(
             f"PostgreSQL does not run as root, and user nobody may not enter {data_dir}: set "
             "CONTEXT_DATA_DIR to a folder that others may pass, such as "
             "/var/lib/processing-context, or start the service as another user"

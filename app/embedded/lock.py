@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.embedded.errors import StackError
+from app.runtime.errors import CommandError
 
 LEFTOVERS_S = 60.0
 """The time for the servers of a killed stack to end: PostgreSQL writes a checkpoint."""
@@ -54,12 +54,12 @@ def data_dir_lock(data_dir: Path, *, leftovers_s: float = LEFTOVERS_S) -> Iterat
         leftovers_s: The time for the servers of a killed stack to end.
 
     Raises:
-        StackError: Another stack is running there, or servers of a killed one do not end.
+        CommandError: Another stack is running there, or servers of a killed one do not end.
     """
     with _opened(data_dir / "lock") as own, _opened(data_dir / "servers.lock") as servers:
         if not _try_lock(own):
             pid = os.pread(own, 32, 0).decode(errors="replace").strip()
-            raise StackError(
+            raise CommandError(
                 f"the data dir {data_dir} is in use by process {pid or '(starting)'}: "
                 "stop it, or set CONTEXT_DATA_DIR to another folder"
             )
@@ -73,7 +73,7 @@ def _wait_for_leftovers(fd: int, data_dir: Path, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not _try_lock(fd):
         if time.monotonic() > deadline:
-            raise StackError(
+            raise CommandError(
                 f"servers of an earlier stack still run in {data_dir} {timeout_s:g} s after it "
                 f"died (fuser {data_dir / 'servers.lock'} lists them): end them and start again"
             )

@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from app.embedded.binaries import installed_package, postgres_programs
-from app.embedded.errors import StackError
 from app.embedded.identity import postgres_identity
 from app.embedded.process import Child, Command, plain_environment, run
 from app.embedded.unix_sockets import make_socket_dir, socket_dir
+from app.runtime.errors import CommandError
 from app.settings import Settings
 
 _PORT = 5432  # names the socket file; no TCP port is opened
@@ -39,7 +39,7 @@ class Postgres:
             self._create()
         owner = self._data.stat().st_uid
         if owner != self._identity.uid:
-            raise StackError(
+            raise CommandError(
                 f"{self._data} belongs to user {owner}, but PostgreSQL would run as user "
                 f"{self._identity.uid}: start the service as the user who made the data dir"
             )
@@ -104,7 +104,7 @@ class Postgres:
         )
         found = re.search(r"\d+", said)
         if found is None or found[0] != made_by:
-            raise StackError(
+            raise CommandError(
                 f"{self._data} was made by PostgreSQL {made_by}, the programs in {self._programs} "
                 f"are {said.strip()}: set CONTEXT_POSTGRES_BIN_DIR to a PostgreSQL {made_by}, or "
                 "move the data with pg_upgrade"

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.embedded.errors import StackError
 from app.embedded.identity import Identity
+from app.runtime.errors import CommandError
 
 _PR_SET_PDEATHSIG = 1
 _LOG_LIMIT = 16 * 1024 * 1024
@@ -147,7 +147,7 @@ def run(command: Command, *, stdin: bytes = b"") -> None:
     """Run a command and wait for it.
 
     Raises:
-        StackError: It failed; the text has its last lines of output.
+        CommandError: It failed; the text has its last lines of output.
     """
     done = subprocess.run(
         input=stdin,
@@ -158,4 +158,4 @@ def run(command: Command, *, stdin: bytes = b"") -> None:
     )
     if done.returncode != 0:
         said = done.stdout.decode(errors="replace").strip().splitlines()[-3:]
-        raise StackError(f"{command.name} failed ({done.returncode}): {' '.join(said)}")
+        raise CommandError(f"{command.name} failed ({done.returncode}): {' '.join(said)}")

@@ -16,10 +16,10 @@ from obstore.store import S3Store
 
 from app.embedded.binaries import weed_program
 from app.embedded.credentials import Credentials
-from app.embedded.errors import StackError
 from app.embedded.identity import Identity
 from app.embedded.process import Child, Command, plain_environment
 from app.embedded.unix_sockets import make_socket_dir, socket_dir
+from app.runtime.errors import CommandError
 from app.settings import Settings
 
 _GRPC = 10_000  # weed adds this to an HTTP port for the gRPC port
@@ -144,7 +144,7 @@ def _choose_base(memory: Path) -> tuple[int, socket.socket]:
         if reservation := _reserve(base):
             memory.write_text(json.dumps({"s3": base}) + "\n")
             return base, reservation
-    raise StackError("found no ten free ports on 127.0.0.1 for the embedded S3 server")
+    raise CommandError("found no ten free ports on 127.0.0.1 for the embedded S3 server")
 
 
 def _reserve(base: int) -> socket.socket | None:

@@ -12,12 +12,12 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from app.embedded.credentials import Credentials, load_credentials
-from app.embedded.errors import StackError
 from app.embedded.lock import data_dir_lock, in_use
 from app.embedded.postgres import Postgres, database_url
 from app.embedded.process import Child
 from app.embedded.s3 import SeaweedFS, running_endpoint
 from app.embedded.supervision import START_S, keep_running
+from app.runtime.errors import CommandError
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Stack:
         """Start the servers concurrently, call `meanwhile`, and wait until all are ready.
 
         Raises:
-            StackError: One has ended or is not ready in time.
+            CommandError: One has ended or is not ready in time.
         """
         for server in self.servers:
             server.prepare()
@@ -61,7 +61,7 @@ class Stack:
             while not server.is_ready():
                 _check_alive(server.child)
                 if time.monotonic() > deadline:
-                    raise StackError(_not_ready(server.child))
+                    raise CommandError(_not_ready(server.child))
                 time.sleep(0.01)
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class Stack:
     def watches(self) -> list[Coroutine[None, None, None]]:
         """Return coroutines that restart the servers, to be run in the main thread.
 
-        Each ends only by StackError: its server cannot be restarted.
+        Each ends only by CommandError: its server cannot be restarted.
         """
         return [keep_running(server.child, server.is_ready, tries=8) for server in self.servers]
 
@@ -102,7 +102,7 @@ def running_stack(
         meanwhile: Called while the servers start.
 
     Raises:
-        StackError: They cannot start, or the data directory is in use.
+        CommandError: They cannot start, or the data directory is in use.
     """
     if settings.database_url is not None and settings.s3_endpoint is not None:
         meanwhile()
@@ -192,13 +192,13 @@ def _with_data_dir(settings: Settings) -> Settings:
         for name in ("log", "s3"):
             (data_dir / name).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise StackError(f"cannot use the data dir {data_dir}: {error.strerror}") from error
+        raise CommandError(f"cannot use the data dir {data_dir}: {error.strerror}") from error
     return settings.model_copy(update={"data_dir": data_dir})
 
 
 def _check_alive(child: Child) -> None:
     if child.exit_code is not None:
-        raise StackError(
+        raise CommandError(
             f"{child.command.name} ended at its start (exit code {child.exit_code}); the end of "
             f"{child.command.log}:\n{child.log_tail()}"
         )

@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.embedded.errors import StackError
 from app.embedded.process import Child
+from app.runtime.errors import CommandError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int
         tries: The number of failed starts in a row that are allowed; None: no limit.
 
     Raises:
-        StackError: It has failed that often.
+        CommandError: It has failed that often.
     """
     name, back_off, failures, started = child.command.name, _MIN_BACK_OFF_S, 0, time.monotonic()
     while True:
@@ -50,7 +50,7 @@ async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int
         child.kill()
         failures += 1
         if failures == tries:
-            raise StackError(f"{name} does not come back, see {child.command.log}")
+            raise CommandError(f"{name} does not come back, see {child.command.log}")
 
 
 async def _wait_for_end(child: Child) -> None:

@@ -7,8 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from app.embedded.errors import StackError
 from app.embedded.identity import Identity
+from app.runtime.errors import CommandError
 
 _LONGEST_ADDRESS = 91
 _LONGEST_NAME = ".s.PGSQL.5432"
@@ -27,11 +27,13 @@ def make_socket_dir(path: Path, identity: Identity) -> None:
     """Create the folder, or use that of an earlier start.
 
     Raises:
-        StackError: It belongs to another user, or other users can enter it.
+        CommandError: It belongs to another user, or other users can enter it.
     """
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     is_own = status.st_uid in (os.geteuid(), identity.uid)
     if not is_own or status.st_mode & 0o077 or path.is_symlink():
-        raise StackError(f"{path}, for a server's sockets, is not ours alone (mode 700): remove it")
+        raise CommandError(
+            f"{path}, for a server's sockets, is not ours alone (mode 700): remove it"
+        )
     identity.own(path)

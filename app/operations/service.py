@@ -47,8 +47,8 @@ class ReadinessService:
             return None
         if migrate.is_known(found):
             return (
-                f"the database schema {found} is older than {migrate.head()}, which the code needs: "
-                "run `python -m app migrate`"
+                f"the database schema {found} is older than {migrate.head()}, which the code "
+                "needs: run `python -m app migrate`"
             )
         return (
             f"the database schema {found} is newer than {migrate.head()}, the newest that the code "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from app.embedded.errors import StackError
+from app.runtime.errors import CommandError
 from app.settings import Settings
 
 
@@ -14,13 +14,15 @@ def bind(settings: Settings) -> socket.socket:
     It is bound before anything else starts, so that a second service fails at once.
 
     Raises:
-        StackError: The port is in use, or the host is not an address of this machine.
+        CommandError: The port is in use, or the host is not an address of this machine.
     """
     where = f"{settings.host}:{settings.port}"
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise StackError(f"CONTEXT_HOST={settings.host} is no address: {error.strerror}") from error
+        raise CommandError(
+            f"CONTEXT_HOST={settings.host} is no address: {error.strerror}"
+        ) from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,7 +30,7 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise StackError(
+        raise CommandError(
             f"cannot listen on {where} ({error.strerror}): stop what does, or set CONTEXT_PORT "
             "(and CONTEXT_DATA_DIR, for a second stack)"
         ) from error

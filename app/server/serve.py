@@ -18,7 +18,7 @@ def serve(settings: Settings) -> None:
     """Run the service until SIGINT or SIGTERM.
 
     Raises:
-        StackError: A part cannot start, or an embedded server cannot be restarted.
+        CommandError: A part cannot start, or an embedded server cannot be restarted.
     """
     interrupt = _Interrupt()
     interrupt.install()

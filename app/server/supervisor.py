@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from app.application import create_app
-from app.embedded.errors import StackError
 from app.embedded.process import Child
 from app.embedded.stack import Stack
 from app.embedded.supervision import keep_running
+from app.runtime.errors import CommandError
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.server.listen import local_url
@@ -46,7 +46,7 @@ class Supervisor:
         """Run until a signal is received or a part fails for good.
 
         Raises:
-            StackError: A part has failed for good.
+            CommandError: A part has failed for good.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
@@ -76,7 +76,7 @@ class Supervisor:
     async def _wait_until_started(self, api: asyncio.Task[None]) -> None:
         while not self._server.started:
             if api.done():
-                raise StackError("the API did not start; the log says why") from api.exception()
+                raise CommandError("the API did not start; the log says why") from api.exception()
             await asyncio.sleep(0.01)
 
     async def _start_worker(self) -> Coroutine[None, None, None]:

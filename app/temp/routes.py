@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import StringConstraints
@@ -17,10 +17,12 @@ from app.settings import Settings
 from app.storage import Network, ObjectMissing, network_of
 from app.temp.errors import TempNotStored
 from app.temp.presigned_urls import TempUrls
-from app.temp.queries import TempRecord
 from app.temp.schemas import temp_out
 from app.temp.service import TempService
 from processing_context.wire.assets import TempAsset, TempUploadCreate
+
+if TYPE_CHECKING:
+    from app.temp.queries import TempRecord
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["temp"])
 

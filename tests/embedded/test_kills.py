@@ -16,10 +16,10 @@ import obstore
 import pytest
 import pytest_asyncio
 
-from app.embedded.errors import StackError
 from app.embedded.process import Child, Command
 from app.embedded.stack import Stack, embedded_stack
 from app.embedded.supervision import keep_running
+from app.runtime.errors import CommandError
 from app.settings import Settings
 from tests.support.probes import ask, is_alive, processes_with, query, read, store, wait_until
 from tests.support.services import WAIT_S
@@ -92,7 +92,7 @@ async def test_a_child_that_does_not_come_back_is_given_up(tmp_path: Path) -> No
     )
     child = Child(command)
     child.start()
-    with pytest.raises(StackError, match="the failing one does not come back"):
+    with pytest.raises(CommandError, match="the failing one does not come back"):
         await keep_running(child, lambda: False, tries=2)
 
 

@@ -16,8 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from app.embedded.errors import StackError
 from app.embedded.stack import Stack
+from app.runtime.errors import CommandError
 from app.server.listen import bind
 from app.settings import Settings
 from tests.support.probes import is_alive, wait_until
@@ -163,5 +163,5 @@ def test_a_signal_while_it_starts_leaves_nothing(serve: Serve) -> None:
 
 
 def test_a_host_that_is_none_is_refused() -> None:
-    with pytest.raises(StackError, match="is no address"):
+    with pytest.raises(CommandError, match="is not an address"):
         bind(Settings(host="no.such.host.invalid"))

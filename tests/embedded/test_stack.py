@@ -11,11 +11,11 @@ import obstore
 import pytest
 from obstore.exceptions import BaseError
 
-from app.embedded.errors import StackError
 from app.embedded.lock import data_dir_lock
 from app.embedded.process import Child
 from app.embedded.stack import Stack, embedded_database, embedded_stack, running_stack
 from app.embedded.unix_sockets import socket_dir
+from app.runtime.errors import CommandError
 from app.settings import Settings
 from tests.support.probes import query, read, store
 
@@ -58,7 +58,7 @@ def test_nothing_listens_beyond_loopback(running: Stack) -> None:
 
 def test_a_second_stack_in_the_data_dir_is_refused(running: Stack) -> None:
     bare = Settings(data_dir=running.settings.data_dir)
-    with pytest.raises(StackError, match=r"in use by process \d+"), embedded_stack(bare):
+    with pytest.raises(CommandError, match=r"in use by process \d+"), embedded_stack(bare):
         pass
 
 
@@ -102,7 +102,7 @@ def test_a_data_dir_whose_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
     assert not sockets.exists()
     (deep / "postgres" / "PG_VERSION").write_text("12\n")
     with (
-        pytest.raises(StackError, match="was made by PostgreSQL 12"),
+        pytest.raises(CommandError, match="was made by PostgreSQL 12"),
         embedded_database(Settings(data_dir=deep)),
     ):
         pass
@@ -115,7 +115,7 @@ def test_servers_of_a_killed_stack_that_do_not_end_are_named(tmp_path: Path) -> 
     ):
         (tmp_path / "lock").rename(tmp_path / "lock of a killed stack")
         with (
-            pytest.raises(StackError, match="servers of an earlier stack"),
+            pytest.raises(CommandError, match="servers of an earlier stack"),
             data_dir_lock(tmp_path, leftovers_s=0.2),
         ):
             pass
@@ -123,7 +123,7 @@ def test_servers_of_a_killed_stack_that_do_not_end_are_named(tmp_path: Path) -> 
 
 def test_damaged_credentials_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_text("{")
-    with pytest.raises(StackError, match="damaged"), embedded_stack(Settings(data_dir=tmp_path)):
+    with pytest.raises(CommandError, match="damaged"), embedded_stack(Settings(data_dir=tmp_path)):
         pass
     assert (tmp_path / "credentials.json").read_text() == "{"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.embedded.binaries import installed_package, postgres_programs
-from app.embedded.errors import StackError
 from app.embedded.identity import postgres_identity
 from app.embedded.stack import embedded_database, running_stack
+from app.runtime.errors import CommandError
 from app.settings import Settings
 from tests.embedded.conftest import needs_root
 from tests.support.probes import query
@@ -57,7 +57,7 @@ def test_root_runs_postgres_as_nobody(open_dir: Path, passable: bool) -> None:
 @needs_root
 def test_without_a_capability_an_impassable_folder_is_refused(open_dir: Path) -> None:
     open_dir.chmod(0o700)
-    with pytest.raises(StackError, match="set CONTEXT_DATA_DIR"):
+    with pytest.raises(CommandError, match="set CONTEXT_DATA_DIR"):
         postgres_identity(open_dir, find_capability=lambda: None)
 
 
@@ -108,7 +108,7 @@ def test_data_of_another_user_is_refused(open_dir: Path) -> None:
     (open_dir / "postgres").mkdir()
     os.chown(open_dir / "postgres", pwd.getpwnam("daemon").pw_uid, -1)
     with (
-        pytest.raises(StackError, match="belongs to user"),
+        pytest.raises(CommandError, match="belongs to user"),
         embedded_database(Settings(data_dir=open_dir)),
     ):
         pass

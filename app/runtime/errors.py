@@ -1,0 +1,7 @@
+"""Errors of commands."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """A command cannot start or continue; the text is one sentence for the operator."""
