@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.wire.workers import Lease, LeaseList
@@ -99,7 +99,7 @@ class _Bench:
         self._worker_id = worker_id
         self._registry = NodeRegistry([NoOp])
         self._network = Network(timeout_s=60, retries=0)
-        self._http = Http(stack.url, stack.token, self._network, retries=0)
+        self._http = Api(stack.url, stack.token, self._network, retries=0)
         self._relay = Relay(self._http, Timed())
         self._relay.serve(worker_id)
         self._heartbeats = Heartbeats(stack.url, stack.token, lambda _: None)

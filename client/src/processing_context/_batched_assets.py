@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from processing_context._transport.api import Http, dumps, segment
+from processing_context._transport.api import Api, dumps, segment
 from processing_context._transport.batching import Gathering
 from processing_context._transport.network import Network
 from processing_context.errors import APIError
@@ -49,7 +49,7 @@ class BatchedAssets:
         network: Reads the bytes of small files.
     """
 
-    def __init__(self, api: Http, network: Network) -> None:
+    def __init__(self, api: Api, network: Network) -> None:
         self._api = api
         self._network = network
         self._creates: Gathering[_New, Asset | None] = Gathering(

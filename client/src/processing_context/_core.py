@@ -5,8 +5,8 @@ from __future__ import annotations
 from processing_context._batched_assets import BatchedAssets
 from processing_context._events.outbox import EventOutbox
 from processing_context._events.queue import MessageQueue
-from processing_context._transport.api import Http
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.api import Api
+from processing_context._transport.bulk import Bulk
 from processing_context._transport.network import Network
 
 
@@ -24,7 +24,7 @@ class Core:
     """
 
     def __init__(
-        self, api: Http, network: Network, messages: MessageQueue, outbox: EventOutbox | None
+        self, api: Api, network: Network, messages: MessageQueue, outbox: EventOutbox | None
     ) -> None:
         self.api = api
         self.messages = messages
@@ -33,7 +33,7 @@ class Core:
         self._network = network
 
     @property
-    def bulk(self) -> Bytes:
+    def bulk(self) -> Bulk:
         """Transfers of file contents, in threads; created on first use."""
         return self._network.byte_path
 

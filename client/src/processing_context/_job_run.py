@@ -10,7 +10,7 @@ from typing import Any
 
 from processing_context._events.job_stream import StartedJob
 from processing_context._refs import with_refs
-from processing_context._transport.api import Http, segment
+from processing_context._transport.api import Api, segment
 from processing_context.errors import ContextError, JobCancelledError, JobFailedError
 from processing_context.wire.events import Event, JobUpdate
 from processing_context.wire.jobs import ENDED, Job
@@ -29,7 +29,7 @@ def job_path(job_id: str) -> str:
     return f"/v1/jobs/{segment(job_id, 'job_id')}"
 
 
-async def read_events(api: Http, job_id: str, after: int = 0) -> AsyncGenerator[Event | Gap]:
+async def read_events(api: Api, job_id: str, after: int = 0) -> AsyncGenerator[Event | Gap]:
     """Yield the events of a job up to the one that ends it, and gaps for events that are gone."""
     # websockets costs a fifth of this package's import time, and many contexts run no job.
     from processing_context._events.stream import JobEvents
@@ -48,7 +48,7 @@ class JobRun:
         cancel_s: How long a cancelled caller waits until the service has cancelled the job.
     """
 
-    def __init__(self, api: Http, post: Post, *, cancel_s: float) -> None:
+    def __init__(self, api: Api, post: Post, *, cancel_s: float) -> None:
         self._api = api
         self._post = post
         self._cancel_s = cancel_s

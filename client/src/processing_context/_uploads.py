@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from processing_context._transport.api import Http, dumps
-from processing_context._transport.bulk import RUN_OUT, Bytes
+from processing_context._transport.api import Api, dumps
+from processing_context._transport.bulk import RUN_OUT, Bulk
 from processing_context._transport.content import OpenContent
 from processing_context._transport.parts import AnotherContent, Parts
 from processing_context._transport.transfer import ContentEnded, Progress
@@ -53,7 +53,7 @@ class Uploads:
         bulk: Transfers of the bytes.
     """
 
-    def __init__(self, api: Http, bulk: Bytes) -> None:
+    def __init__(self, api: Api, bulk: Bulk) -> None:
         self._api = api
         self._bulk = bulk
 

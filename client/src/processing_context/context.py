@@ -13,7 +13,7 @@ from processing_context._core import Core
 from processing_context._events.outbox import EventOutbox
 from processing_context._events.queue import MessageQueue, as_message_queue
 from processing_context._state import RunState
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context.resources.folders import FolderMethods
 from processing_context.resources.images import ImageMethods
@@ -87,7 +87,7 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         self.allow_local_files = allow_local_files
         self._state = RunState(graph, variables, results)
         network = _network or Network(timeout_s=timeout, retries=retries, client=http_client)
-        api = Http(
+        api = Api(
             base_url or os.environ.get("CONTEXT_URL"),
             token or os.environ.get("CONTEXT_TOKEN"),
             network,

@@ -14,7 +14,7 @@ import trustme
 
 import processing_context as pc
 from processing_context._transport import retry
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.bulk import Bulk
 from processing_context._transport.connections import Target
 from tests.support.loopback import DROP, Answer, Asked, Loopback, in_turn
 from tests.support.services import WAIT_S
@@ -33,7 +33,7 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def transport() -> Any:
-    made = Bytes(timeout_s=WAIT_S, retries=4, make_ssl_context=ssl.create_default_context)
+    made = Bulk(timeout_s=WAIT_S, retries=4, make_ssl_context=ssl.create_default_context)
     yield made
     made.close()
 
@@ -53,7 +53,7 @@ def with_ranges(cuts: list[int | None], *, etag: str = ETAG) -> Callable[[Asked]
     return answer
 
 
-async def test_a_download_goes_on_where_the_connection_dropped(transport: Bytes) -> None:
+async def test_a_download_goes_on_where_the_connection_dropped(transport: Bulk) -> None:
     cuts: list[int | None] = [1_000_000, 500_000, None]
     with Loopback(with_ranges(cuts)) as server:
         sha256 = hashlib.sha256(BODY).hexdigest()
@@ -63,7 +63,7 @@ async def test_a_download_goes_on_where_the_connection_dropped(transport: Bytes)
     assert asked == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-async def test_a_file_that_changed_on_the_way_is_fetched_anew(transport: Bytes) -> None:
+async def test_a_file_that_changed_on_the_way_is_fetched_anew(transport: Bulk) -> None:
     other = b"short"
 
     def answer(asked: Asked) -> Answer:
@@ -75,7 +75,7 @@ async def test_a_file_that_changed_on_the_way_is_fetched_anew(transport: Bytes) 
     assert download.file.read() == other
 
 
-async def test_wrong_bytes_are_not_handed_out(transport: Bytes) -> None:
+async def test_wrong_bytes_are_not_handed_out(transport: Bulk) -> None:
     with (
         Loopback(in_turn(Answer(200, b"abc"))) as server,
         pytest.raises(pc.ContextError, match="SHA-256"),
@@ -83,7 +83,7 @@ async def test_wrong_bytes_are_not_handed_out(transport: Bytes) -> None:
         await transport.get(f"{server.url}/f", sha256="0" * 64)
 
 
-async def test_a_download_that_never_gets_anywhere_ends(transport: Bytes) -> None:
+async def test_a_download_that_never_gets_anywhere_ends(transport: Bulk) -> None:
     with (
         Loopback(in_turn(Answer(200, b"abc", cut_after=0))) as server,
         pytest.raises(pc.ConnectionFailedError, match="0 of 3 bytes"),
@@ -92,7 +92,7 @@ async def test_a_download_that_never_gets_anywhere_ends(transport: Bytes) -> Non
     assert len(server.asked) == 5
 
 
-async def test_an_upload_is_repeated_whole_after_a_drop(transport: Bytes) -> None:
+async def test_an_upload_is_repeated_whole_after_a_drop(transport: Bulk) -> None:
     with Loopback(in_turn(DROP, Answer(503), Answer(200))) as server:
         source = io.BytesIO(b"...." + BODY)
         source.seek(4)  # wherever it stands: read from its start
@@ -104,12 +104,12 @@ async def test_an_upload_is_repeated_whole_after_a_drop(transport: Bytes) -> Non
     assert not source.closed
 
 
-async def test_bytes_that_are_there_already_are_no_error(transport: Bytes) -> None:
+async def test_bytes_that_are_there_already_are_no_error(transport: Bulk) -> None:
     with Loopback(in_turn(Answer(412))) as server:
         await transport.put(f"{server.url}/f", io.BytesIO(b"x"), 1, headers={"If-None-Match": "*"})
 
 
-async def test_a_refusal_of_storage_names_its_code_and_not_the_signature(transport: Bytes) -> None:
+async def test_a_refusal_of_storage_names_its_code_and_not_the_signature(transport: Bulk) -> None:
     xml = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
     with (
         Loopback(in_turn(Answer(403, xml))) as server,
@@ -120,12 +120,12 @@ async def test_a_refusal_of_storage_names_its_code_and_not_the_signature(transpo
     assert "secret" not in str(caught.value)
 
 
-async def test_a_source_that_shrank_is_an_error(transport: Bytes) -> None:
+async def test_a_source_that_shrank_is_an_error(transport: Bulk) -> None:
     with Loopback(in_turn(Answer(200))) as server, pytest.raises(ValueError, match="3 of 5"):
         await transport.put(f"{server.url}/f", io.BytesIO(b"abc"), 5, headers={})
 
 
-async def test_a_url_that_ran_out_is_renewed_once(transport: Bytes) -> None:
+async def test_a_url_that_ran_out_is_renewed_once(transport: Bulk) -> None:
     def answer(asked: Asked) -> Answer:
         return Answer(200, b"x") if asked.path == "/new" else Answer(403)
 
@@ -139,7 +139,7 @@ async def test_a_url_that_ran_out_is_renewed_once(transport: Bytes) -> None:
             await transport.get(f"{server.url}/old")
 
 
-async def test_connections_are_kept_and_a_stale_one_is_replaced(transport: Bytes) -> None:
+async def test_connections_are_kept_and_a_stale_one_is_replaced(transport: Bulk) -> None:
     closing = Answer(200, b"x")
     with Loopback(lambda asked: DROP if asked.path == "/drop" else closing) as server:
         for _ in range(5):
@@ -158,7 +158,7 @@ async def test_connections_are_kept_and_a_stale_one_is_replaced(transport: Bytes
         assert len(again.asked) == 1
 
 
-async def test_credentials_do_not_follow_a_redirect_to_another_origin(transport: Bytes) -> None:
+async def test_credentials_do_not_follow_a_redirect_to_another_origin(transport: Bulk) -> None:
     with Loopback(in_turn(Answer(200, b"x"))) as storage:
         to = Answer(307, headers={"Location": f"{storage.url}/object?sig=1"})
         with Loopback(in_turn(to)) as service:
@@ -169,7 +169,7 @@ async def test_credentials_do_not_follow_a_redirect_to_another_origin(transport:
     assert "authorization" not in storage.asked[0].headers
 
 
-async def test_redirects_in_a_circle_end(transport: Bytes) -> None:
+async def test_redirects_in_a_circle_end(transport: Bulk) -> None:
     with (
         Loopback(in_turn(Answer(302, headers={"Location": "/f"}))) as server,
         pytest.raises(pc.HTTPStatusError, match="redirects"),
@@ -178,7 +178,7 @@ async def test_redirects_in_a_circle_end(transport: Bytes) -> None:
     assert len(server.asked) == 6
 
 
-async def test_progress_is_told_in_the_loop_and_ends_with_all(transport: Bytes) -> None:
+async def test_progress_is_told_in_the_loop_and_ends_with_all(transport: Bulk) -> None:
     told: list[tuple[int, int]] = []
     threads = set()
 
@@ -197,7 +197,7 @@ async def test_progress_is_told_in_the_loop_and_ends_with_all(transport: Bytes) 
     assert threads == {threading.get_ident()}
 
 
-async def test_what_progress_raises_ends_the_transfer(transport: Bytes) -> None:
+async def test_what_progress_raises_ends_the_transfer(transport: Bulk) -> None:
     def progress(*_: int) -> None:
         raise KeyError("mine")
 
@@ -206,7 +206,7 @@ async def test_what_progress_raises_ends_the_transfer(transport: Bytes) -> None:
     assert len(server.asked) == 1
 
 
-async def test_a_cancelled_transfer_lets_go_of_the_file_at_once(transport: Bytes) -> None:
+async def test_a_cancelled_transfer_lets_go_of_the_file_at_once(transport: Bulk) -> None:
     asked, hold = threading.Event(), threading.Event()
 
     def answer(_asked: Asked) -> Answer:
@@ -226,7 +226,7 @@ async def test_a_cancelled_transfer_lets_go_of_the_file_at_once(transport: Bytes
     assert task.cancelled()
 
 
-async def test_a_large_download_is_on_disk_and_a_small_one_in_memory(transport: Bytes) -> None:
+async def test_a_large_download_is_on_disk_and_a_small_one_in_memory(transport: Bulk) -> None:
     large = bytes(17 * 1024 * 1024)
     with Loopback(lambda asked: Answer(200, large if asked.path == "/large" else b"x")) as server:
         on_disk = await transport.get(f"{server.url}/large")
@@ -237,7 +237,7 @@ async def test_a_large_download_is_on_disk_and_a_small_one_in_memory(transport: 
 
 
 async def test_a_proxy_of_the_environment_is_used(
-    transport: Bytes, monkeypatch: pytest.MonkeyPatch
+    transport: Bulk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Loopback(in_turn(Answer(200, b"from the proxy"))) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:p%40ss@"))
@@ -253,7 +253,7 @@ async def test_a_proxy_of_the_environment_is_used(
             assert "proxy-authorization" not in server.asked[0].headers
 
 
-async def test_an_unknown_certificate_is_refused_at_once(transport: Bytes) -> None:
+async def test_an_unknown_certificate_is_refused_at_once(transport: Bulk) -> None:
     authority = trustme.CA()
     with Loopback(in_turn(Answer(200, b"secret"))) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -264,7 +264,7 @@ async def test_an_unknown_certificate_is_refused_at_once(transport: Bytes) -> No
             await transport.get(url)
         trusting = ssl.create_default_context()
         authority.configure_trust(trusting)
-        ours = Bytes(timeout_s=WAIT_S, retries=0, make_ssl_context=lambda: trusting)
+        ours = Bulk(timeout_s=WAIT_S, retries=0, make_ssl_context=lambda: trusting)
         assert (await ours.get(url)).file.read() == b"secret"
         ours.close()
 

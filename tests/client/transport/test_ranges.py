@@ -15,7 +15,7 @@ import pytest
 import processing_context as pc
 from processing_context._transport import ranges as ranges_module
 from processing_context._transport import retry
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.bulk import Bulk
 from processing_context._transport.parallel import AT_ONCE
 from processing_context._transport.ranges import Changed, fetch, on_disk
 from tests.support.loopback import Answer, Asked, Loopback
@@ -35,8 +35,8 @@ def _small_and_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def transport() -> Iterator[Bytes]:
-    made = Bytes(timeout_s=WAIT_S, retries=4, make_ssl_context=ssl.create_default_context)
+def transport() -> Iterator[Bulk]:
+    made = Bulk(timeout_s=WAIT_S, retries=4, make_ssl_context=ssl.create_default_context)
     yield made
     made.close()
 
@@ -79,7 +79,7 @@ async def never() -> str:
     raise AssertionError("no fresh URL was needed")
 
 
-async def load(transport: Bytes, url: str, file: io.FileIO, **changes: Any) -> None:
+async def load(transport: Bulk, url: str, file: io.FileIO, **changes: Any) -> None:
     options = {"sha256": SHA256, "renew": never, "progress": None, **changes}
     await fetch(transport, url, file, len(BODY), **options)
 
@@ -89,7 +89,7 @@ def content(file: io.FileIO) -> bytes:
     return file.readall() or b""
 
 
-async def test_the_ranges_make_the_file(transport: Bytes, file: io.FileIO) -> None:
+async def test_the_ranges_make_the_file(transport: Bulk, file: io.FileIO) -> None:
     told: list[tuple[int, int]] = []
     with Loopback(ranges()) as server:
         await load(transport, server.url, file, progress=lambda *both: told.append(both))
@@ -99,7 +99,7 @@ async def test_the_ranges_make_the_file(transport: Bytes, file: io.FileIO) -> No
     assert server.connections <= AT_ONCE
 
 
-async def test_a_dropped_range_goes_on_where_it_dropped(transport: Bytes, file: io.FileIO) -> None:
+async def test_a_dropped_range_goes_on_where_it_dropped(transport: Bulk, file: io.FileIO) -> None:
     cuts = {0: 100_000, 1_400_000: 0, 2_100_000: 650_000}
     with Loopback(ranges(cut=lambda start: cuts.pop(start, None))) as server:
         await load(transport, server.url, file)
@@ -108,26 +108,26 @@ async def test_a_dropped_range_goes_on_where_it_dropped(transport: Bytes, file: 
     assert sorted(map(span_of, server.asked)) == sorted(SPANS + rests)
 
 
-async def test_bytes_of_two_versions_are_never_mixed(transport: Bytes, file: io.FileIO) -> None:
+async def test_bytes_of_two_versions_are_never_mixed(transport: Bulk, file: io.FileIO) -> None:
     etags = ranges(etag=lambda start: '"v1"' if start < 2_100_000 else '"v2"')
     with Loopback(etags) as server, pytest.raises(Changed):
         await load(transport, server.url, file, sha256=None)
 
 
 async def test_without_an_etag_no_ranges_are_put_together(
-    transport: Bytes, file: io.FileIO
+    transport: Bulk, file: io.FileIO
 ) -> None:
     with Loopback(ranges(etag=lambda _: 'W/"weak"')) as server, pytest.raises(Changed):
         await load(transport, server.url, file)
 
 
-async def test_a_wrong_hash_is_an_error(transport: Bytes, file: io.FileIO) -> None:
+async def test_a_wrong_hash_is_an_error(transport: Bulk, file: io.FileIO) -> None:
     with Loopback(ranges()) as server, pytest.raises(pc.ContextError, match="SHA-256"):
         await load(transport, server.url, file, sha256="0" * 64)
 
 
 async def test_a_url_that_runs_out_is_renewed_once_for_all(
-    transport: Bytes, file: io.FileIO
+    transport: Bulk, file: io.FileIO
 ) -> None:
     served = ranges()
     renewed = 0
@@ -148,7 +148,7 @@ async def test_a_url_that_runs_out_is_renewed_once_for_all(
     assert 1 <= renewed <= AT_ONCE
 
 
-async def test_what_progress_raises_ends_all_ranges(transport: Bytes, file: io.FileIO) -> None:
+async def test_what_progress_raises_ends_all_ranges(transport: Bulk, file: io.FileIO) -> None:
     def progress(*_: int) -> None:
         raise KeyError("mine")
 

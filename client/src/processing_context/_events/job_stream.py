@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context._transport.network import Stream, UnreachedError
 from processing_context.wire.events import EVENT, Event, JobUpdate
 from processing_context.wire.jobs import ENDED
@@ -25,23 +25,23 @@ class StartedJob:
     """A job that was just made, and the stream of its events.
 
     Args:
-        http: The API calls.
+        api: The API calls.
         stream: The answer to the request that made it.
     """
 
-    def __init__(self, http: Http, stream: Stream) -> None:
+    def __init__(self, api: Api, stream: Stream) -> None:
         self.id = (stream.headers.get("Location") or "").rpartition("/")[2]
-        self._http = http
+        self._api = api
         self._stream = stream
         self._last = 0
 
     @classmethod
-    async def of(cls, http: Http, body: dict[str, Any]) -> StartedJob:
+    async def of(cls, api: Api, body: dict[str, Any]) -> StartedJob:
         """Make a job; a request that is repeated makes one."""
-        stream = await http.stream(
+        stream = await api.stream(
             "/v1/jobs", body, accept="text/event-stream", silence_s=SILENCE_S
         )
-        return cls(http, stream)
+        return cls(api, stream)
 
     async def events(self) -> AsyncGenerator[Event | Gap]:
         """Yield the job's events, to the one that ends it; what breaks the stream is survived."""
@@ -58,7 +58,7 @@ class StartedJob:
         # websockets costs a fifth of this package's import time, and most streams do not break.
         from processing_context._events.stream import JobEvents
 
-        async for event_or_gap in JobEvents(self._http, self.id, self._last).read():
+        async for event_or_gap in JobEvents(self._api, self.id, self._last).read():
             yield event_or_gap
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from processing_context._events.buffer import Pending, numbered
 from processing_context._events.encoded_event import Encoded
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context.errors import (
     AuthenticationError,
     ConflictError,
@@ -43,7 +43,7 @@ class EventOutbox:
     one node is merged while it waits, so that a chatty node costs one entry.
 
     Args:
-        http: With the token of the lease.
+        api: With the token of the lease.
         job_id: The job.
         patience_s: How long the service may be away; its own word on the lease counts before that.
 
@@ -55,12 +55,12 @@ class EventOutbox:
         relay: Takes the batches, where there is one.
     """
 
-    def __init__(self, http: Http, job_id: str, *, patience_s: float = 900.0) -> None:
+    def __init__(self, api: Api, job_id: str, *, patience_s: float = 900.0) -> None:
         self.on_cancel: Callable[[], object] | None = None
         self.on_lost: Callable[[ContextError], object] | None = None
         self.error: ContextError | None = None
         self.relay: Relay | None = None
-        self._http = http
+        self._api = api
         self._job_id = job_id
         self._path = f"/v1/jobs/{job_id}/events"
         self._patience_s = patience_s
@@ -199,10 +199,10 @@ class EventOutbox:
     async def _send(self, batch: list[bytes]) -> EventsAccepted:
         body = numbered(batch, self._next_seq)
         if self.relay is not None:
-            reply = await self.relay.send(self._job_id, self._http.token or "", body)
+            reply = await self.relay.send(self._job_id, self._api.token or "", body)
             if reply is not None:
                 return reply
-        answered = await self._http.request(
+        answered = await self._api.request(
             "POST", self._path, content=body, is_json=True, patience_s=self._patience_s
         )
         return EventsAccepted.model_validate_json(answered.body)

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from processing_context import errors
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context._transport.network import ssl_context
 from processing_context._transport.retry import RETRIED_STATUSES, Retry
 from processing_context.wire.events import EVENT, Event, EventPage, JobUpdate
@@ -44,15 +44,15 @@ class JobEvents:
     """One reading of a job's events.
 
     Args:
-        http: Knows where the service is and the token.
+        api: Knows where the service is and the token.
         job_id: The job.
         after: The `seq` to begin behind.
     """
 
-    def __init__(self, http: Http, job_id: str, after: int = 0) -> None:
+    def __init__(self, api: Api, job_id: str, after: int = 0) -> None:
         if after < 0:
             raise ValueError(f"after cannot be {after}: events count from 1")
-        self._http = http
+        self._api = api
         self._job_id = job_id
         self._last = after
         # The end may lie behind us, at or before `after` or in a gap; then nothing more would come.
@@ -97,10 +97,10 @@ class JobEvents:
             await self._pause(retry, failure)
 
     def _connected(self) -> connect:
-        url = "ws" + self._http.base_url.removeprefix("http") + "/v1/ws"
+        url = "ws" + self._api.base_url.removeprefix("http") + "/v1/ws"
         return connect(
             url,
-            additional_headers=self._http.auth_headers(),
+            additional_headers=self._api.auth_headers(),
             user_agent_header=None,
             ssl=ssl_context() if url.startswith("wss:") else None,
             open_timeout=_OPEN_S,
@@ -161,7 +161,7 @@ class JobEvents:
             return None
 
     async def _has_ended(self) -> bool:
-        page = await self._http.get(
+        page = await self._api.get(
             f"/v1/jobs/{self._job_id}/events",
             EventPage,
             params={"after": self._last, "limit": 1},

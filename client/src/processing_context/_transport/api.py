@@ -49,7 +49,7 @@ def segment(value: str, what: str) -> str:
     return quote(value, safe="")
 
 
-class Http:
+class Api:
     """The service's API.
 
     Args:

@@ -39,7 +39,7 @@ RUN_OUT = frozenset({401, 403, 404})
 T = TypeVar("T")
 
 
-class Bytes:
+class Bulk:
     """Moves bodies; one for a context and its copies.
 
     Args:

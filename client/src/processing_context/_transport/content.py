@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from processing_context._arguments import given
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.bulk import Bulk
 from processing_context._transport.connections import BLOCK
 from processing_context._transport.download import SPOOL_BYTES
 from processing_context._transport.transfer import ContentEnded
@@ -108,7 +108,7 @@ class Slice:
 
 
 @asynccontextmanager
-async def opened(content: Content, transport: Bytes) -> AsyncIterator[OpenContent]:
+async def opened(content: Content, bulk: Bulk) -> AsyncIterator[OpenContent]:
     """Open a content; closes what it opened itself.
 
     Raises:
@@ -117,17 +117,17 @@ async def opened(content: Content, transport: Bytes) -> AsyncIterator[OpenConten
     """
     if isinstance(content, str | os.PathLike):
         given(os.fspath(content), "content")
-        file: IO[bytes] = await transport.run(Path(content).open, "rb")
+        file: IO[bytes] = await bulk.run(Path(content).open, "rb")
     elif isinstance(content, bytes | bytearray | memoryview):
         file = io.BytesIO(content)
     else:
         _refuse_text(content)
-        if await transport.run(_is_seekable, content):
-            yield OpenContent(content, await transport.run(_size, content))
+        if await bulk.run(_is_seekable, content):
+            yield OpenContent(content, await bulk.run(_size, content))
             return
-        file = await transport.run(_spooled, content)
+        file = await bulk.run(_spooled, content)
     try:
-        yield OpenContent(file, await transport.run(_size, file))
+        yield OpenContent(file, await bulk.run(_size, file))
     finally:
         file.close()
 

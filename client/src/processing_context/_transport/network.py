@@ -1,33 +1,26 @@
-"""The ways out of this process: the only importer of httpx."""
+"""The ways out of this process: the only importer of httpx2."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import ssl
-import sys
 import threading
 from collections.abc import AsyncIterator
 from functools import cached_property
 from http.client import HTTPException
 from typing import Any
 
-import httpx
+import httpx2
 
-from processing_context._transport.bulk import Bytes
+from processing_context._transport.bulk import Bulk
 from processing_context._transport.quick import QuickCalls
 from processing_context._transport.transfer import Answered, Headers
 
-if importlib.util.find_spec("sniffio") is None:
-    # httpcore asks for it several times a request, and where it is not installed each asking
-    # searches the path: a fifth of a request's CPU. None says "not there" at once.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
-
 _FINAL_FAILURES = (
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.TooManyRedirects,
-    httpx.DecodingError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    httpx2.TooManyRedirects,
+    httpx2.DecodingError,
 )
 
 SHORT_BYTES = 64 * 1024
@@ -35,8 +28,8 @@ SHORT_BYTES = 64 * 1024
 
 
 def ssl_context() -> ssl.SSLContext:
-    """Return httpx's certificates: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else certifi's."""
-    return httpx.create_ssl_context()
+    """Return httpx2's certificates: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else certifi's."""
+    return httpx2.create_ssl_context()
 
 
 class UnreachedError(Exception):
@@ -56,7 +49,7 @@ class Network:
         timeout_s: To connect, and between two bytes.
         retries: How often the byte path takes a transfer up again.
         client: Of the caller's: it alone serves the API calls, and is not closed by us.
-        lender: Whose httpx client and certificates are used, since each costs much to make; all
+        lender: Whose httpx2 client and certificates are used, since each costs much to make; all
             else is our own, so that nobody waits behind somebody else's transfers.
     """
 
@@ -65,14 +58,14 @@ class Network:
         *,
         timeout_s: float,
         retries: int,
-        client: httpx.AsyncClient | None = None,
+        client: httpx2.AsyncClient | None = None,
         lender: Network | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._retries = retries
         self._given = client
         self._lender = lender
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx2.AsyncClient | None = None
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
@@ -82,20 +75,20 @@ class Network:
         return self._given is not None
 
     @property
-    def client(self) -> httpx.AsyncClient:
-        """The connections of the API calls, by httpx."""
+    def client(self) -> httpx2.AsyncClient:
+        """The connections of the API calls, by httpx2."""
         if self._given is not None:
             return self._given
         if self._lender is not None:
             return self._lender.client
         if self._client is None:
-            self._client = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=20))
+            self._client = httpx2.AsyncClient(limits=httpx2.Limits(max_keepalive_connections=20))
         return self._client
 
     @cached_property
-    def byte_path(self) -> Bytes:
+    def bulk(self) -> Bulk:
         """Large bodies, in threads."""
-        return Bytes(timeout_s=self._timeout_s, retries=self._retries, make_ssl_context=ssl_context)
+        return Bulk(timeout_s=self._timeout_s, retries=self._retries, make_ssl_context=ssl_context)
 
     @cached_property
     def quick(self) -> QuickCalls:
@@ -107,21 +100,21 @@ class Network:
         made = self.__dict__
         if "quick" in made:
             await self.quick.aclose()
-        if "byte_path" in made:
-            self.byte_path.close()
+        if "bulk" in made:
+            self.bulk.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
     async def ask(self, method: str, url: str, **request: Any) -> Answered:
-        """Return what is answered, whatever it is; `request` is as httpx takes it.
+        """Return what is answered, whatever it is; `request` is as httpx2 takes it.
 
         Raises:
             UnreachedError: There is no answer.
         """
         try:
             response = await self.client.request(method, url, **request)
-        except httpx.RequestError as exc:
+        except httpx2.RequestError as exc:
             raise UnreachedError(exc) from exc
         return Answered(response.status_code, response.headers, response.content)
 
@@ -133,7 +126,7 @@ class Network:
         """
         try:
             response = await self.client.get(url, follow_redirects=True, **request)
-        except httpx.RequestError as exc:
+        except httpx2.RequestError as exc:
             raise UnreachedError(exc) from exc
         answered = Answered(response.status_code, response.headers, response.content)
         return answered, str(response.url.copy_with(query=None, fragment=None))
@@ -158,7 +151,7 @@ class Network:
                 answered = await self.quick.exchange(
                     method, url, headers, content, timeout_s=timeout
                 )
-            return answered or await self.byte_path.exchange(method, url, headers, content)
+            return answered or await self.bulk.exchange(method, url, headers, content)
         except (OSError, EOFError, HTTPException) as exc:
             raise UnreachedError(exc) from exc
 
@@ -173,7 +166,7 @@ class Network:
             response = await client.send(client.build_request(method, url, **request), stream=True)
             if response.status_code >= 400:
                 await response.aread()
-        except httpx.RequestError as exc:
+        except httpx2.RequestError as exc:
             raise UnreachedError(exc) from exc
         return Stream(response)
 
@@ -201,7 +194,7 @@ class Stream:
         response: The answer.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self.status = response.status_code
         self.headers: Headers = response.headers
         self._response = response
@@ -220,7 +213,7 @@ class Stream:
         try:
             async for line in self._response.aiter_lines():
                 yield line
-        except httpx.RequestError as exc:
+        except httpx2.RequestError as exc:
             raise UnreachedError(exc) from exc
 
     async def aclose(self) -> None:
@@ -228,9 +221,9 @@ class Stream:
         await self._response.aclose()
 
 
-def silent_for(seconds: float, timeout_s: float) -> httpx.Timeout:
-    """Return httpx's timeouts for an answer that may say nothing for some seconds."""
-    return httpx.Timeout(timeout_s, read=seconds)
+def silent_for(seconds: float, timeout_s: float) -> httpx2.Timeout:
+    """Return httpx2's timeouts for an answer that may say nothing for some seconds."""
+    return httpx2.Timeout(timeout_s, read=seconds)
 
 
 def _is_final(exc: BaseException) -> bool:

@@ -6,8 +6,8 @@ import base64
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-from processing_context._transport.api import Http
-from processing_context._transport.bulk import RUN_OUT, Bytes
+from processing_context._transport.api import Api
+from processing_context._transport.bulk import RUN_OUT, Bulk
 from processing_context._transport.connections import Target
 from processing_context._transport.content import OpenContent
 from processing_context._transport.hashing import FollowingHash
@@ -36,8 +36,8 @@ class Parts:
     """Moves the parts of one content.
 
     Args:
-        http: The API calls.
-        transport: The bytes.
+        api: The API calls.
+        bulk: The bytes.
         path: The route of the upload.
         upload: How it is cut.
         source: The content.
@@ -46,15 +46,15 @@ class Parts:
 
     def __init__(
         self,
-        http: Http,
-        transport: Bytes,
+        api: Api,
+        bulk: Bulk,
         path: str,
         upload: MultipartUpload,
         source: OpenContent,
         progress: Progress | None,
     ) -> None:
-        self._http = http
-        self._bytes = transport
+        self._api = api
+        self._bulk = bulk
         self._path = path
         self._part_size = upload.part_size
         self._part_count = upload.part_count
@@ -74,7 +74,7 @@ class Parts:
         await in_parallel(_each(state.stored), self._take_up, at_once=PARTS_AT_ONCE)
         self._tell()
         await in_parallel(self._missing(state), self._put, at_once=PARTS_AT_ONCE)
-        await self._bytes.work(self._hash.go_on)
+        await self._bulk.work(self._hash.go_on)
         return UploadComplete(
             parts=[
                 CompletedPart(part_number=number, etag=etag)
@@ -91,7 +91,7 @@ class Parts:
                 yield part
 
     async def _state(self, first: int, count: int) -> MultipartState:
-        return await self._http.get(
+        return await self._api.get(
             self._path, MultipartState, params={"from": first, "limit": count}
         )
 
@@ -116,7 +116,7 @@ class Parts:
             self._tell()
 
         async def put(url: str) -> str:
-            return await self._bytes.put(url, piece, size, headers=headers, progress=tell)
+            return await self._bulk.put(url, piece, size, headers=headers, progress=tell)
 
         try:
             etag = await put(part.url)
@@ -128,10 +128,10 @@ class Parts:
                 raise
             etag = await put(fresh[0].url)
         self._etags[number] = etag
-        await self._bytes.work(self._hash.go_on)
+        await self._bulk.work(self._hash.go_on)
 
     async def _md5(self, number: int) -> bytes:
-        return await self._bytes.work(self._source.md5, self._start(number), self._size(number))
+        return await self._bulk.work(self._source.md5, self._start(number), self._size(number))
 
     def _start(self, number: int) -> int:
         return (number - 1) * self._part_size

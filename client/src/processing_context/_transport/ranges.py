@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http.client import HTTPException, HTTPResponse
 
-from processing_context._transport.bulk import RUN_OUT, Bytes
+from processing_context._transport.bulk import RUN_OUT, Bulk
 from processing_context._transport.connections import BLOCK
 from processing_context._transport.hashing import FollowingHash
 from processing_context._transport.parallel import AT_ONCE, in_parallel
@@ -168,7 +168,7 @@ class Segment:
 
 
 async def fetch(
-    transport: Bytes,
+    bulk: Bulk,
     url: str,
     file: io.FileIO,
     size: int,
@@ -180,7 +180,7 @@ async def fetch(
     """Download into an empty, unbuffered file.
 
     Args:
-        transport: The connections.
+        bulk: The connections.
         url: Presigned; ranges of it are asked for.
         file: Where the bytes go.
         size: The size of what is at the URL.
@@ -193,7 +193,7 @@ async def fetch(
         ContextError: The bytes have another hash.
     """
     whole = RangedFile(file, size, sha256)
-    await transport.run(whole.reserve)
+    await bulk.run(whole.reserve)
 
     async def segments() -> AsyncIterator[Segment]:
         for segment in whole.segments:
@@ -203,16 +203,16 @@ async def fetch(
         nonlocal url
         used = url
         try:
-            await transport.fill(segment, used, {}, progress)
+            await bulk.fill(segment, used, {}, progress)
         except Refused as refused:
             if refused.status not in RUN_OUT:
                 raise
             if url == used:  # else another segment has renewed it
                 url = await renew()
-            await transport.fill(segment, url, {}, progress)
+            await bulk.fill(segment, url, {}, progress)
 
     try:
         await in_parallel(segments(), work, at_once=AT_ONCE)
     except Refused as refused:
         raise refused.public() from None
-    await transport.run(whole.check)
+    await bulk.run(whole.check)

@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context.errors import APIError, ContextError, from_problem
 from processing_context.wire.events import EventsAccepted
 from processing_context.wire.workers import JobEventsAnswer, WorkerEventsAccepted
@@ -35,14 +35,14 @@ class Relay:
     job is told to send for itself.
     """
 
-    def __init__(self, http: Http, tally: Timed) -> None:
+    def __init__(self, api: Api, tally: Timed) -> None:
         """Send with the worker's token.
 
         Args:
-            http: With that token.
+            api: With that token.
             tally: Counts the requests.
         """
-        self._http = http
+        self._api = api
         self._tally = tally
         self._worker_id: str | None = None
         self._letters: dict[str, _Letter] = {}
@@ -117,7 +117,7 @@ class Relay:
 
     async def _post(self, entries: list[bytes]) -> list[JobEventsAnswer]:
         with self._tally.one():
-            answered = await self._http.request(
+            answered = await self._api.request(
                 "POST",
                 f"/v1/workers/{self._worker_id}/events",
                 content=b'{"jobs":[%s]}' % b",".join(entries),

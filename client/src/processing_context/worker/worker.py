@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from processing_context._transport.api import Http
+from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context._transport.retry import Retry
 from processing_context.context import RETRIES, TIMEOUT_S
@@ -75,9 +75,9 @@ class Worker:
         self._options = options
         self._registry = registry.runnable_with(options.capabilities)
         self._network = Network(timeout_s=TIMEOUT_S, retries=RETRIES)
-        self._http = Http(options.url, options.token, self._network, retries=0)
+        self._api = Api(options.url, options.token, self._network, retries=0)
         self._tally = Tally()
-        self._relay = Relay(self._http, self._tally.posts)
+        self._relay = Relay(self._api, self._tally.posts)
         self._stalls = Stalls(self._tally.stalls)
         self._loop = asyncio.get_running_loop()
         self._heartbeats = Heartbeats(options.url, options.token, self._forgotten)
@@ -152,7 +152,7 @@ class Worker:
         )
         made = await self._persistently(
             "registration",
-            lambda: self._http.post("/v1/workers", WorkerRegistered, body=body, creates=True),
+            lambda: self._api.post("/v1/workers", WorkerRegistered, body=body, creates=True),
         )
         self._named(made.id)
         self._heartbeats.start(made.id, made.heartbeat_interval_s)
@@ -165,7 +165,7 @@ class Worker:
         path = f"/v1/workers/{self._worker_id}/claim"
         body = ClaimRequest(wait_s=_CLAIM_WAIT_S, max_jobs=min(free, 100))
         with self._tally.claims.one():
-            answered = await self._http.post(
+            answered = await self._api.post(
                 path, LeaseList, body=body, is_hot=True, timeout_s=_CLAIM_WAIT_S + _ANSWER_S
             )
         return answered.leases
@@ -250,7 +250,7 @@ class Worker:
     async def _take_leave(self, worker_id: str) -> None:
         try:
             async with asyncio.timeout(_FAREWELL_S):
-                await self._http.request("DELETE", f"/v1/workers/{worker_id}")
+                await self._api.request("DELETE", f"/v1/workers/{worker_id}")
         except (ContextError, TimeoutError) as error:
             logger.warning("the service was not told that this worker ends: %s", error)
         else:
