@@ -34,7 +34,7 @@ async def rows(_: Stack, rounds: int) -> list[Row]:
 
 
 async def _beside(statement: str, rounds: int) -> list[Row]:
-    least = "import httpx, pydantic"
+    least = "import httpx2, pydantic"
 
     async def ours() -> float:
         return probe(statement)[0]

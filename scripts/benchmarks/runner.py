@@ -99,10 +99,10 @@ class _Bench:
         self._worker_id = worker_id
         self._registry = NodeRegistry([NoOp])
         self._network = Network(timeout_s=60, retries=0)
-        self._http = Api(stack.url, stack.token, self._network, retries=0)
-        self._relay = Relay(self._http, Timed())
+        self._worker_api = Api(stack.url, stack.token, self._network, retries=0)
+        self._relay = Relay(self._worker_api, Timed())
         self._relay.serve(worker_id)
-        self._heartbeats = Heartbeats(stack.url, stack.token, lambda _: None)
+        self._heartbeats = Heartbeats(self._worker_api, self._network.bulk, lambda _: None)
 
     async def ours(self, length: int) -> tuple[str, float, float]:
         """Return the job, and the time and the CPU that it took from its claim to its end."""

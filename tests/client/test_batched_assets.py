@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
-import ssl
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import trustme
 
 from processing_context import (
     Asset,
@@ -23,7 +18,6 @@ from processing_context import (
     UnavailableError,
     ValidationError,
 )
-from processing_context._transport.quick import QuickCalls
 from tests.support.assets import names
 from tests.support.loop import turns
 from tests.support.loopback import Answer, Asked, Loopback, problem, reply
@@ -174,103 +168,3 @@ async def test_a_service_that_is_away_is_not_asked_again_for_each() -> None:
             )
     assert [type(end) for end in ends] == [UnavailableError] * 3
     assert [asked.path for asked in server.asked] == ["/v1/assets/batch"]
-
-
-class Storage:
-    """Answers each connection with the next of `answers`, once it has asked; then hangs up."""
-
-    def __init__(self, *answers: bytes) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/b/k?X-Amz-Signature=s"
-        self._answers = answers
-        self._thread = threading.Thread(target=self._serve)
-
-    def __enter__(self) -> Storage:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(60)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        for answer in self._answers:
-            connection, _ = self._listener.accept()
-            with connection, contextlib.suppress(OSError):  # the client may hang up on it
-                connection.recv(65536)
-                connection.sendall(answer)
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        OK.replace(b"200 OK", b"206 Partial"),
-        OK.replace(b"200 OK", b"404 Not Found"),
-        OK.replace(b"200 OK", b"307 There\r\nLocation: /x"),
-        OK.replace(b"5", b"6"),
-        OK.replace(b"5", b"4"),
-        OK.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
-        OK.replace(b"Content-Length: 5", b"Content-Length: 5\r\nContent-Encoding: gzip"),
-        OK[:-1],
-        OK[:20],
-        b"",
-        b"x" * 100_000,
-    ],
-)
-async def test_anything_but_the_plainest_answer_is_left_to_the_byte_path(answer: bytes) -> None:
-    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
-    with Storage(answer, OK) as storage:
-        assert await quick.get(storage.url, 5) is None
-        assert await quick.get(storage.url, 5) == b"hello"
-    await quick.aclose()
-
-
-async def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
-    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
-    with Storage(OK, OK) as storage:
-        for _ in range(2):
-            found = None
-            while found is None:  # the end of the first connection may not have been seen yet
-                found = await quick.get(storage.url, 5)
-            assert found == b"hello"
-    await quick.aclose()
-
-
-async def test_storage_with_tls_is_trusted_by_the_certificates_of_the_byte_path() -> None:
-    authority = trustme.CA()
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(serving)
-    trusting = ssl.create_default_context()
-
-    async def certificates() -> ssl.SSLContext:
-        return trusting
-
-    quick = QuickCalls(timeout_s=60, certificates=certificates)
-    with Loopback(lambda _: Answer(200, b"hello")) as server:
-        server._server.socket = serving.wrap_socket(server._server.socket, server_side=True)
-        url = server.url.replace("http", "https")
-        assert await quick.get(url, 5) is None
-        authority.configure_trust(trusting)
-        assert [await quick.get(url, 5) for _ in range(2)] == [b"hello"] * 2
-        await quick.aclose()
-
-
-async def test_what_goes_through_a_proxy_is_left_to_the_byte_path(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    quick = QuickCalls(timeout_s=60, certificates=_no_certificates)
-    with Loopback(lambda _: Answer(200, b"hello")) as server:
-        assert await quick.get(server.url, 5) is None
-        assert server.asked == []
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert await quick.get(server.url, 5) == b"hello"
-        await quick.aclose()
-
-
-async def _no_certificates() -> Any:
-    raise AssertionError("nothing here is encrypted")

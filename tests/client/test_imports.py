@@ -117,7 +117,8 @@ def test_the_wheel_alone_imports_no_optional_and_no_server_module(empty_environm
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     modules = set(run(empty_environment, code).split())
-    assert "httpx" in modules
+    assert "httpx2" in modules
+    assert "httpx" not in modules
     assert modules.isdisjoint(OPTIONAL + SERVER)
 
 
@@ -142,7 +143,7 @@ def test_the_wheel_carries_its_types(wheel: Path) -> None:
 def test_importing_it_takes_few_modules(empty_environment: Path) -> None:
     alone = "import sys; before = len(sys.modules); import processing_context\n"
     assert int(run(empty_environment, alone + "print(len(sys.modules) - before)")) < 200
-    whole = "import httpx, pydantic, sys; before = len(sys.modules)\n"
+    whole = "import httpx2, pydantic, sys; before = len(sys.modules)\n"
     whole += "from processing_context import ProcessingContext; print(len(sys.modules) - before)"
     assert int(run(empty_environment, whole)) < 200
 

@@ -83,7 +83,7 @@ class BatchedAssets:
         """Return the bytes of a small asset that was just found; None: use the bulk path."""
         if asset.get_url is None or asset.size > BATCHED_BYTES:
             return None
-        data = await self._network.quick.get(asset.get_url, asset.size)
+        data = await self._network.bulk.read(asset.get_url, asset.size)
         if data is None or asset.sha256 not in (None, hashlib.sha256(data).hexdigest()):
             return None
         return data

@@ -35,7 +35,7 @@ class Core:
     @property
     def bulk(self) -> Bulk:
         """Transfers of file contents, in threads; created on first use."""
-        return self._network.byte_path
+        return self._network.bulk
 
     async def aclose(self) -> None:
         """Send the posted events, then close the connections."""

@@ -11,15 +11,13 @@ from typing import Any
 from processing_context._events.job_stream import StartedJob
 from processing_context._refs import with_refs
 from processing_context._transport.api import Api, segment
+from processing_context._transport.retry import PATIENCE_S
 from processing_context.errors import ContextError, JobCancelledError, JobFailedError
 from processing_context.wire.events import Event, JobUpdate
 from processing_context.wire.jobs import ENDED, Job
 from processing_context.wire.sockets import Gap
 
 logger = logging.getLogger(__name__)
-
-PATIENCE_S = 900.0
-"""How long the service may be unreachable while a job is waited for."""
 
 Post = Callable[[Event], Awaitable[None]]
 

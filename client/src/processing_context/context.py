@@ -15,6 +15,7 @@ from processing_context._events.queue import MessageQueue, as_message_queue
 from processing_context._state import RunState
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
+from processing_context._transport.retry import RETRIES
 from processing_context.resources.folders import FolderMethods
 from processing_context.resources.images import ImageMethods
 from processing_context.resources.state import StateMethods
@@ -23,10 +24,9 @@ from processing_context.wire.graph import Graph
 from processing_context.wire.users import Me
 
 if TYPE_CHECKING:
-    import httpx
+    from processing_context._transport.network import AsyncClient
 
 TIMEOUT_S = 60.0
-RETRIES = 6
 _KEPT_IN_A_JOB = 10_000
 
 
@@ -49,8 +49,9 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         results: Of nodes that ran already, `{node id: {slot: value}}`; copied to the slots.
         capabilities: Of this process, such as `cuda`.
         message_queue: A `queue.Queue` or `asyncio.Queue` to use instead of an own one.
-        http_client: Serves the API calls instead of an own one, and is not closed. The byte path
-            takes the proxies and certificates of the environment.
+        http_client: An `httpx2.AsyncClient` or `httpx.AsyncClient` that serves the API calls
+            instead of an own one, and is not closed. The byte path takes the proxies and
+            certificates of the environment.
         timeout: Seconds to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
         allow_local_files: Allow `file:` URLs and absolute paths to be read.
@@ -71,7 +72,7 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         results: Mapping[str, Mapping[str, Any]] | None = None,
         capabilities: Sequence[str] = (),
         message_queue: MessageQueue | queue.Queue[Any] | asyncio.Queue[Any] | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: AsyncClient | None = None,
         timeout: float = TIMEOUT_S,
         retries: int = RETRIES,
         allow_local_files: bool = False,

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 
 import processing_context as pc
@@ -146,14 +147,48 @@ async def test_one_connection_serves_many_calls() -> None:
     assert server.connections < len(server.asked)
 
 
-async def test_a_given_client_is_used_and_left_open() -> None:
-    async with httpx.AsyncClient(headers={"X-Mine": "1"}) as client:
+GIVEN = pytest.mark.parametrize("kind", [httpx2.AsyncClient, httpx.AsyncClient])
+
+
+@GIVEN
+async def test_a_given_client_is_used_and_left_open(kind: type[httpx2.AsyncClient]) -> None:
+    async with kind(headers={"X-Mine": "1"}) as client:
         with Loopback(in_turn(reply(ASSET))) as server:
             async with context(server, http_client=client) as ctx:
                 await ctx.find_asset("x")
             assert server.asked[0].headers["x-mine"] == "1"
             assert server.asked[0].headers["authorization"] == "Bearer ctx_t"
         assert not client.is_closed
+
+
+@GIVEN
+async def test_a_given_client_is_retried_and_follows_redirects(
+    kind: type[httpx2.AsyncClient],
+) -> None:
+    moved = Answer(302, headers={"Location": "/to"})
+    answers = in_turn(DROP, problem(503, "away"), reply(ASSET), moved, Answer(200, b"body"), DROP)
+    async with kind() as client:
+        with Loopback(answers) as server:
+            async with context(server, http_client=client, retries=2) as ctx:
+                assert (await ctx.find_asset("x")).name == "n"
+                assert await ctx.http_get(server.url) == b"body"
+                with pytest.raises(pc.ConnectionFailedError, match=server.url):
+                    await ctx.find_asset("x")
+    assert len(server.asked) == 8
+
+
+@GIVEN
+async def test_what_a_given_client_cannot_do_is_not_repeated(
+    kind: type[httpx2.AsyncClient],
+) -> None:
+    with Loopback(in_turn(Answer(302, headers={"Location": "/again"}))) as server:
+        async with (
+            kind(max_redirects=3) as client,
+            context(server, http_client=client) as ctx,
+        ):
+            with pytest.raises(pc.ConnectionFailedError):
+                await ctx.http_get(server.url)
+    assert len(server.asked) == 4
 
 
 async def test_the_user_is_asked_for_on_entering() -> None:

@@ -114,9 +114,7 @@ async def test_bytes_of_two_versions_are_never_mixed(transport: Bulk, file: io.F
         await load(transport, server.url, file, sha256=None)
 
 
-async def test_without_an_etag_no_ranges_are_put_together(
-    transport: Bulk, file: io.FileIO
-) -> None:
+async def test_without_an_etag_no_ranges_are_put_together(transport: Bulk, file: io.FileIO) -> None:
     with Loopback(ranges(etag=lambda _: 'W/"weak"')) as server, pytest.raises(Changed):
         await load(transport, server.url, file)
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 
+from processing_context._transport.api import Api
+from processing_context._transport.network import Network
 from processing_context.worker.heartbeats import Heartbeats, Watch
 from tests.support.loopback import Answer, Asked, Loopback, reply
 
@@ -21,10 +23,13 @@ def test_an_answer_that_nobody_understands_does_not_end_the_heartbeats() -> None
         return reply({"cancel_requested": True, "lease_expires_at": "2026-01-01T00:00:00Z"})
 
     with Loopback(answer) as service:
-        heartbeats = Heartbeats(service.url, "ctx_token", lambda _: None)
+        network = Network(timeout_s=WITHIN_S, retries=0)
+        api = Api(service.url, "ctx_token", network)
+        heartbeats = Heartbeats(api, network.bulk, lambda _: None)
         heartbeats.start("w", 0.05)
         heartbeats.watch(Watch("j", "job_token", is_cancelled.set, lambda _: None))
         try:
             assert is_cancelled.wait(WITHIN_S)
         finally:
             heartbeats.close()
+            network.bulk.close()

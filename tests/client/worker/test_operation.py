@@ -113,7 +113,7 @@ async def test_the_trace_of_a_job_goes_on_in_the_jobs_that_it_starts(service: Se
 
 
 WARM, MORE = 10, 40
-OURS = ("processing_context", "_asyncio", "threading", "httpx", "httpcore")
+OURS = ("processing_context", "_asyncio", "threading", "httpx2", "httpcore2")
 
 
 @pytest.mark.timeout(600)

@@ -38,9 +38,7 @@ class StartedJob:
     @classmethod
     async def of(cls, api: Api, body: dict[str, Any]) -> StartedJob:
         """Make a job; a request that is repeated makes one."""
-        stream = await api.stream(
-            "/v1/jobs", body, accept="text/event-stream", silence_s=SILENCE_S
-        )
+        stream = await api.stream("/v1/jobs", body, accept="text/event-stream", silence_s=SILENCE_S)
         return cls(api, stream)
 
     async def events(self) -> AsyncGenerator[Event | Gap]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from processing_context._events.buffer import Pending, numbered
 from processing_context._events.encoded_event import Encoded
 from processing_context._transport.api import Api
+from processing_context._transport.retry import PATIENCE_S
 from processing_context.errors import (
     AuthenticationError,
     ConflictError,
@@ -55,7 +56,7 @@ class EventOutbox:
         relay: Takes the batches, where there is one.
     """
 
-    def __init__(self, api: Api, job_id: str, *, patience_s: float = 900.0) -> None:
+    def __init__(self, api: Api, job_id: str, *, patience_s: float = PATIENCE_S) -> None:
         self.on_cancel: Callable[[], object] | None = None
         self.on_lost: Callable[[ContextError], object] | None = None
         self.error: ContextError | None = None
@@ -203,7 +204,12 @@ class EventOutbox:
             if reply is not None:
                 return reply
         answered = await self._api.request(
-            "POST", self._path, content=body, is_json=True, patience_s=self._patience_s
+            "POST",
+            self._path,
+            content=body,
+            is_json=True,
+            is_hot=True,
+            patience_s=self._patience_s,
         )
         return EventsAccepted.model_validate_json(answered.body)
 

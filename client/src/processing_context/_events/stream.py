@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,15 +14,12 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from processing_context import errors
 from processing_context._transport.api import Api
 from processing_context._transport.network import ssl_context
-from processing_context._transport.retry import RETRIED_STATUSES, Retry
+from processing_context._transport.retry import PATIENCE_S, Retry, Retryable, is_retried
 from processing_context.wire.events import EVENT, Event, EventPage, JobUpdate
 from processing_context.wire.jobs import ENDED
 from processing_context.wire.sockets import Gap
 
 logger = logging.getLogger(__name__)
-
-PATIENCE_S = 900.0
-"""How long the service may be away before a reader gives up."""
 
 _PING_S = 20.0
 _OPEN_S = 20.0
@@ -68,7 +64,7 @@ class JobEvents:
             AuthenticationError: The token is not, or no longer, good.
             ConnectionFailedError: The service has been away for 15 minutes.
         """
-        retry = Retry(0, PATIENCE_S)
+        retry = Retry(patience_s=PATIENCE_S)
         while True:
             try:
                 async with self._connected() as socket:
@@ -171,23 +167,24 @@ class JobEvents:
 
     def _fail(self, problem: dict[str, Any]) -> None:
         error = errors.from_problem(problem)
-        if error.status in RETRIED_STATUSES:
+        if is_retried(error.status):
             raise _Again(str(error))
         raise error
 
     async def _pause(self, retry: Retry, failure: Exception) -> None:
-        delay = retry.next_delay_s()
-        if delay is None:
-            raise errors.ConnectionFailedError(
-                f"no events of job {self._job_id} for {PATIENCE_S:.0f} s: {failure}"
-            ) from failure
-        logger.debug("job %s: reconnecting in %.1f s: %s", self._job_id, delay, failure)
-        await asyncio.sleep(delay)
+        error = errors.ConnectionFailedError(
+            f"no events of job {self._job_id} for {PATIENCE_S:.0f} s: {failure}"
+        )
+        error.__cause__ = failure
+        await retry.wait(Retryable(error), self._log)
+
+    def _log(self, error: Exception, delay_s: float) -> None:
+        logger.debug("job %s: reconnecting in %.1f s: %s", self._job_id, delay_s, error.__cause__)
 
 
 def _raise_if_final(exc: InvalidStatus) -> None:
     status = exc.response.status_code
-    if status in RETRIED_STATUSES or status >= 500:
+    if is_retried(status) or status >= 500:
         return
     raise errors.from_body(
         status,

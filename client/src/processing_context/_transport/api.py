@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import uuid
@@ -15,15 +14,12 @@ from pydantic_core import to_jsonable_python
 
 from processing_context import errors
 from processing_context._transport.network import Network, Stream, UnreachedError, silent_for
-from processing_context._transport.retry import RETRIED_STATUSES, Retry
+from processing_context._transport.retry import RETRIES, Retry, Retryable, is_retried
 from processing_context._transport.transfer import Answered
 
 M = TypeVar("M", bound=BaseModel)
 A = TypeVar("A", Answered, Stream)
-
-# What repeating cannot mend, or what the contract says not to repeat by oneself.
-_FINAL_CODES = frozenset({"provider_error"})
-_RETRIED_CODES = frozenset({"idempotency_in_flight"})
+T = TypeVar("T")
 
 
 def dumps(value: Any) -> bytes:
@@ -70,7 +66,7 @@ class Api:
         network: Network,
         *,
         timeout_s: float = 60.0,
-        retries: int = 6,
+        retries: int = RETRIES,
     ) -> None:
         self.traceparent: str | None = None
         self._base_url = _checked(base_url) if base_url else None
@@ -189,15 +185,15 @@ class Api:
         }
         ask: Callable[..., Awaitable[Answered]] = self._network.ask
         if is_hot and not self._network.has_given_client:
-            ask = self._network.ask_quickly
+            ask = self._network.ask_bulk
         elif params is not None:
             request["params"] = _given(params)
         url = self.base_url + path
-        return _good(
-            await self._send(
-                method, url, lambda: ask(method, url, **request), Retry(self._retries, patience_s)
-            )
-        )
+
+        async def attempt() -> Answered:
+            return _accepted(await _reached(method, url, ask(method, url, **request)))
+
+        return await Retry(self._retries, patience_s).call(attempt)
 
     @property
     def may_hold_connections(self) -> bool:
@@ -228,14 +224,12 @@ class Api:
             },
             "timeout": silent_for(silence_s, self._timeout_s),
         }
-        return _good(
-            await self._send(
-                "POST",
-                url,
-                lambda: self._network.begin("POST", url, **request),
-                Retry(self._retries),
-            )
-        )
+
+        async def attempt() -> Stream:
+            begun = self._network.begin("POST", url, **request)
+            return _accepted(await _reached("POST", url, begun))
+
+        return await Retry(self._retries).call(attempt)
 
     async def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """GET any URL, without the token of the service.
@@ -244,36 +238,18 @@ class Api:
             HTTPStatusError: The status is 400 or more.
         """
         request = {"headers": dict(headers or {}), "timeout": self._timeout_s}
-        shown = url
 
-        async def follow() -> Answered:
-            nonlocal shown
-            answered, shown = await self._network.follow(url, **request)
-            return answered
+        async def attempt() -> bytes:
+            followed = self._network.follow(url, **request)
+            answered, shown = await _reached("GET", url, followed)
+            if answered.status < 400:
+                return answered.body
+            error = errors.HTTPStatusError(answered.status, shown)
+            if is_retried(answered.status):
+                raise Retryable(error, answered.headers.get("Retry-After"))
+            raise error
 
-        answered = await self._send("GET", url, follow, Retry(self._retries))
-        if answered.status >= 400:
-            raise errors.HTTPStatusError(answered.status, shown)
-        return answered.body
-
-    async def _send(
-        self, method: str, url: str, ask: Callable[[], Awaitable[A]], retry: Retry
-    ) -> A:
-        while True:
-            try:
-                answered = await ask()
-            except UnreachedError as exc:
-                delay = None if exc.is_final else retry.next_delay_s()
-                if delay is None:
-                    where = url.split("?", maxsplit=1)[0]
-                    raise errors.ConnectionFailedError(f"{method} {where}: {exc}") from exc
-            else:
-                if not _is_retried(answered):
-                    return answered
-                delay = retry.next_delay_s(answered.headers.get("Retry-After"))
-                if delay is None:
-                    return answered
-            await asyncio.sleep(delay)
+        return await Retry(self._retries).call(attempt)
 
 
 def _checked(base_url: str) -> str:
@@ -286,23 +262,23 @@ def _given(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if value is not None}
 
 
-def _code(answered: Answered | Stream) -> str | None:
+async def _reached(method: str, url: str, asking: Awaitable[T]) -> T:
+    """Return what a request gives, or raise that the server could not be reached."""
     try:
-        body = json.loads(answered.body)
-    except ValueError:
-        return None
-    return body.get("code") if isinstance(body, dict) else None
+        return await asking
+    except UnreachedError as exc:
+        where = url.split("?", maxsplit=1)[0]
+        error = errors.ConnectionFailedError(f"{method} {where}: {exc}")
+        error.__cause__ = exc
+        raise error if exc.is_final else Retryable(error) from exc
 
 
-def _is_retried(answered: Answered | Stream) -> bool:
-    if answered.status == 409:
-        return _code(answered) in _RETRIED_CODES
-    return answered.status in RETRIED_STATUSES and _code(answered) not in _FINAL_CODES
-
-
-def _good(answered: A) -> A:
-    if answered.status >= 400:
-        raise errors.from_body(
-            answered.status, answered.body, request_id=answered.headers.get("X-Request-Id")
-        )
-    return answered
+def _accepted(answered: A) -> A:
+    """Return an answer of the service, or raise its error."""
+    if answered.status < 400:
+        return answered
+    request_id = answered.headers.get("X-Request-Id")
+    error = errors.from_body(answered.status, answered.body, request_id=request_id)
+    if is_retried(answered.status, error.code):
+        raise Retryable(error, answered.headers.get("Retry-After"))
+    raise error

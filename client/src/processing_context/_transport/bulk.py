@@ -1,6 +1,7 @@
-"""The byte path: uploads to and downloads from presigned URLs, `http.client` in threads of its own.
+"""HTTP on `http.client` connections in threads: file bodies, and short calls that are frequent.
 
-httpx moves bodies at a third of the speed of `http.client`, hence the second client.
+httpx2 moves bodies at a third of the speed of `http.client`, and a short call takes six times its
+CPU.
 """
 
 from __future__ import annotations
@@ -8,54 +9,57 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPException, HTTPResponse
 from typing import TypeVar
-from urllib.parse import urljoin
 
-from processing_context._transport.connections import BLOCK, Connection, ConnectionPool, Target
+from processing_context._transport.connections import ConnectionPool, Target
 from processing_context._transport.download import Download
-from processing_context._transport.retry import RETRIED_STATUSES, Retry
+from processing_context._transport.exchange import DROPPED, Exchanges
+from processing_context._transport.retry import STORAGE_STATUSES, Retry, Retryable
 from processing_context._transport.transfer import (
     Answered,
-    ContentEnded,
     Incoming,
     Progress,
     Readable,
     Refused,
     Transfer,
 )
-from processing_context.errors import ConnectionFailedError, HTTPStatusError
+from processing_context.errors import ConnectionFailedError, ContextError
 
-_MAX_REDIRECTS = 5
 _THREADS = 8
-_DROPPED = (OSError, HTTPException)
+_SMALL_FILE_S = 10.0
+"""Limit for a small file: after it the file is downloaded with retries."""
+
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_RETRIED = RETRIED_STATUSES | {500}  # S3 asks to repeat its 500s
 RUN_OUT = frozenset({401, 403, 404})
-"""What storage says of a presigned URL that is no longer good."""
+"""Statuses of storage for a presigned URL that has expired."""
 
 T = TypeVar("T")
 
 
 class Bulk:
-    """Moves bodies; one for a context and its copies.
+    """Connections and threads for bodies and short calls; one for a context and its copies.
+
+    Transfers, small files and calls have threads of their own, so that none waits for another.
 
     Args:
-        timeout_s: To connect, and between two blocks.
-        retries: How often a transfer is taken up again without having got any further.
-        make_ssl_context: Called at the first https URL.
+        timeout_s: Limit to connect, and between two blocks.
+        retries: How often a transfer that makes no progress is repeated.
+        make_ssl_context: Called for the first https URL.
     """
 
     def __init__(
         self, *, timeout_s: float, retries: int, make_ssl_context: Callable[[], ssl.SSLContext]
     ) -> None:
-        self._pool = ConnectionPool(timeout_s=timeout_s, make_ssl_context=make_ssl_context)
+        self._timeout_s = timeout_s
         self._retries = retries
-        self._threads: ThreadPoolExecutor | None = None
-        # Of their own, so that short calls do not wait behind long transfers.
-        self._short_threads: ThreadPoolExecutor | None = None
+        self._pool = ConnectionPool(make_ssl_context)
+        self._exchanges = Exchanges(self._pool, timeout_s)
+        self._transfers = ThreadPoolExecutor(_THREADS, "context-transfers")
+        self._small_files = ThreadPoolExecutor(_THREADS, "context-small-files")
+        self._calls = ThreadPoolExecutor(_THREADS, "context-calls")
+        self._is_closed = False
 
     async def put(
         self,
@@ -63,15 +67,15 @@ class Bulk:
         source: Readable,
         size: int,
         *,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         progress: Progress | None = None,
     ) -> str:
         """Upload `size` bytes of a seekable file, from its start; return the ETag.
 
-        It is empty where the bytes were there already.
+        The ETag is empty if the bytes were stored before.
 
         Raises:
-            HTTPStatusError: Storage refused. A 412 is not an error: the bytes are there already.
+            HTTPStatusError: Storage refused. A 412 is not an error: the bytes are stored already.
             ValueError: The file holds fewer bytes than `size`.
         """
         target = Target(url)
@@ -79,10 +83,10 @@ class Bulk:
 
         def attempt(transfer: Transfer) -> None:
             nonlocal etag
-            etag = self._put_once(target, source, size, headers, transfer)
+            etag = self._exchanges.put(target, source, size, headers, transfer)
 
         try:
-            await self._until_done(attempt, target, Retry(self._retries), progress)
+            await self._repeat(attempt, target, Retry(self._retries), progress)
         except Refused as refused:
             if refused.status != 412:
                 raise refused.public() from None
@@ -92,7 +96,7 @@ class Bulk:
         self,
         url: str,
         *,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         renew: Callable[[], Awaitable[str]] | None = None,
         sha256: str | None = None,
         progress: Progress | None = None,
@@ -102,12 +106,12 @@ class Bulk:
         Args:
             url: Redirects are followed; `headers` go to the first origin only.
             headers: More headers.
-            renew: Gives a fresh URL, once, for when a presigned one runs out on the way.
+            renew: Returns a new URL, once, for when a presigned one expires during the download.
             sha256: Compared up to 16 MiB, and after every resumed download.
             progress: Called as bytes arrive.
 
         Raises:
-            HTTPStatusError: The status is 400 or more, and it is not the service that says so.
+            HTTPStatusError: The status is 400 or more, and the answer is not of the service.
         """
         download = Download()
         try:
@@ -127,78 +131,14 @@ class Bulk:
         download.file.seek(0)
         return download
 
-    async def exchange(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
-    ) -> Answered:
-        """Send a request that may be repeated, and return what is answered, whatever it is.
-
-        Raises:
-            OSError, HTTPException: There is no answer.
-        """
-        target = Target(url)
-        sent = headers if body is None else headers | {"Content-Length": str(len(body))}
-        answered: Answered | None = None
-
-        def send(connection: Connection) -> HTTPResponse:
-            connection.begin(method, target, sent)
-            if body:
-                try:
-                    connection.raw.send(body)
-                except (BrokenPipeError, ConnectionResetError):
-                    return connection.raw.getresponse()  # a refusal, before all was sent
-            return connection.raw.getresponse()
-
-        def attempt(transfer: Transfer) -> None:
-            nonlocal answered
-            connection, response = self._exchange(target, transfer, send)
-            try:
-                answered = Answered(response.status, response.headers, response.read())
-                transfer.watch(None)
-            except BaseException:
-                connection.close()
-                raise
-            self._reuse(connection, response)
-
-        if self._short_threads is None:
-            self._short_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="context-calls")
-        await self._try(attempt, Transfer(), self._short_threads)
-        if answered is None:
-            raise HTTPException("no answer")
-        return answered
-
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Run blocking file work in the threads of the byte path."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="context-bytes")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: function(*args))
-
-    async def work(self, function: Callable[..., T], *args: object) -> T:
-        """As `run`, but when cancelled wait for the end: a file is the caller's again."""
-        running = asyncio.ensure_future(self.run(function, *args))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            running.exception()  # nobody wants what it says any more
-            raise
-
-    def close(self) -> None:
-        """Close idle connections and let the threads end."""
-        self._pool.close()
-        for threads in (self._threads, self._short_threads):
-            if threads is not None:
-                threads.shutdown(wait=False)
-        self._threads = self._short_threads = None
-
     async def fill(
         self,
         download: Incoming,
         url: str,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         progress: Progress | None,
     ) -> None:
-        """Take in a body; after a dropped connection the rest of it.
+        """Download into a sink; after a dropped connection, the rest of the body.
 
         Raises:
             Refused: The status is 400 or more.
@@ -209,177 +149,141 @@ class Bulk:
         def attempt(transfer: Transfer) -> None:
             before = download.done
             try:
-                self._get_once(target, headers, download, transfer)
+                self._exchanges.get(target, headers, download, transfer)
             finally:
                 if download.done > before:
                     retry.succeeded()
 
-        await self._until_done(attempt, target, retry, progress)
+        await self._repeat(attempt, target, retry, progress)
 
-    async def _until_done(
+    async def read(self, url: str, size: int) -> bytes | None:
+        """Return a small file of known size; None if the first attempt does not give it whole."""
+        target = Target(url)
+        limit_s = min(self._timeout_s, _SMALL_FILE_S)
+        try:
+            answered = await self._call(self._small_files, "GET", target, {}, None, limit_s)
+        except DROPPED:
+            return None
+        is_whole = answered.status == 200 and len(answered.body) == size
+        return answered.body if is_whole and not _is_encoded(answered) else None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float,
+    ) -> Answered:
+        """Return the answer to a short request, whatever its status.
+
+        It is not retried, but may be sent twice: a server may close a kept connection just then.
+
+        Args:
+            method: The HTTP method.
+            url: The URL.
+            headers: More headers.
+            content: The body.
+            timeout: Limit to connect, and between two blocks.
+
+        Raises:
+            OSError, HTTPException: There is no answer.
+        """
+        return await self._call(self._calls, method, Target(url), headers, content, timeout)
+
+    def request_here(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
+    ) -> Answered:
+        """Do as `request`, in the calling thread."""
+        target = Target(url)
+        return self._exchanges.call(method, target, headers, content, Transfer(), timeout)
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Run blocking file work in a thread of the transfers."""
+        return await self._in_thread(self._transfers, function, *args)
+
+    async def work(self, function: Callable[..., T], *args: object) -> T:
+        """Do as `run`, but when cancelled wait until the thread has left the caller's file."""
+        running = self._in_thread(self._transfers, function, *args)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            running.exception()  # marks it as retrieved
+            raise
+
+    def close(self) -> None:
+        """Close the idle connections and let the threads end; calls raise from now on."""
+        self._is_closed = True
+        self._pool.close()
+        for threads in (self._transfers, self._small_files, self._calls):
+            threads.shutdown(wait=False)
+
+    def _in_thread(
+        self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object
+    ) -> asyncio.Future[T]:
+        if self._is_closed:
+            raise ContextError("the context is closed")
+        return asyncio.get_running_loop().run_in_executor(threads, function, *args)
+
+    async def _call(
+        self,
+        threads: ThreadPoolExecutor,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout_s: float,
+    ) -> Answered:
+        """Run a call in a thread; when cancelled, interrupt the thread without waiting for it."""
+        transfer = Transfer()
+        args = (method, target, headers, content, transfer, timeout_s)
+        try:
+            return await self._in_thread(threads, self._exchanges.call, *args)
+        except asyncio.CancelledError:
+            transfer.stop()
+            raise
+
+    async def _repeat(
         self,
         attempt: Callable[[Transfer], None],
         target: Target,
         retry: Retry,
         progress: Progress | None,
     ) -> None:
-        while True:
+        async def once() -> None:
             try:
-                await self._try(attempt, Transfer(progress))
-                return
-            except ssl.SSLCertVerificationError as exc:
-                raise ConnectionFailedError(f"{target.shown}: {exc}") from exc
-            except _DROPPED as exc:
+                await self._transfer(attempt, Transfer(progress))
+            except Refused as refused:
+                if refused.status not in STORAGE_STATUSES:
+                    raise
+                raise Retryable(refused, refused.headers.get("retry-after")) from None
+            except DROPPED as exc:
                 if isinstance(exc, OSError) and exc.errno in _DISK:
                     raise
-                delay = retry.next_delay_s()
-                if delay is None:
-                    said = str(exc) or type(exc).__name__
-                    raise ConnectionFailedError(f"{target.shown}: {said}") from exc
-            except Refused as refused:
-                if refused.status not in _RETRIED:
-                    raise
-                delay = retry.next_delay_s(refused.headers.get("retry-after"))
-                if delay is None:
-                    raise
-            await asyncio.sleep(delay)
+                error = ConnectionFailedError(f"{target.shown}: {str(exc) or type(exc).__name__}")
+                error.__cause__ = exc
+                is_final = isinstance(exc, ssl.SSLCertVerificationError)
+                raise error if is_final else Retryable(error) from exc
 
-    async def _try(
-        self,
-        attempt: Callable[[Transfer], None],
-        transfer: Transfer,
-        threads: ThreadPoolExecutor | None = None,
-    ) -> None:
-        """Run an attempt; when cancelled, end its thread first: the file is the caller's again."""
-        running: asyncio.Future[None]
-        if threads is None:
-            running = asyncio.ensure_future(self.run(attempt, transfer))
-        else:
-            running = asyncio.get_running_loop().run_in_executor(threads, attempt, transfer)
+        await retry.call(once)
+
+    async def _transfer(self, attempt: Callable[[Transfer], None], transfer: Transfer) -> None:
+        """Run an attempt; when cancelled, end its thread first, since it uses the caller's file."""
+        running = self._in_thread(self._transfers, attempt, transfer)
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
             transfer.stop()
             await asyncio.wait([running])
-            running.exception()  # it was told to stop: what it says about that is of no interest
+            running.exception()  # marks it as retrieved
             raise
         if transfer.error is not None:
             running.exception()
             raise transfer.error
         running.result()
 
-    def _put_once(
-        self,
-        target: Target,
-        source: Readable,
-        size: int,
-        headers: dict[str, str],
-        transfer: Transfer,
-    ) -> str:
-        def send(connection: Connection) -> HTTPResponse:
-            source.seek(0)
-            connection.begin("PUT", target, headers | {"Content-Length": str(size)})
-            try:
-                _send_body(connection, source, size, transfer)
-            except (BrokenPipeError, ConnectionResetError):
-                # A refusal can come before the whole body is sent, and then the door is shut.
-                return connection.raw.getresponse()
-            return connection.raw.getresponse()
 
-        connection, response = self._exchange(target, transfer, send)
-        self._finish(connection, response, target, transfer)
-        return response.headers.get("ETag", "")
-
-    def _get_once(
-        self, target: Target, headers: dict[str, str], download: Incoming, transfer: Transfer
-    ) -> None:
-        first = target.origin
-        for _ in range(_MAX_REDIRECTS + 1):
-            kept = headers if target.origin == first else {}
-            sent = kept | download.range_headers() | {"Accept-Encoding": "identity"}
-
-            def send(
-                connection: Connection, target: Target = target, sent: dict[str, str] = sent
-            ) -> HTTPResponse:
-                connection.begin("GET", target, sent)
-                return connection.raw.getresponse()
-
-            connection, response = self._exchange(target, transfer, send)
-            if response.status in (200, 206):
-                self._take_in(connection, response, download, transfer)
-                return
-            location = self._finish(connection, response, target, transfer)
-            if location is None:
-                raise HTTPStatusError(response.status, target.shown, "the answer holds no file")
-            target = Target(urljoin(target.url, location))
-        raise HTTPStatusError(response.status, target.shown, "too many redirects")
-
-    def _take_in(
-        self, connection: Connection, response: HTTPResponse, download: Incoming, transfer: Transfer
-    ) -> None:
-        try:
-            download.begin(response)
-            download.receive(response, transfer)
-            transfer.watch(None)
-        except BaseException:
-            connection.close()
-            raise
-        self._reuse(connection, response)
-
-    def _finish(
-        self, connection: Connection, response: HTTPResponse, target: Target, transfer: Transfer
-    ) -> str | None:
-        """Read the end of an answer that is no file; return where it redirects to."""
-        try:
-            body = response.read(64 * 1024)
-            transfer.watch(None)
-        except BaseException:
-            connection.close()
-            raise
-        self._reuse(connection, response)
-        if response.status >= 400:
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            raise Refused(response.status, target, headers, body)
-        return response.headers.get("Location") if response.status >= 300 else None
-
-    def _exchange(
-        self, target: Target, transfer: Transfer, send: Callable[[Connection], HTTPResponse]
-    ) -> tuple[Connection, HTTPResponse]:
-        connection = self._pool.take(target.origin)
-        try:
-            return connection, _sent(connection, transfer, send)
-        except _DROPPED:
-            transfer.check()
-            if not connection.is_reused:
-                raise
-        # The server had closed the idle connection meanwhile: that is no failure.
-        connection = self._pool.make(target.origin)
-        return connection, _sent(connection, transfer, send)
-
-    def _reuse(self, connection: Connection, response: HTTPResponse) -> None:
-        if response.isclosed() and not response.will_close:
-            self._pool.give_back(connection)
-        else:
-            connection.close()
-
-
-def _sent(
-    connection: Connection, transfer: Transfer, send: Callable[[Connection], HTTPResponse]
-) -> HTTPResponse:
-    try:
-        transfer.watch(connection)
-        return send(connection)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _send_body(connection: Connection, source: Readable, size: int, transfer: Transfer) -> None:
-    done = 0
-    while done < size:
-        block = source.read(min(BLOCK, size - done))
-        if not block:
-            raise ContentEnded(f"the content ended after {done} of {size} bytes")
-        connection.raw.send(block)
-        done += len(block)
-        transfer.report(done, size)
+def _is_encoded(answered: Answered) -> bool:
+    return answered.headers.get("Content-Encoding") is not None

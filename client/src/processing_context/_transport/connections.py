@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import http.client
 import ipaddress
+import select
 import socket
 import ssl
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 BLOCK = 1024 * 1024
 _MAX_IDLE_PER_HOST = 8
@@ -68,30 +69,53 @@ class Connection:
         self._names_origin = proxy is not None and origin[0] == "http"
         self._proxy_headers = proxy.headers if proxy and self._names_origin else {}
 
-    def begin(self, method: str, target: Target, headers: dict[str, str]) -> None:
-        """Send the request line and the headers."""
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open and nothing has arrived since the last answer.
+
+        A balancer may have closed it, or have sent a 408 that answers no request.
+        """
+        return self.raw.sock is not None and not _is_readable(self.raw.sock)
+
+    def connect(self, timeout_s: float) -> None:
+        """Connect if it is not connected, and set the time limit of each socket operation."""
+        self.raw.timeout = timeout_s
+        if self.raw.sock is None:
+            self.raw.connect()
+        else:
+            self.raw.sock.settimeout(timeout_s)
+
+    def begin(self, method: str, target: Target, headers: Mapping[str, str]) -> None:
+        """Send the request line and the headers.
+
+        Raises:
+            ValueError: A header holds a line break, which would start another header.
+        """
+        for name, value in headers.items():
+            if "\n" in value or "\r" in value:
+                raise ValueError(f"the header {name} holds a line break")
         scheme, host, port = self.origin
         place = target.path
         if self._names_origin:
             place = f"{scheme}://{_bracketed(host)}:{port}{target.path}"
         self.raw.putrequest(method, place, skip_host=True, skip_accept_encoding=True)
         self.raw.putheader("Host", target.host)
-        for name, value in (headers | self._proxy_headers).items():
+        for name, value in {**headers, **self._proxy_headers}.items():
             self.raw.putheader(name, value)
         self.raw.endheaders()
 
     def interrupt(self) -> None:
-        """Wake a thread that waits for the other side, with an error."""
+        """Make a blocking socket operation in another thread fail."""
         sock = self.raw.sock
         if sock is None:
             return
         try:
             sock.shutdown(socket.SHUT_RDWR)
         except OSError:
-            sock.close()  # the other side has gone already
+            sock.close()  # the other side has closed it already
 
     def close(self) -> None:
-        """Drop it."""
+        """Close it."""
         self.raw.close()
 
 
@@ -116,60 +140,66 @@ class Proxy:
 
 
 class ConnectionPool:
-    """Idle connections by origin; safe in threads."""
+    """Idle connections by origin; thread-safe.
 
-    def __init__(self, *, timeout_s: float, make_ssl_context: Callable[[], ssl.SSLContext]) -> None:
-        self._timeout_s = timeout_s
+    Args:
+        make_ssl_context: Called for the first https connection.
+    """
+
+    def __init__(self, make_ssl_context: Callable[[], ssl.SSLContext]) -> None:
         self._make_ssl_context = make_ssl_context
         self._ssl_context: ssl.SSLContext | None = None
         self._idle: dict[Origin, list[Connection]] = {}
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def take(self, origin: Origin) -> Connection:
-        """Return an idle connection, or an unconnected one."""
-        with self._lock:
-            idle = self._idle.get(origin)
-            if idle:
-                connection = idle.pop()
+        """Return an idle connection, or a new one that is not connected."""
+        while (connection := self._pop(origin)) is not None:
+            if connection.is_idle:
                 connection.is_reused = True
                 return connection
+            connection.close()
         return self.make(origin)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose answer has been read to its end."""
         with self._lock:
             idle = self._idle.setdefault(connection.origin, [])
-            if len(idle) < _MAX_IDLE_PER_HOST:
+            if len(idle) < _MAX_IDLE_PER_HOST and not self._is_closed:
                 idle.append(connection)
                 return
         connection.close()
 
     def close(self) -> None:
-        """Close the idle ones."""
+        """Close the idle connections, and each busy one when it is given back."""
         with self._lock:
+            self._is_closed = True
             idle, self._idle = self._idle, {}
         for connections in idle.values():
             for connection in connections:
                 connection.close()
 
     def make(self, origin: Origin) -> Connection:
-        """Return an unconnected one."""
+        """Return a new connection that is not connected."""
         scheme, host, port = origin
         proxy = proxy_for(origin)
         where = (proxy.host, proxy.port) if proxy else (host, port)
         raw: http.client.HTTPConnection
         if scheme == "https":
-            raw = http.client.HTTPSConnection(
-                *where, timeout=self._timeout_s, blocksize=BLOCK, context=self.certificates()
-            )
+            raw = http.client.HTTPSConnection(*where, blocksize=BLOCK, context=self._certificates())
             if proxy:
                 raw.set_tunnel(host, port, headers=proxy.headers)
         else:
-            raw = http.client.HTTPConnection(*where, timeout=self._timeout_s, blocksize=BLOCK)
+            raw = http.client.HTTPConnection(*where, blocksize=BLOCK)
         return Connection(raw, origin, proxy)
 
-    def certificates(self) -> ssl.SSLContext:
-        """Return the certificates that are trusted; made at the first call."""
+    def _pop(self, origin: Origin) -> Connection | None:
+        with self._lock:
+            idle = self._idle.get(origin)
+            return idle.pop() if idle else None
+
+    def _certificates(self) -> ssl.SSLContext:
         with self._lock:
             if self._ssl_context is None:
                 self._ssl_context = self._make_ssl_context()
@@ -184,6 +214,15 @@ def proxy_for(origin: Origin) -> Proxy | None:
     if not url or urllib.request.proxy_bypass(f"{host}:{port}"):
         return None
     return Proxy(url)
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    """Return whether a read would not block: there are bytes, or the other side has closed it."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _ascii(host: str) -> str:

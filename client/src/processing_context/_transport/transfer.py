@@ -1,4 +1,4 @@
-"""One try at moving a body: how it ends from outside, how it reports, how it is refused."""
+"""One attempt of a transfer: cancellation, progress, and the interfaces of sources and sinks."""
 
 from __future__ import annotations
 
@@ -36,38 +36,40 @@ class Refused(ContextError):
 
 
 class Transfer:
-    """The handle of a try that runs in a thread; made in the loop's thread.
+    """Control of one attempt that runs in a thread: the loop stops it, the thread reports progress.
 
-    `progress` is called in the loop's thread; what it raises ends the transfer and is raised there.
+    Args:
+        progress: Called in the thread of the running loop. Its exception stops the transfer, and
+            is kept in `error`.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.error: Exception | None = None
         self._progress = progress
-        self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop() if progress is not None else None
         self._is_stopped = False
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 
     def watch(self, connection: Connection | None) -> None:
-        """Name the connection that the thread may wait for."""
+        """Set the connection that `stop` interrupts."""
         with self._lock:
             self._connection = connection
         self.check()
 
     def check(self) -> None:
-        """Raise, in the thread, if it should end."""
+        """Raise, in the thread, if the transfer was stopped."""
         if self._is_stopped:
             raise ContextError("the transfer was stopped")
 
     def report(self, done: int, total: int) -> None:
-        """Tell how far it is, from the thread."""
+        """Report progress from the thread."""
         self.check()
-        if self._progress is not None:
+        if self._loop is not None and self._progress is not None:
             self._loop.call_soon_threadsafe(self._tell, self._progress, done, total)
 
     def stop(self) -> None:
-        """End it, also where it waits for the other side."""
+        """Stop the thread, also while it waits for the other side."""
         with self._lock:
             self._is_stopped = True
             if self._connection is not None:
@@ -76,7 +78,7 @@ class Transfer:
     def _tell(self, progress: Progress, done: int, total: int) -> None:
         try:
             progress(done, total)
-        except Exception as exc:  # the caller's own function: any error ends it
+        except Exception as exc:  # any error of the caller's function stops the transfer
             self.error = exc
             self.stop()
 

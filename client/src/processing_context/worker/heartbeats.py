@@ -1,34 +1,35 @@
-"""Heartbeats from a thread of their own: a node that blocks the loop does not cost the lease."""
+"""Heartbeats of a worker and its leases, sent from a thread that a blocked loop does not stop."""
 
 from __future__ import annotations
 
-import http.client
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from processing_context._events.outbox import is_lost
-from processing_context._transport.api import dumps
-from processing_context._transport.connections import ConnectionPool, Target
-from processing_context._transport.network import ssl_context
+from processing_context._transport.api import Api, dumps
+from processing_context._transport.bulk import Bulk
+from processing_context._transport.retry import LEASE_CAP_S, Retry
 from processing_context.errors import APIError, NotFoundError, from_body
 from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat
 
 logger = logging.getLogger(__name__)
 
-_AWAY_S = 1.0
-"""How soon to try again while the service is away: leases run out meanwhile."""
+_ANSWER_S = 10.0
+"""Limit to connect, and between two bytes of an answer."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """A lease that is kept alive. The callables are called in the heartbeats' thread.
+    """A lease that is kept alive. The callables are called in the thread of the heartbeats.
 
-    `deadline` is in `time.monotonic`: past it the lease is let go, since a job that should have
-    been stopped and was not holds the worker's loop, and another worker may take it.
+    `deadline` is in `time.monotonic`: after it the lease is no longer renewed, since a job that
+    does not stop blocks the loop of this worker, and another worker may take it.
     """
 
     job_id: str
@@ -40,18 +41,17 @@ class Watch:
 
 
 class Heartbeats:
-    """Speaks for a worker and its leases until closed."""
+    """Thread that sends the heartbeats of a worker and its leases until it is closed.
 
-    def __init__(self, url: str, token: str, on_forgotten: Callable[[str], object]) -> None:
-        """Speak with the worker's token.
+    Args:
+        api: Address of the service, with the token of the worker.
+        bulk: The connections.
+        on_forgotten: Called in the thread with a worker id that the service does not know.
+    """
 
-        Args:
-            url: Where the service is.
-            token: The worker's.
-            on_forgotten: Called, in the thread, with the worker id that the service does not know.
-        """
-        self._url = url.rstrip("/")
-        self._token = token
+    def __init__(self, api: Api, bulk: Bulk, on_forgotten: Callable[[str], object]) -> None:
+        self._api = api
+        self._bulk = bulk
         self._on_forgotten = on_forgotten
         self._worker_id: str | None = None
         self._interval_s = 10.0
@@ -60,11 +60,11 @@ class Heartbeats:
         self._is_urgent = False
         self._is_closed = False
         self._changed = threading.Condition()
+        self._retry = Retry(patience_s=math.inf, cap_s=LEASE_CAP_S)
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
-        self._pool = ConnectionPool(timeout_s=10.0, make_ssl_context=ssl_context)
 
     def start(self, worker_id: str, interval_s: float) -> None:
-        """Speak for a worker, at this interval; again after it registered anew."""
+        """Send for a worker at this interval; again after it has registered anew."""
         with self._changed:
             self._worker_id, self._interval_s = worker_id, interval_s
         if not self._thread.is_alive():
@@ -76,18 +76,18 @@ class Heartbeats:
             self._watches[watch.token] = watch
 
     def unwatch(self, token: str) -> None:
-        """Let a lease be."""
+        """Stop renewing a lease."""
         with self._changed:
             self._watches.pop(token, None)
 
     def drain(self) -> None:
-        """Tell the service at once that no new job is wanted."""
+        """Tell the service at once that the worker takes no new job."""
         with self._changed:
             self._is_draining = self._is_urgent = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Stop the thread."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -101,17 +101,23 @@ class Heartbeats:
             except Exception:  # without this thread every lease would be lost, in silence
                 logger.exception("heartbeats failed")
                 is_answered = False
-            wait_s = self._interval_s * random.uniform(0.8, 1.0)  # noqa: S311
+            wait_s = self._next_s(is_answered)
             with self._changed:
                 if not self._is_closed and not self._is_urgent:
-                    self._changed.wait(wait_s if is_answered else min(wait_s, _AWAY_S))
+                    self._changed.wait(wait_s)
                 self._is_urgent = False
-        self._pool.close()
+
+    def _next_s(self, is_answered: bool) -> float:
+        wait_s = self._interval_s * random.uniform(0.8, 1.0)  # noqa: S311
+        if is_answered:
+            self._retry.succeeded()
+            return wait_s
+        return min(wait_s, self._retry.next_delay_s() or 0.0)
 
     def _beat(self) -> bool:
-        """Speak for the worker and each lease; returns whether all were answered."""
+        """Send for the worker and each lease; return whether all were answered."""
         with self._changed:
-            # Those that are new were just given, and most jobs end before they need this.
+            # A new lease needs none yet, and most jobs end before they do.
             given_before = time.monotonic() - self._interval_s / 2
             watches = [watch for watch in self._watches.values() if watch.since < given_before]
         answers = [self._beat_worker()]
@@ -123,12 +129,12 @@ class Heartbeats:
         worker_id = self._worker_id
         path = f"/v1/workers/{worker_id}/heartbeat"
         try:
-            self._post(path, self._token, dumps(body.model_dump(exclude_none=True)))
+            self._post(path, dumps(body.model_dump(exclude_none=True)))
         except NotFoundError:
             self._on_forgotten(str(worker_id))
         except APIError as error:
             logger.warning("worker heartbeat refused: %s", error)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             logger.warning("worker heartbeat not answered: %s", error)
             return False
         return True
@@ -139,10 +145,10 @@ class Heartbeats:
             self.unwatch(watch.token)
             return True
         if watch.token not in self._watches:
-            return True  # it ended while others were spoken for
+            return True  # it ended while heartbeats were sent for others
         path = f"/v1/jobs/{watch.job_id}/heartbeat"
         try:
-            reply = HeartbeatReply.model_validate_json(self._post(path, watch.token, b"{}"))
+            reply = HeartbeatReply.model_validate_json(self._post(path, b"{}", watch.token))
         except APIError as error:
             if not is_lost(error):
                 logger.warning("heartbeat of job %s refused: %s", watch.job_id, error)
@@ -150,7 +156,7 @@ class Heartbeats:
             if watch.token in self._watches:
                 self.unwatch(watch.token)
                 watch.on_lost(error)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             logger.warning("heartbeat of job %s not answered: %s", watch.job_id, error)
             return False
         else:
@@ -158,29 +164,14 @@ class Heartbeats:
                 watch.on_cancel()
         return True
 
-    def _post(self, path: str, token: str, body: bytes) -> bytes:
-        target = Target(self._url + path)
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-        }
-        connection = self._pool.take(target.origin)
-        while True:
-            try:
-                connection.begin("POST", target, headers)
-                connection.raw.send(body)
-                response = connection.raw.getresponse()
-                content = response.read()
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                if not connection.is_reused:
-                    raise
-                connection = self._pool.make(target.origin)  # the kept one had gone stale
-            else:
-                break
-        self._pool.give_back(connection)
-        if response.status >= 400:
-            request_id = response.getheader("X-Request-Id")
-            raise from_body(response.status, content, request_id=request_id)
-        return content
+    def _post(self, path: str, body: bytes, token: str | None = None) -> bytes:
+        headers = self._api.auth_headers() | {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        answered = self._bulk.request_here(
+            "POST", self._api.base_url + path, headers=headers, content=body, timeout=_ANSWER_S
+        )
+        if answered.status >= 400:
+            request_id = answered.headers.get("X-Request-Id")
+            raise from_body(answered.status, answered.body, request_id=request_id)
+        return answered.body

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from processing_context._transport.network import Network
-from processing_context.context import RETRIES, TIMEOUT_S, ProcessingContext
+from processing_context._transport.retry import RETRIES
+from processing_context.context import TIMEOUT_S, ProcessingContext
 from processing_context.errors import ContextError
 from processing_context.nodes.registry import NodeRegistry
 from processing_context.nodes.runner import GraphRunner, RunFailedError

@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 
 from processing_context._transport.api import Api
+from processing_context._transport.retry import PATIENCE_S
 from processing_context.errors import APIError, ContextError, from_problem
 from processing_context.wire.events import EventsAccepted
 from processing_context.wire.workers import JobEventsAnswer, WorkerEventsAccepted
@@ -17,7 +18,6 @@ logger = logging.getLogger(__name__)
 
 _MAX_JOBS = 100
 _MAX_BYTES = 4 * 1024 * 1024
-_PATIENCE_S = 900.0
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class Relay:
                 content=b'{"jobs":[%s]}' % b",".join(entries),
                 is_json=True,
                 is_hot=True,
-                patience_s=_PATIENCE_S,
+                patience_s=PATIENCE_S,
             )
         answers = WorkerEventsAccepted.model_validate_json(answered.body).jobs
         if len(answers) != len(entries):

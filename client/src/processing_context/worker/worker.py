@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
-from processing_context._transport.retry import Retry
-from processing_context.context import RETRIES, TIMEOUT_S
+from processing_context._transport.retry import RETRIES, Retry, Retryable
+from processing_context.context import TIMEOUT_S
 from processing_context.errors import (
     APIError,
     AuthenticationError,
@@ -49,7 +49,7 @@ _ANSWER_S = 15.0
 
 _FAREWELL_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
-"""What trying again does not mend."""
+"""Errors that another attempt would raise again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Worker:
         self._relay = Relay(self._api, self._tally.posts)
         self._stalls = Stalls(self._tally.stalls)
         self._loop = asyncio.get_running_loop()
-        self._heartbeats = Heartbeats(options.url, options.token, self._forgotten)
+        self._heartbeats = Heartbeats(self._api, self._network.bulk, self._forgotten)
         self._worker_id: str | None = None
         self._runs: dict[asyncio.Task[None], LeaseRun] = {}
         self._slot_freed = asyncio.Event()
@@ -215,17 +215,20 @@ class Worker:
             working.result()
 
     async def _persistently(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Try until the service answers, however long it is away."""
-        retry = Retry(0, math.inf)
-        while True:
+        """Repeat a call until the service answers, however long that takes."""
+
+        async def attempt() -> T:
             try:
                 return await call()
             except (NotFoundError, *_FINAL):
                 raise
             except (APIError, ConnectionFailedError) as error:
-                delay_s = retry.next_delay_s() or 0.0
-                logger.warning("%s: %s; trying again in %.1f s", what, error, delay_s)
-                await asyncio.sleep(delay_s)
+                raise Retryable(error) from error
+
+        def warn(error: Exception, delay_s: float) -> None:
+            logger.warning("%s: %s; trying again in %.1f s", what, error, delay_s)
+
+        return await Retry(patience_s=math.inf).call(attempt, warn)
 
     async def _finish(self) -> None:
         """Let the jobs end, give back those that do not within the grace time, take leave."""
