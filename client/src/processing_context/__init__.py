@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
 
 # Where each name lives. They are imported when they are first asked for: building the wire models
-# takes about as long as importing httpx, and few programs need all of them.
+# takes about as long as importing httpx2, and few programs need all of them.
 _HOMES = {
     "pydantic": ("Field",),
     "processing_context.context": ("ProcessingContext",),

@@ -7,12 +7,12 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 
 from processing_context._transport.bulk import Bulk
+from processing_context._transport.exchange import DROPPED
 from processing_context._transport.transfer import Answered, Headers
 from processing_context.errors import ContextError
 
@@ -150,7 +150,7 @@ class Network:
             return await self.bulk.request(
                 method, url, headers=headers, content=content, timeout=timeout
             )
-        except (OSError, HTTPException) as exc:
+        except DROPPED as exc:
             raise UnreachedError(exc) from exc
 
     async def begin(self, method: str, url: str, **request: Any) -> Stream:

@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.client import HTTPException
 
 from processing_context._events.outbox import is_lost
 from processing_context._transport.api import Api, dumps
 from processing_context._transport.bulk import Bulk
+from processing_context._transport.exchange import DROPPED
 from processing_context._transport.retry import LEASE_CAP_S, Retry
 from processing_context.errors import APIError, NotFoundError, from_body
 from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat
@@ -134,7 +134,7 @@ class Heartbeats:
             self._on_forgotten(str(worker_id))
         except APIError as error:
             logger.warning("worker heartbeat refused: %s", error)
-        except (OSError, HTTPException) as error:
+        except DROPPED as error:
             logger.warning("worker heartbeat not answered: %s", error)
             return False
         return True
@@ -156,7 +156,7 @@ class Heartbeats:
             if watch.token in self._watches:
                 self.unwatch(watch.token)
                 watch.on_lost(error)
-        except (OSError, HTTPException) as error:
+        except DROPPED as error:
             logger.warning("heartbeat of job %s not answered: %s", watch.job_id, error)
             return False
         else:
