@@ -1,1 +1,1 @@
-"""Speed and cost, each beside a limit measured in the same run."""
+"""Benchmarks, each with a baseline measured in the same run."""

@@ -1,4 +1,4 @@
-"""`scripts/bench [part ...] [--rounds N]`: start a stack, measure, print one table."""
+"""`scripts/bench [part ...] [--rounds N]`: start a stack, run benchmarks, print one table."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def _named(name: str) -> list[str]:
     found = [part for part in PARTS if part == name or part.startswith(f"{name}.")]
     if not found:
         raise argparse.ArgumentTypeError(
-            f"{name!r} is no part; the parts are service, assets, jobs, {', '.join(PARTS)}"
+            f"{name!r} is not a part: use service, assets, jobs, or one of {', '.join(PARTS)}"
         )
     return found
 
 
 def main() -> None:
-    """Measure and print, each part on a fresh stack."""
+    """Run the parts, each on a new stack, and print the table."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
         "parts",
@@ -61,7 +61,7 @@ def main() -> None:
         metavar="part",
         help=f"service, assets, jobs, or one of {', '.join(PARTS)}; default: all",
     )
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each side")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds per measurement")
     options = parser.parse_args()
     rows: list[Row] = []
     for name in dict.fromkeys(name for names in options.parts for name in names):

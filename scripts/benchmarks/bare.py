@@ -1,4 +1,4 @@
-"""The limit of a metadata route: FastAPI, a response model, one asyncpg query."""
+"""Baseline of metadata routes: FastAPI with a response model and one asyncpg query."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def _json_as_objects(connection: asyncpg.Connection[asyncpg.Record]) -> No
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold a pool while the app runs."""
+    """Open the connection pool while the app runs."""
     options = connect_args(os.environ["CONTEXT_DATABASE_URL"])
     async with asyncpg.create_pool(**options, init=_json_as_objects) as pool:
         app.state.pool = pool
@@ -59,13 +59,13 @@ async def _row(statement: str, *args: object) -> asyncpg.Record:
 
 @app.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Say that it is up."""
+    """Return that the app is running."""
     return {"status": "ok"}
 
 
 @app.get("/assets/{asset_id}", response_model=Asset)
 async def read_asset(asset_id: str) -> dict[str, Any]:
-    """Return one row."""
+    """Return one asset."""
     found = dict(await _row("select * from assets where id = $1", asset_id))
     return {
         **{field: found.get(field) for field in ASSET_FIELDS},
@@ -77,19 +77,19 @@ async def read_asset(asset_id: str) -> dict[str, Any]:
 
 @app.get("/users/{user_id}", response_model=User)
 async def read_user(user_id: str) -> dict[str, Any]:
-    """Return one row."""
+    """Return one user."""
     return dict(await _row("select * from users where id = $1", user_id))
 
 
 @app.get("/workflows/{workflow_id}", response_model=Workflow)
 async def read_workflow(workflow_id: str) -> dict[str, Any]:
-    """Return one row."""
+    """Return one workflow."""
     return dict(await _row(WORKFLOW, workflow_id))
 
 
 @app.post("/workflows", response_model=Workflow, status_code=201)
 async def create_workflow(body: WorkflowCreate) -> dict[str, Any]:
-    """Insert one row."""
+    """Insert one workflow."""
     values = body.model_dump(mode="json").values()
     return dict(await _row(INSERT_WORKFLOW, uuid.uuid4().hex, *values))
 

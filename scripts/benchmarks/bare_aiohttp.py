@@ -1,7 +1,7 @@
-"""aiohttp and the S3 server alone, in a process of its own: the limit of small files.
+"""Baseline of small files: aiohttp requests to the S3 server, from a separate process.
 
-Reads rounds as lines of JSON, `{"method", "urls", "at_once", "seconds", "size"}`, and answers each
-with the requests a second.
+The process reads one JSON object per line, `{"method", "urls", "at_once", "seconds", "size"}`, runs
+the round, and prints the requests per second.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import aiohttp
 
 
 class BareProcess:
-    """The process."""
+    """Handle of the process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def rate(self, **asked: Any) -> float:
-        """Run a round."""
+    async def rate(self, **options: Any) -> float:
+        """Run a round; return the requests per second."""
         streams = self._process.stdin, self._process.stdout
         if streams[0] is None or streams[1] is None:
             raise RuntimeError("the process has no pipes")
-        streams[0].write(json.dumps(asked).encode() + b"\n")
+        streams[0].write(json.dumps(options).encode() + b"\n")
         return float(await streams[1].readline())
 
 
 @asynccontextmanager
 async def bare_process() -> AsyncIterator[BareProcess]:
-    """Run the process."""
+    """Start the process, and stop it at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -51,31 +51,32 @@ async def bare_process() -> AsyncIterator[BareProcess]:
         await process.wait()
 
 
-async def _rate(session: aiohttp.ClientSession, asked: dict[str, Any], content: bytes) -> float:
-    is_put = asked["method"] == "PUT"
-    urls = iter(asked["urls"]) if is_put else itertools.cycle(asked["urls"])
-    begun = time.perf_counter()
+async def _rate(session: aiohttp.ClientSession, options: dict[str, Any], content: bytes) -> float:
+    is_put = options["method"] == "PUT"
+    urls = iter(options["urls"]) if is_put else itertools.cycle(options["urls"])
+    started = time.perf_counter()
     done = 0
 
     async def repeat() -> None:
         nonlocal done
-        while time.perf_counter() - begun < asked["seconds"]:
+        while time.perf_counter() - started < options["seconds"]:
             body = content if is_put else None
-            async with session.request(asked["method"], next(urls), data=body) as reply:
+            async with session.request(options["method"], next(urls), data=body) as reply:
                 reply.raise_for_status()
-                if len(await reply.read()) != (0 if is_put else asked["size"]):
-                    raise RuntimeError("the S3 server gave another size")
+                size = len(await reply.read())
+                if size != (0 if is_put else options["size"]):
+                    raise RuntimeError(f"the S3 server returned a body of {size} bytes")
             done += 1
 
-    await asyncio.gather(*(repeat() for _ in range(asked["at_once"])))
-    return done / (time.perf_counter() - begun)
+    await asyncio.gather(*(repeat() for _ in range(options["at_once"])))
+    return done / (time.perf_counter() - started)
 
 
 async def _serve() -> None:
     async with aiohttp.ClientSession() as session:
         while line := await asyncio.to_thread(sys.stdin.readline):
-            asked = json.loads(line)
-            print(await _rate(session, asked, os.urandom(asked["size"])), flush=True)
+            options = json.loads(line)
+            print(await _rate(session, options, os.urandom(options["size"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The limit of a fan-out: uvicorn with its own WebSockets sending prepared text from one loop.
+"""Baseline of the fan-out: uvicorn's own WebSockets, sending prepared text from one loop.
 
-`POST /` sends each line of its body to every open socket.
+`POST /` sends each line of its body to every open WebSocket.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ sockets: set[Any] = set()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Keep sockets, or send to them."""
+    """Accept a WebSocket, or send the lines of a request to all of them."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})

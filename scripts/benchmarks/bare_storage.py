@@ -1,4 +1,4 @@
-"""The S3 server by `http.client`, one request at a time: the limit of every transfer."""
+"""Baseline of transfers: `http.client` requests to the S3 server, one at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _HOUR = timedelta(hours=1)
 
 
 class BareStorage:
-    """A bucket of its own on the S3 server of a stack."""
+    """A separate bucket on the S3 server of a stack."""
 
     def __init__(self, settings: Settings) -> None:
         if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
-            raise RuntimeError("the stack has no S3 server")
+            raise RuntimeError("the settings of the stack name no S3 server")
         parts = urlsplit(settings.s3_endpoint)
         self._minio = Minio(
             parts.netloc,
@@ -36,14 +36,14 @@ class BareStorage:
         self._connection = http.client.HTTPConnection(parts.netloc, blocksize=MIB)
 
     def put_urls(self, count: int) -> Iterator[str]:
-        """Presign PUTs of new keys."""
+        """Return presigned PUT URLs for new keys."""
         urls = [
             self._minio.presigned_put_object(self._bucket, new_id(), _HOUR) for _ in range(count)
         ]
         return iter(urls)
 
     def get_url(self, path: Path) -> str:
-        """Store an object; presign its GET."""
+        """Upload an object; return its presigned GET URL."""
         key = new_id()
         self.put(self._minio.presigned_put_object(self._bucket, key, _HOUR), path)
         return self._minio.presigned_get_object(self._bucket, key, _HOUR)
@@ -53,19 +53,19 @@ class BareStorage:
         self._minio.remove_object(self._bucket, urlsplit(url).path.rpartition("/")[2])
 
     def put(self, url: str, path: Path) -> None:
-        """PUT an object."""
-        self._connection.close()  # kept for long, the server may have closed it meanwhile
+        """Upload an object."""
+        self._connection.close()  # the server may have closed it after a long time idle
         with path.open("rb") as file:
             headers = {"Content-Length": str(path.stat().st_size)}
-            self._connection.request("PUT", _place(url), file, headers)
+            self._connection.request("PUT", _target(url), file, headers)
             self._read()
 
     def get(self, url: str, size: int) -> None:
-        """GET an object, in blocks."""
+        """Download an object in blocks, and discard them."""
         self._connection.close()
-        self._connection.request("GET", _place(url))
-        if self._read() != size:
-            raise RuntimeError("the S3 server gave another size")
+        self._connection.request("GET", _target(url))
+        if (read := self._read()) != size:
+            raise RuntimeError(f"the S3 server returned {read} bytes instead of {size}")
 
     def _read(self) -> int:
         reply = self._connection.getresponse()
@@ -74,10 +74,10 @@ class BareStorage:
         while got := reply.readinto(block):
             size += got
         if reply.status != http.client.OK:
-            raise RuntimeError(f"the S3 server answered {reply.status}")
+            raise RuntimeError(f"the S3 server replied with status {reply.status}")
         return size
 
 
-def _place(url: str) -> str:
+def _target(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.path}?{parts.query}"

@@ -1,4 +1,4 @@
-"""Claims with a long history behind the queue."""
+"""Benchmark of claims from a queue with a million ended jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUEUED = 10_000
 CLAIMS = 150
 ROUNDS = 5
 
-# A user each: the history is that of one, who has as many jobs in his queue as the other.
+# Two users with as many queued jobs each; one of them also has the ended jobs.
 _FILL = """
 insert into jobs (id, user_id, job_type, status, params, graph, priority, required_capabilities,
     node_types, max_attempts, last_seq, created_at, available_at, finished_at)
@@ -43,12 +43,12 @@ async def rows(stack: Stack, _: int) -> list[Row]:
         await pool.execute("vacuum analyze jobs", timeout=300)
         async with Connection(stack.url, alone[1]) as one, Connection(stack.url, busy[1]) as other:
             claims = await _Claims.of(one), await _Claims.of(other)
-            mine, most, ratio = await in_turn(claims[1].rate, claims[0].rate, rounds=ROUNDS)
+            measured, baseline, ratio = await in_turn(claims[1].rate, claims[0].rate, rounds=ROUNDS)
     return [
         Row(
-            f"claims with {ENDED:,} ended jobs behind {QUEUED:,} queued / {QUEUED:,} queued alone",
-            f"{mine:.0f}/s",
-            f"{most:.0f}/s",
+            f"claims, {QUEUED:,} queued and {ENDED:,} ended jobs / {QUEUED:,} queued jobs only",
+            f"{measured:.0f}/s",
+            f"{baseline:.0f}/s",
             f"{ratio:.2f}",
         )
     ]
@@ -62,7 +62,7 @@ async def _user(admin: Connection, name: str) -> tuple[str, str]:
 
 
 class _Claims:
-    """A worker that takes one job after the other, and says that it has it."""
+    """A worker that claims one job after the other and completes it."""
 
     def __init__(self, api: Connection, worker_id: str) -> None:
         self._api = api
@@ -70,24 +70,24 @@ class _Claims:
 
     @classmethod
     async def of(cls, api: Connection) -> _Claims:
-        """Register it."""
+        """Register a worker."""
         worker = await api.post("/v1/workers", orjson.dumps({"name": "benchmark"}))
         return cls(api, worker["id"])
 
     async def rate(self) -> float:
-        """Return the claims a second."""
+        """Return the claims per second."""
         taken = 0.0
         for _ in range(CLAIMS):
             began = time.perf_counter()
             leases = (await self._api.post(self._path, b"{}"))["leases"]
             taken += time.perf_counter() - began
             if len(leases) != 1:
-                raise RuntimeError(f"a claim gave {len(leases)} jobs, and there are enough")
+                raise RuntimeError(f"a claim returned {len(leases)} leases instead of 1")
             await self._end(leases[0])
         return CLAIMS / taken
 
     async def _end(self, lease: dict[str, object]) -> None:
-        """End it: a user may have only so many running."""
+        """Complete the job, since the number of a user's running jobs is limited."""
         event = {"client_seq": 1, "type": "job_update", "status": "completed", "result": {}}
         job = lease["job"]
         job_id = job["id"] if isinstance(job, dict) else ""

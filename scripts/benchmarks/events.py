@@ -1,4 +1,4 @@
-"""Events: how long from a worker's POST to a socket, and how many come in."""
+"""Benchmarks of events: latency from a worker's POST to a WebSocket, and rate of ingest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS = ("job_id", "seq", "time", "is_end", "body")
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure the way of each of many events, then the most that come in."""
+    """Measure the latency of events, then the highest rate of ingest."""
     found: list[Row] = []
     port = free_port()
     with running_service(stack.settings, port=port, log_level="WARNING"):
@@ -53,7 +53,7 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
 
 
 async def _latencies(stack: Stack, reader_url: str) -> list[float]:
-    """Send events of one job at a steady rate; time each from before its POST to the socket."""
+    """Return the times from before the POST of an event to its receipt, at a steady rate."""
     sent: dict[str, float] = {}
     taken: list[float] = []
     ws_url = reader_url.replace("http", "ws", 1) + "/v1/ws"
@@ -81,7 +81,7 @@ async def _latencies(stack: Stack, reader_url: str) -> list[float]:
 
 
 async def _ingest(stack: Stack, rounds: int) -> Row:
-    """Store batches of events by HTTP, and the same rows by COPY."""
+    """Compare storing batches of events over HTTP with a COPY of the same rows."""
     pool = await asyncpg.create_pool(
         **connect_args(stack.database_url), min_size=WORKERS, max_size=WORKERS
     )
@@ -121,10 +121,12 @@ async def _ingest(stack: Stack, rounds: int) -> Row:
             await asyncio.gather(*(store(lease) for lease in held))
             return WORKERS * BATCHES_A_ROUND * BATCH / (time.perf_counter() - begun)
 
-        mine, most, ratio = await in_turn(lambda: rate(post), lambda: rate(copy), rounds=rounds)
+        measured, baseline, ratio = await in_turn(
+            lambda: rate(post), lambda: rate(copy), rounds=rounds
+        )
     return Row(
         f"events stored, batches of {BATCH}, {WORKERS} workers / COPY of the same rows by asyncpg",
-        f"{mine:.0f}/s",
-        f"{most:.0f}/s",
+        f"{measured:.0f}/s",
+        f"{baseline:.0f}/s",
         f"{ratio:.2f}",
     )

@@ -1,4 +1,4 @@
-"""One job's events to many sockets, beside uvicorn sending the same text from one loop."""
+"""Benchmark of the fan-out of one job's events to many WebSockets, by CPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINES = "\n".join([TEXT] * BATCH)
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure the CPU of a delivery, posts and all."""
+    """Measure the CPU time per delivery, including the POST requests."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     arguments = ("-m", "scripts.benchmarks.bare_sockets", str(port))
@@ -34,32 +34,33 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
     with started(*arguments, env=env, ready_url=url) as bare:
         async with Lease.of(stack) as lease, httpx.AsyncClient(timeout=60) as http:
             op = orjson.dumps({"op": "subscribe", "job_id": lease.job_id})
-            ours_at, bare_at = (at.replace("http", "ws", 1) for at in (stack.url + "/v1/ws", url))
+            service_url = f"{stack.url}/v1/ws".replace("http", "ws", 1)
+            bare_url = url.replace("http", "ws", 1)
             async with (
-                Readers(ours_at, stack.token, SOCKETS, says=op, mark=MARK) as ours,
-                Readers(bare_at, "", SOCKETS, says=b"", mark=MARK) as theirs,
+                Readers(service_url, stack.token, SOCKETS, message=op, mark=MARK) as readers,
+                Readers(bare_url, "", SOCKETS, message=b"", mark=MARK) as bare_readers,
             ):
 
                 async def deliver() -> float:
                     before = cpu_s(stack.pid)
                     for _ in range(BATCHES_A_ROUND):
                         await lease.log(*[MESSAGE] * BATCH)
-                        await ours.have(SOCKETS * BATCH)
+                        await readers.wait_for(SOCKETS * BATCH)
                     return (cpu_s(stack.pid) - before) / (EVENTS_A_ROUND * SOCKETS)
 
-                async def limit() -> float:
+                async def deliver_bare() -> float:
                     before = cpu_s(bare.pid)
                     for _ in range(BATCHES_A_ROUND):
                         (await http.post(url, content=LINES)).raise_for_status()
-                        await theirs.have(SOCKETS * BATCH)
+                        await bare_readers.wait_for(SOCKETS * BATCH)
                     return (cpu_s(bare.pid) - before) / (EVENTS_A_ROUND * SOCKETS)
 
-                mine, least, ratio = await in_turn(deliver, limit, rounds=rounds)
+                measured, baseline, ratio = await in_turn(deliver, deliver_bare, rounds=rounds)
     return [
         Row(
-            f"CPU of a delivery, events to {SOCKETS} sockets / uvicorn sending from one loop",
-            f"{mine * 1e6:.1f} µs",
-            f"{least * 1e6:.1f} µs",
+            f"CPU per delivery of events to {SOCKETS} sockets / uvicorn sending from one loop",
+            f"{measured * 1e6:.1f} µs",
+            f"{baseline * 1e6:.1f} µs",
             f"{ratio:.2f}",
         )
     ]

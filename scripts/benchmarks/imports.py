@@ -1,4 +1,4 @@
-"""What `import processing_context` costs, against the two libraries that it cannot do without."""
+"""Benchmark of `import processing_context` against importing its two main dependencies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ print(time.perf_counter() - started, len(sys.modules) - before)
 
 
 def probe(statement: str) -> tuple[float, int]:
-    """Import in a fresh interpreter; return seconds and the number of modules that came."""
+    """Run an import in a new interpreter; return the seconds and the number of modules loaded."""
     done = subprocess.run(
         [sys.executable, "-c", _PROBE.format(statement)], capture_output=True, text=True, check=True
     )
@@ -26,33 +26,33 @@ def probe(statement: str) -> tuple[float, int]:
 
 
 async def rows(_: Stack, rounds: int) -> list[Row]:
-    """Measure time and count modules: of the name alone, and with what a script uses first."""
+    """Measure the time and the modules of importing the package, and of its main class."""
     return [
-        *await _beside("import processing_context", rounds),
-        *await _beside("from processing_context import ProcessingContext", rounds),
+        *await _compare("import processing_context", rounds),
+        *await _compare("from processing_context import ProcessingContext", rounds),
     ]
 
 
-async def _beside(statement: str, rounds: int) -> list[Row]:
-    least = "import httpx2, pydantic"
+async def _compare(statement: str, rounds: int) -> list[Row]:
+    bare = "import httpx2, pydantic"
 
-    async def ours() -> float:
+    async def package() -> float:
         return probe(statement)[0]
 
-    async def limit() -> float:
-        return probe(least)[0]
+    async def dependencies() -> float:
+        return probe(bare)[0]
 
-    mine, bare, ratio = await in_turn(ours, limit, rounds=rounds)
-    modules, bare_modules = probe(statement)[1], probe(least)[1]
+    measured, baseline, ratio = await in_turn(package, dependencies, rounds=rounds)
+    modules, bare_modules = probe(statement)[1], probe(bare)[1]
     return [
         Row(
-            f"{statement} / {least} (less is better)",
-            f"{mine * 1000:.0f} ms",
-            f"{bare * 1000:.0f} ms",
+            f"{statement} / {bare} (less is better)",
+            f"{measured * 1000:.0f} ms",
+            f"{baseline * 1000:.0f} ms",
             f"{ratio:.2f}",
         ),
         Row(
-            "modules of it / of them (less is better)",
+            "modules loaded by the same (less is better)",
             str(modules),
             str(bare_modules),
             f"{modules / bare_modules:.2f}",

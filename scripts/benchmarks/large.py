@@ -1,4 +1,4 @@
-"""Large files through the client, against the slower of `http.client` alone and SHA-256 alone."""
+"""Benchmarks of large files through the client, against the slower of `http.client` and SHA-256."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.benchmarks.stack import Stack
 from scripts.benchmarks.table import Row, in_turn
 
 SIZES = ((64 * MIB, "64 MiB"), (1024 * MIB, "1 GiB"))
-_MOST_OF_THE_LARGEST = 3
+_MAX_ROUNDS_OF_LARGEST = 3
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
@@ -28,14 +28,14 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
             for size, label in SIZES:
                 path = Path(folder) / label
                 write_random(path, size)
-                some = rounds if size < 256 * MIB else min(rounds, _MOST_OF_THE_LARGEST)
-                found += await _both_ways(ctx, bare, path, label, some)
+                count = rounds if size < 256 * MIB else min(rounds, _MAX_ROUNDS_OF_LARGEST)
+                found += await _both_ways(ctx, bare, path, label, count)
                 path.unlink()
     return found
 
 
 def write_random(path: Path, size: int) -> None:
-    """Make a file of random bytes."""
+    """Create a file of random bytes."""
     with path.open("wb") as file:
         for _ in range(size // MIB):
             file.write(os.urandom(MIB))
@@ -100,5 +100,5 @@ def _sha256(path: Path) -> str:
 
 
 def _row(name: str, figures: tuple[float, float, float]) -> Row:
-    ours, limit, ratio = figures
-    return Row(name, f"{ours / MIB:.0f} MiB/s", f"{limit / MIB:.0f} MiB/s", f"{ratio:.2f}")
+    rate, baseline, ratio = figures
+    return Row(name, f"{rate / MIB:.0f} MiB/s", f"{baseline / MIB:.0f} MiB/s", f"{ratio:.2f}")

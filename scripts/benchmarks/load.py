@@ -1,4 +1,4 @@
-"""A load of one request over kept connections, cheap enough not to be what is measured."""
+"""Load generator that repeats one request over a few connections with little CPU time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def _requests(host: str, port: int, request: bytes, until: float) -> int:
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
-                raise RuntimeError(f"unexpected answer: {head[:200]!r}")
+                raise RuntimeError(f"unexpected response: {head[:200]!r}")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
             done += 1
@@ -31,7 +31,7 @@ async def _requests(host: str, port: int, request: bytes, until: float) -> int:
 
 
 async def cpu_per_request(url: str, pid: int, token: str = "", *, body: bytes = b"") -> float:
-    """Return the CPU seconds that the server spends on one GET, or POST of a body, over a round."""
+    """Return the CPU seconds of a server per request: a GET, or a POST if there is a body."""
     parts = urlsplit(url)
     request = (
         f"{'POST' if body else 'GET'} {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"

@@ -1,4 +1,4 @@
-"""How much memory grows while 1 GiB goes through the client, and through the service."""
+"""Benchmark of the memory that transferring 1 GiB takes, in the client and in the service."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def there_and_back(ctx, content):
 async def main():
     async with ProcessingContext() as ctx:
         await there_and_back(ctx, b"x")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
         before = kib("VmRSS")
         await there_and_back(ctx, sys.argv[1])
         print((kib("VmHWM") - before) * 1024)
@@ -48,7 +48,7 @@ asyncio.run(main())
 
 
 async def rows(stack: Stack, _: int) -> list[Row]:
-    """Measure both, once."""
+    """Measure each once."""
     url, token = stack.url, stack.token
     with tempfile.TemporaryDirectory(prefix="context-bench-") as folder:
         path = Path(folder) / "1 GiB"
@@ -86,8 +86,8 @@ def _client(url: str, token: str, path: Path) -> int:
 
 
 def _growth(pid: int, work: Callable[[], None]) -> int:
-    """Return by how much a process grew at most above what it had (Linux)."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted from here on
+    """Return the difference between the peak and the initial memory of a process (Linux)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # reset the peak
     before = _status_bytes(pid, "VmRSS")
     work()
     return _status_bytes(pid, "VmHWM") - before
@@ -119,15 +119,15 @@ def _through_the_service(url: str, token: str, path: Path) -> None:
     reply = connection.getresponse()
     asset = json.loads(reply.read())
     if reply.status != http.client.CREATED:
-        raise RuntimeError(f"the service answered {reply.status}")
-    place = f"/v1/assets/{asset['id']}"
-    connection.request("GET", f"{place}/content", headers=headers)
+        raise RuntimeError(f"the service replied with status {reply.status}")
+    asset_path = f"/v1/assets/{asset['id']}"
+    connection.request("GET", f"{asset_path}/content", headers=headers)
     reply = connection.getresponse()
     block = memoryview(bytearray(MIB))
     size = 0
     while got := reply.readinto(block):
         size += got
     if size != SIZE:
-        raise RuntimeError(f"the service gave {size} bytes")
-    connection.request("DELETE", place, headers=headers)
+        raise RuntimeError(f"the service returned {size} bytes instead of {SIZE}")
+    connection.request("DELETE", asset_path, headers=headers)
     connection.getresponse().read()

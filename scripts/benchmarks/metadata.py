@@ -1,4 +1,4 @@
-"""The metadata of very many assets: pages, URLs in batches."""
+"""Benchmarks of metadata with a million assets: pages of a list, and URLs in batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
 
 
 async def _fill(database_url: str, user_id: str) -> None:
-    """Insert them in one statement, with everything that the table does beside."""
+    """Insert the assets in one statement, with the table's triggers."""
     database = await asyncpg.connect(**connect_args(database_url))
     try:
         await database.execute(_FILL, user_id, MANY, timeout=900)
@@ -44,16 +44,16 @@ async def _fill(database_url: str, user_id: str) -> None:
     finally:
         await database.close()
     if counted < MANY:
-        raise RuntimeError(f"{counted} bytes were counted of {MANY}")
+        raise RuntimeError(f"the triggers counted {counted} bytes instead of {MANY}")
 
 
 async def _pages(api: httpx.AsyncClient, rounds: int) -> Row:
-    # The newest: what was made before them has an id of today, and comes first.
+    # Assets created through the API have larger ids, and so come first.
     newest = MANY - (FAR - 1) * PAGE + await _others(api)
     far = {"page_size": PAGE, "cursor": encode_cursor(_id(newest + 1))}
     reply = await api.get("/v1/assets", params=far)
     if reply.raise_for_status().json()["assets"][0]["id"] != _id(newest):
-        raise RuntimeError("this is another page")
+        raise RuntimeError("the cursor returned another page")
 
     async def first() -> float:
         return await _seconds(api, {"page_size": PAGE})
@@ -71,7 +71,7 @@ async def _pages(api: httpx.AsyncClient, rounds: int) -> Row:
 
 
 async def _others(api: httpx.AsyncClient) -> int:
-    """Count the assets in front of those that were filled in."""
+    """Return the number of assets that come before the inserted ones."""
     page = (await api.get("/v1/assets", params={"page_size": PAGE})).raise_for_status().json()
     return sum(asset["id"] > _id(MANY) for asset in page["assets"])
 
@@ -81,9 +81,9 @@ def _id(number: int) -> str:
 
 
 async def _seconds(api: httpx.AsyncClient, params: dict[str, Any]) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     reply = await api.get("/v1/assets", params=params)
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - started
     if len(reply.raise_for_status().json()["assets"]) != PAGE:
         raise RuntimeError("the page is not full")
     return taken
@@ -93,9 +93,9 @@ async def _batches(api: httpx.AsyncClient, rounds: int) -> Row:
     ids = [_id(number) for number in range(1, BATCH + 1)]
     rates = []
     for _ in range(rounds + 1):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         reply = await api.post("/v1/urls", json={"asset_ids": ids})
-        rates.append(BATCH / (time.perf_counter() - begun))
+        rates.append(BATCH / (time.perf_counter() - started))
         if len(reply.raise_for_status().json()["urls"]) != BATCH:
             raise RuntimeError("a URL is missing")
     rate = sorted(rates)[len(rates) // 2]

@@ -1,4 +1,4 @@
-"""Nodes that do nothing, or next to nothing."""
+"""Nodes and graphs of benchmarks, with almost no work."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 
 class NoOp(BaseNode):
-    """Hand on what comes in."""
+    """Return the input."""
 
     namespace: ClassVar[str] = "benchmark"
 
     value: Any = None
 
-    async def process(self, context: ProcessingContext) -> Any:  # noqa: ARG002  # every node's
-        """Do nothing."""
+    async def process(self, context: ProcessingContext) -> Any:  # noqa: ARG002  # the interface
+        """Return the input."""
         return self.value
 
 
 class Clock(BaseNode):
-    """Say when it began, by the clock that all processes share."""
+    """Return the time of its start, by the clock that all processes share."""
 
     namespace: ClassVar[str] = "benchmark"
 
-    async def process(self, context: ProcessingContext) -> float:  # noqa: ARG002  # every node's
-        """Read the clock."""
+    async def process(self, context: ProcessingContext) -> float:  # noqa: ARG002  # the interface
+        """Return the time."""
         return time.perf_counter()
 
 
 def clock() -> dict[str, Any]:
-    """Return a graph whose result `began` is when its first node did."""
+    """Return a graph whose result `began` is the start of its first node."""
     return {
         "nodes": [
             {"id": "clock", "type": Clock.get_node_type(), "data": {}},
@@ -52,7 +52,7 @@ def clock() -> dict[str, Any]:
 
 
 def chain(length: int) -> dict[str, Any]:
-    """Return a graph of nodes one after the other."""
+    """Return a graph of `length` nodes in a row."""
     return {
         "nodes": [
             {"id": f"n{number}", "type": NoOp.get_node_type(), "data": {}}

@@ -1,7 +1,7 @@
-"""procrastinate, the queue on PostgreSQL that we compare with, in processes like those of a worker.
+"""Baseline of jobs: procrastinate, another queue on PostgreSQL, with workers in processes.
 
-`python -m scripts.benchmarks.neighbour <database> drain|wait <concurrency>`: says `ready`, and
-begins at the first line of its input.
+`python -m scripts.benchmarks.procrastinate_queue <database> drain|wait <concurrency>` prints
+`ready`, and starts to work at the first line of its input.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ DATABASE = "procrastinate"
 
 
 def app(conninfo: str) -> procrastinate.App:
-    """Return the application; it must be opened."""
+    """Return the application, to be opened by the caller."""
     connector = procrastinate.PsycopgConnector(conninfo=conninfo, min_size=2, max_size=8)
-    made = procrastinate.App(connector=connector)
-    made.task(name="noop")(_noop)
-    made.task(name="tell")(_tell)
-    return made
+    created = procrastinate.App(connector=connector)
+    created.task(name="noop")(_noop)
+    created.task(name="clock")(_clock)
+    return created
 
 
 async def _noop() -> None:
     """Do nothing."""
 
 
-async def _tell() -> None:
-    """Say when it began, by the clock that all processes share."""
+async def _clock() -> None:
+    """Print the time of the start, by the clock that all processes share."""
     print(time.perf_counter(), flush=True)
 
 
 async def create(database_url: str) -> str:
-    """Make its database on the server of another one; return how it is reached."""
+    """Create a database on the server of another one; return its URL."""
     server = make_url(database_url).set(drivername="postgresql")
     conninfo = server.render_as_string(hide_password=False)
     async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
@@ -54,7 +54,7 @@ async def create(database_url: str) -> str:
 
 @asynccontextmanager
 async def worker(conninfo: str, how: str, concurrency: int) -> AsyncIterator[Process]:
-    """Start a worker that waits for `begin`."""
+    """Start a worker process, which waits for `begin`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", __name__, conninfo, how, str(concurrency)),
         stdin=asyncio.subprocess.PIPE,
@@ -72,14 +72,14 @@ async def worker(conninfo: str, how: str, concurrency: int) -> AsyncIterator[Pro
 
 
 def begin(worker: Process) -> None:
-    """Let a worker begin."""
+    """Make a worker start to work."""
     if worker.stdin is None:
         raise RuntimeError("the worker has no input")
     worker.stdin.write(b"begin\n")
 
 
-async def told(worker: Process) -> float:
-    """Return when its next `tell` began."""
+async def next_start(worker: Process) -> float:
+    """Return the start of the worker's next `clock` task."""
     return float(await _line(worker))
 
 

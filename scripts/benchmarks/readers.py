@@ -1,4 +1,4 @@
-"""Many sockets that only count what comes: cheap enough not to be what is measured."""
+"""WebSocket clients that only count occurrences of a mark, with little CPU time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 OPEN_AT_ONCE = 50
 PING = b"\x89\x04"
-"""How uvicorn's pings begin; JSON has no such byte."""
+"""First bytes of uvicorn's pings; the first one does not occur in JSON."""
 
 
 class Reader(asyncio.Protocol):
-    """One socket; counts how often a mark came, however the stream was cut."""
+    """One WebSocket; counts the occurrences of a mark, also across chunks."""
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
@@ -21,36 +21,36 @@ class Reader(asyncio.Protocol):
         self.is_open = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the way back."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
+        """Count the marks in a chunk."""
         if not self.is_open.done() and b"101 Switching" in data:
             self.is_open.set_result(None)
         if PING in data:
             self._transport.write(_frame(data.partition(PING)[2][:4], opcode=0xA))
         seen = self._tail + data
-        self._readers.found(seen.count(self._readers.mark))
+        self._readers.add(seen.count(self._readers.mark))
         self._tail = seen[-(len(self._readers.mark) - 1) :]
 
 
 class Readers:
-    """Open sockets, as an asynchronous context.
+    """Open WebSockets, as an asynchronous context manager.
 
     Args:
-        url: The socket's `ws:` URL.
-        token: What to send as a bearer token.
-        count: How many.
-        says: What each sends once it is open.
-        mark: What is counted.
+        url: The `ws:` URL.
+        token: The bearer token.
+        count: The number of WebSockets.
+        message: Text that each sends once it is open.
+        mark: The bytes to count.
     """
 
-    def __init__(self, url: str, token: str, count: int, *, says: bytes, mark: bytes) -> None:
+    def __init__(self, url: str, token: str, count: int, *, message: bytes, mark: bytes) -> None:
         self._url = urlsplit(url)
         self._token = token
         self._count = count
-        self._says = says
+        self._message = message
         self.mark = mark
         self._transports: list[asyncio.Transport] = []
         self._seen = 0
@@ -66,14 +66,14 @@ class Readers:
         for transport in self._transports:
             transport.close()
 
-    def found(self, number: int) -> None:
-        """Count what one of them found."""
+    def add(self, number: int) -> None:
+        """Add to the number of marks that were received."""
         self._seen += number
         if self._seen >= self._wanted:
             self._enough.set()
 
-    async def have(self, number: int) -> None:
-        """Return once they have found as many, all together, since the last time."""
+    async def wait_for(self, number: int) -> None:
+        """Wait until all WebSockets together have received `number` marks since the last call."""
         self._wanted = number
         while self._seen < number:
             self._enough.clear()
@@ -94,12 +94,12 @@ class Readers:
                 f"Authorization: Bearer {self._token}\r\n\r\n".encode()
             )
             await reader.is_open
-            if self._says:
-                transport.write(_frame(self._says))
+            if self._message:
+                transport.write(_frame(self._message))
 
 
 def _frame(text: bytes, opcode: int = 1) -> bytes:
-    """Return a client's frame of up to 125 bytes."""
+    """Return a masked frame of up to 125 bytes."""
     key = os.urandom(4)
     masked = bytes(byte ^ key[at % 4] for at, byte in enumerate(text))
     return bytes([0x80 | opcode, 0x80 | len(text)]) + key + masked

@@ -1,4 +1,4 @@
-"""Requests that cost the caller next to nothing: he is not what is measured."""
+"""HTTP connection for benchmarks that takes little CPU time of the caller."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Connection:
         await self._writer.wait_closed()
 
     async def get(self, path: str) -> Any:
-        """Return what is at a path."""
-        return await self._ask("GET", path, b"")
+        """Send a GET request; return the JSON of the response."""
+        return await self._request("GET", path, b"")
 
     async def post(self, path: str, body: bytes, token: str | None = None) -> Any:
-        """Post JSON, with another token where one is given."""
-        return await self._ask("POST", path, body, token)
+        """Post JSON, with `token` or that of the connection; return the JSON of the response."""
+        return await self._request("POST", path, body, token)
 
-    async def _ask(self, method: str, path: str, body: bytes, token: str | None = None) -> Any:
+    async def _request(self, method: str, path: str, body: bytes, token: str | None = None) -> Any:
         head = self._head
         if token is not None:
             head = f"{head.partition('Authorization')[0]}Authorization: Bearer {token}\r\n"

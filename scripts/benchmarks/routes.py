@@ -1,4 +1,4 @@
-"""Metadata routes, beside bare FastAPI routes with one asyncpg query each."""
+"""Benchmarks of metadata routes against bare FastAPI routes with one asyncpg query each."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
     )
     with bare as process:
 
-        async def beside(name: str, ours: str, limit: str, **options: Any) -> Row:
-            async def mine() -> float:
-                url = f"{stack.url}/v1{ours}"
+        async def compare(name: str, path: str, bare_path: str, **options: Any) -> Row:
+            async def route() -> float:
+                url = f"{stack.url}/v1{path}"
                 return 1 / await cpu_per_request(url, stack.pid, stack.token, **options)
 
             async def bare_route() -> float:
-                return 1 / await cpu_per_request(f"{bare_url}{limit}", process.pid, **options)
+                return 1 / await cpu_per_request(f"{bare_url}{bare_path}", process.pid, **options)
 
-            figures = await in_turn(mine, bare_route, rounds=rounds)
+            figures = await in_turn(route, bare_route, rounds=rounds)
             return Row(
                 f"{name} / bare FastAPI route with one asyncpg query, per CPU second",
                 f"{figures[0]:.0f}/s",
@@ -68,14 +68,14 @@ async def rows(stack: Stack, rounds: int) -> list[Row]:
             )
 
         return [
-            await beside("GET one asset", f"/assets/{asset.id}", f"/assets/{asset.id}"),
-            await beside("GET /v1/me", "/me", f"/users/{user_id}"),
-            await beside(
+            await compare("GET one asset", f"/assets/{asset.id}", f"/assets/{asset.id}"),
+            await compare("GET /v1/me", "/me", f"/users/{user_id}"),
+            await compare(
                 f"GET a workflow of {NODES} nodes",
                 f"/workflows/{workflow_id}",
                 f"/workflows/{workflow_id}",
             ),
-            await beside(
+            await compare(
                 f"POST a workflow of {NODES} nodes", "/workflows", "/workflows", body=body
             ),
         ]

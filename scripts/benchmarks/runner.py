@@ -1,4 +1,4 @@
-"""The runner of graphs: chains of nodes that do nothing, their events included."""
+"""Benchmark of the graph runner with chains of no-op nodes, including their events."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ Events = list[dict[str, Any]]
 
 
 async def rows(stack: Stack, _: int) -> list[Row]:
-    """Measure what a node of a long chain takes, in time and in CPU."""
+    """Measure the time and the CPU time per node of a long chain."""
     async with httpx.AsyncClient(base_url=stack.url, headers=stack.headers, timeout=60) as api:
         bench = _Bench(stack, api, await _register(api))
-        await bench.ours(LONG)
+        await bench.run(LONG)
         long: list[tuple[float, float]] = []
         short: list[tuple[float, float]] = []
         bare: list[float] = []
         for _ in range(ROUNDS):
-            job_id, *took = await bench.ours(LONG)
-            long.append((took[0], took[1]))
+            job_id, wall, cpu = await bench.run(LONG)
+            long.append((wall, cpu))
             bare.append(await bench.bare(LONG, await _batches(api, job_id)))
-            short.append((await bench.ours(SHORT))[1:])
+            short.append((await bench.run(SHORT))[1:])
         await bench.aclose()
     return [_rate(long, short), _cpu([cpu for _, cpu in long], bare)]
 
 
 def _rate(long: list[tuple[float, float]], short: list[tuple[float, float]]) -> Row:
     return _row(
-        f"runner: nodes/s of a chain of {LONG} / of {SHORT}",
+        f"runner: nodes/s of a chain of {LONG} nodes / of {SHORT} nodes",
         [LONG / wall for wall, _ in long],
         [SHORT / wall for wall, _ in short],
         "{:.0f}/s",
     )
 
 
-def _cpu(ours: list[float], bare: list[float]) -> Row:
+def _cpu(runner: list[float], bare: list[float]) -> Row:
     return _row(
-        f"runner: CPU per node of a chain of {LONG} / awaiting them and posting their events",
-        [cpu / LONG * 1e6 for cpu in ours],
+        f"runner: CPU per node of a chain of {LONG} nodes / a loop that awaits nodes, posts events",
+        [cpu / LONG * 1e6 for cpu in runner],
         [cpu / LONG * 1e6 for cpu in bare],
         "{:.0f} µs",
     )
 
 
-def _row(name: str, ours: list[float], limit: list[float], shown: str) -> Row:
-    """Return medians, and the median of the ratios of neighbouring rounds."""
-    ratio = statistics.median(a / b for a, b in zip(ours, limit, strict=True))
-    mine, most = statistics.median(ours), statistics.median(limit)
-    return Row(name, shown.format(mine), shown.format(most), f"{ratio:.2f}")
+def _row(name: str, measured: list[float], baseline: list[float], form: str) -> Row:
+    """Return the row with the medians, and the median of the rounds' ratios."""
+    ratio = statistics.median(a / b for a, b in zip(measured, baseline, strict=True))
+    first, second = statistics.median(measured), statistics.median(baseline)
+    return Row(name, form.format(first), form.format(second), f"{ratio:.2f}")
 
 
 async def _register(api: httpx.AsyncClient) -> str:
@@ -75,7 +75,7 @@ async def _register(api: httpx.AsyncClient) -> str:
 
 
 async def _batches(api: httpx.AsyncClient, job_id: str) -> list[Events]:
-    """Return what a job's worker posted, batch by batch: the events of one have the same time."""
+    """Return the batches of events that a worker posted; events of a batch have the same time."""
     reply = await api.get(f"/v1/jobs/{job_id}/events")
     events: Events = [
         event
@@ -91,7 +91,7 @@ async def _batches(api: httpx.AsyncClient, job_id: str) -> list[Events]:
 
 
 class _Bench:
-    """Runs chains as a worker does, in this process, whose CPU is measured."""
+    """Worker in this process that runs chains and measures their time and CPU time."""
 
     def __init__(self, stack: Stack, api: httpx.AsyncClient, worker_id: str) -> None:
         self._stack = stack
@@ -104,8 +104,8 @@ class _Bench:
         self._relay.serve(worker_id)
         self._heartbeats = Heartbeats(self._worker_api, self._network.bulk, lambda _: None)
 
-    async def ours(self, length: int) -> tuple[str, float, float]:
-        """Return the job, and the time and the CPU that it took from its claim to its end."""
+    async def run(self, length: int) -> tuple[str, float, float]:
+        """Run a chain; return the job's id, and the time and the CPU time of the run."""
         lease = await self._lease(length)
         run = LeaseRun(
             lease,
@@ -121,16 +121,16 @@ class _Bench:
         return lease.job.id, time.perf_counter() - wall, time.process_time() - cpu
 
     async def bare(self, length: int, batches: list[Events]) -> float:
-        """Return the CPU of a loop that awaits the same calls and posts the same events."""
+        """Return the CPU time of a loop that awaits the same nodes and posts the same events."""
         lease = await self._lease(length)
         nodes = [NoOp() for _ in range(length)]
         headers = {"Authorization": f"Bearer {lease.token}"}
         numbers = itertools.count(1)
         async with httpx.AsyncClient(base_url=self._stack.url, headers=headers) as http:
-            await http.post(f"/v1/jobs/{lease.job.id}/heartbeat")  # the connection is there
+            await http.post(f"/v1/jobs/{lease.job.id}/heartbeat")  # opens the connection
             began = time.process_time()
             for node in nodes:
-                await node.process(None)  # type: ignore[arg-type]  # it looks at no context
+                await node.process(None)  # type: ignore[arg-type]  # the node uses no context
             for batch in batches:
                 body = {"events": [{"client_seq": next(numbers), **event} for event in batch]}
                 reply = await http.post(f"/v1/jobs/{lease.job.id}/events", json=body)

@@ -1,4 +1,4 @@
-"""Small files through the client, against the barest way of moving the same bytes."""
+"""Benchmarks of small files through the client, against aiohttp requests to the S3 server."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SMALL = 10 * 1024
 AT_ONCE = (16, 1)
 FILES = 256
 ROUND_S = 1.0
-_MOST_PUTS_A_ROUND = 5_000
+_MAX_PUTS_PER_ROUND = 5_000
 
 Step = Callable[[], Awaitable[object]]
 
 
 async def rows(stack: Stack, rounds: int) -> list[Row]:
-    """Measure creates and downloads, many at once and one by one."""
+    """Measure uploads and downloads, 16 at once and one at a time."""
     bare = BareStorage(stack.settings)
     found = []
     async with stack.context() as ctx, bare_process() as process:
@@ -43,7 +43,7 @@ async def _creates(
         await ctx.create_asset("benchmark", "application/octet-stream", content)
 
     async def put() -> float:
-        urls = list(bare.put_urls(_MOST_PUTS_A_ROUND))
+        urls = list(bare.put_urls(_MAX_PUTS_PER_ROUND))
         return await process.rate(
             method="PUT", urls=urls, at_once=at_once, seconds=ROUND_S, size=SMALL
         )
@@ -63,7 +63,7 @@ async def _downloads(
     async def download() -> None:
         with await ctx.download_asset(next(ids)) as file:
             if file.read() != content:
-                raise RuntimeError("the client gave other bytes")
+                raise RuntimeError("the client returned other bytes than were uploaded")
 
     async def get() -> float:
         urls = [(await ctx.find_asset(asset.id)).get_url for asset in made]
@@ -76,20 +76,20 @@ async def _downloads(
 
 
 async def _rate(step: Step, at_once: int) -> float:
-    """Return steps a second over a round."""
-    begun = time.perf_counter()
+    """Return the steps per second of a round."""
+    started = time.perf_counter()
     done = 0
 
     async def repeat() -> None:
         nonlocal done
-        while time.perf_counter() - begun < ROUND_S:
+        while time.perf_counter() - started < ROUND_S:
             await step()
             done += 1
 
     await asyncio.gather(*(repeat() for _ in range(at_once)))
-    return done / (time.perf_counter() - begun)
+    return done / (time.perf_counter() - started)
 
 
 def _row(name: str, figures: tuple[float, float, float]) -> Row:
-    ours, limit, ratio = figures
-    return Row(name, f"{ours:.0f}/s", f"{limit:.0f}/s", f"{ratio:.2f}")
+    rate, baseline, ratio = figures
+    return Row(name, f"{rate:.0f}/s", f"{baseline:.0f}/s", f"{ratio:.2f}")

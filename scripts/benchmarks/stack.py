@@ -1,4 +1,4 @@
-"""A stack to measure: PostgreSQL, the S3 server and one service."""
+"""The stack under measurement: PostgreSQL, an S3 server and one replica of the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.services import free_port
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the parts listen, and the process of the service."""
+    """A running stack: its settings, and the URL and process of the service."""
 
     settings: Settings
     url: str
@@ -27,12 +27,12 @@ class Stack:
 
     @property
     def database_url(self) -> str:
-        """The PostgreSQL server."""
+        """The URL of the database."""
         return self.settings.database_url or ""
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request to the service needs."""
+        """The Authorization header of requests to the service."""
         return {"Authorization": f"Bearer {self.token}"}
 
     def context(self) -> ProcessingContext:
@@ -42,7 +42,7 @@ class Stack:
 
 @contextmanager
 def running_stack() -> Iterator[Stack]:
-    """Start a stack in an empty folder; end and remove it."""
+    """Start a stack in a temporary folder; stop and remove it at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="context-bench-") as folder,
         embedded_stack(Settings(data_dir=Path(folder), port=0)) as settings,

@@ -1,4 +1,4 @@
-"""Rows: our figure, the limit, and the ratio, from rounds that take turns."""
+"""Table of measurements, their baselines and the ratios, from alternating rounds."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ Round = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `ratio` is ours to the limit, so that more is better."""
+    """One row of the table; `ratio` is `measured` divided by `baseline`."""
 
     name: str
-    ours: str
-    limit: str
+    measured: str
+    baseline: str
     ratio: str
 
 
-async def in_turn(ours: Round, limit: Round, *, rounds: int) -> tuple[float, float, float]:
-    """Run both in turn; return both medians and the median of the rounds' ratios.
+async def in_turn(measured: Round, baseline: Round, *, rounds: int) -> tuple[float, float, float]:
+    """Run both alternately; return both medians and the median of the rounds' ratios.
 
-    A machine that changes its speed within minutes changes it for both: the ratio of two
-    neighbouring rounds says more than the ratio of two medians.
+    When the speed of the machine changes, both rounds of a pair are affected: so the median of the
+    ratios is more stable than the ratio of the medians.
     """
-    await ours()
-    await limit()
-    pairs = [(await ours(), await limit()) for _ in range(rounds)]
+    await measured()
+    await baseline()
+    pairs = [(await measured(), await baseline()) for _ in range(rounds)]
     return (
         statistics.median(a for a, _ in pairs),
         statistics.median(b for _, b in pairs),
@@ -36,7 +36,7 @@ async def in_turn(ours: Round, limit: Round, *, rounds: int) -> tuple[float, flo
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Return the value below which `share` of the values lie."""
+    """Return the quantile of values at a share between 0 and 1."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -44,8 +44,8 @@ def quantile(values: list[float], share: float) -> float:
 def render(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
     cells = [
-        ("what", "ours", "limit", "ratio"),
-        *((r.name, r.ours, r.limit, r.ratio) for r in rows),
+        ("benchmark / baseline", "measured", "baseline", "ratio"),
+        *((row.name, row.measured, row.baseline, row.ratio) for row in rows),
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     lines = [

@@ -1,4 +1,4 @@
-"""What a worker keeps in memory while it runs thousands of jobs."""
+"""Benchmark of a worker's memory over thousands of jobs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ WARM, JOBS = 1000, 10_000
 
 
 async def rows(stack: Stack, _: int) -> list[Row]:
-    """Measure what it holds after the first thousand jobs, and after ten thousand."""
+    """Measure the memory after the first thousand jobs, and after ten thousand."""
     pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=1)
     options = ("--slots", "8", "--log-level", "warning", *NODES)
     async with pool:
         with running_worker(stack.url, stack.token, *options) as worker:
             await _run(stack, pool, WARM)
-            before = _held(worker.pid)
+            before = _resident_bytes(worker.pid)
             await _run(stack, pool, JOBS - WARM)
-            after = _held(worker.pid)
+            after = _resident_bytes(worker.pid)
     return [
         Row(
             f"worker: memory after {JOBS:,} jobs / after {WARM:,}",
@@ -42,8 +42,8 @@ async def _run(stack: Stack, pool: asyncpg.Pool[asyncpg.Record], jobs: int) -> N
         await asyncio.sleep(0.05)
 
 
-def _held(pid: int) -> int:
-    """Return what is in memory of a process."""
+def _resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
