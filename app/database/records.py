@@ -1,7 +1,7 @@
-"""Record classes: the typed rows of statements, which may contain other records.
+"""Conversion of rows to record classes (`NamedTuple`), which may contain other records.
 
-A field that is itself a record takes as many columns as that record has. With `| None` it is None
-where the first of those columns is null, as after an outer join:
+A field that is itself a record takes as many columns as that record has. If its type is optional,
+a null in the first of these columns makes it `None`, as after an outer join:
 
     class ClaimRow(NamedTuple):
         is_draining: bool
@@ -18,11 +18,11 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_ty
 RowT = TypeVar("RowT", bound=NamedTuple)
 
 Make = Callable[[Any], Any]
-"""Makes a value from the columns of a row."""
+"""Function that returns the value of a field from the columns of a row."""
 
 
 def record_columns(row: type[NamedTuple]) -> tuple[str, ...]:
-    """Return the columns of a record class, those of the records in it included."""
+    """Return the columns of a record class, including those of records in it."""
     columns: list[str] = []
     for name, kind in _hints(row):
         nested, _ = _nested(kind)
@@ -31,7 +31,7 @@ def record_columns(row: type[NamedTuple]) -> tuple[str, ...]:
 
 
 def record_maker(row: type[RowT]) -> Callable[[Any], RowT]:
-    """Return the function that makes a record from the values of its columns."""
+    """Return a function that creates a record from the values of its columns."""
     fields: list[Make] = []
     width, is_flat = 0, True
     for _, kind in _hints(row):

@@ -165,7 +165,7 @@ class Scalar(Statement, Generic[T]):
         """Return the value of a statement that always returns one.
 
         Raises:
-            LookupError: It returned none.
+            LookupError: The statement returned no row, or null.
         """
         value = await self.value(on, **params)
         if value is None:
