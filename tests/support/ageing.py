@@ -1,4 +1,4 @@
-"""Old jobs for tests: what happened to a job is moved into the past, as if time had gone by."""
+"""Jobs that are moved into the past, for tests of retention."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _OTHERS = ("job_leases", "job_nodes", "temp_files")
 
 
 async def age(settings: Settings, job_id: str, days: int, *, partitioned: bool = True) -> str:
-    """Move a job and its events into the past; returns its id, which carries its time.
+    """Move a job and its events into the past; return its new id, which contains its time.
 
-    Without `partitioned` the days from then on have no partition, as if none had been made.
+    Without `partitioned`, no partitions are created for the days of the events.
     """
     by = timedelta(days=days)
     moment = int(created_at(job_id).timestamp() * 1000) - days * 86_400_000
@@ -46,9 +46,9 @@ async def age(settings: Settings, job_id: str, days: int, *, partitioned: bool =
 
 
 async def aged(settings: Settings, held: HeldJob, days: int) -> HeldJob:
-    """Move a job into the past whose lease goes on now, under another token.
+    """Move a job into the past whose lease stays live, under another token.
 
-    That its job has another id is nothing that a service which knows the token reckons with.
+    The token changes because services cache the job id of a token.
     """
     old = await age(settings, held.id, days)
     token = new_token(JOB_PREFIX)

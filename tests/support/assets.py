@@ -1,4 +1,4 @@
-"""Assets for tests, made over HTTP."""
+"""Helpers that create and read assets over HTTP."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ async def make_asset(user: User, content: bytes | None = b"hello", **options: An
 
 
 async def make_folder(user: User, name: str = "folder", parent_id: str | None = None) -> Asset:
-    """Make a folder."""
+    """Create a folder."""
     return await make_asset(user, None, name=name, content_type="folder", parent_id=parent_id)
 
 
 async def names(user: User, **query: Any) -> list[str]:
-    """Return the names of what a list holds."""
+    """Return the names of the assets in a list."""
     reply = await user.http.get("/v1/assets", params=query)
     assert reply.status_code == 200, reply.text
     return [asset["name"] for asset in reply.json()["assets"]]
 
 
 def s3(settings: Settings) -> Minio:
-    """Return a client of the storage itself."""
+    """Return a client of the S3 server."""
     assert settings.s3_endpoint
     assert settings.s3_access_key
     assert settings.s3_secret_key
@@ -66,7 +66,7 @@ def s3(settings: Settings) -> Minio:
 
 
 async def keys(service: Service, bucket: str = "assets") -> set[str]:
-    """Return the keys of all objects in a bucket, and of uploads that are not finished."""
+    """Return the keys of all objects in a bucket, and of unfinished multipart uploads."""
     settings = service.settings
     name = settings.s3_asset_bucket if bucket == "assets" else settings.s3_temp_bucket
 

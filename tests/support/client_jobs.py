@@ -1,4 +1,4 @@
-"""Short forms for tests that run jobs through the client."""
+"""Helpers for tests that run jobs through the client."""
 
 from __future__ import annotations
 

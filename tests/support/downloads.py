@@ -13,7 +13,7 @@ MAX_BYTES = 1_000_000
 def downloader(
     server: Trickster, *allow: str, tls: ssl.SSLContext | None = None, **options: float
 ) -> Downloader:
-    """Return a downloader that goes to `files.example` (that is, to the server) and `allow`."""
+    """Return a downloader that may connect to `files.example` (the server) and to `allow`."""
     server.names.setdefault("files.example", [["127.0.0.1"]])
     allowed = Allowed.parse(["files.example", *allow])
     return Downloader(allowed, max_bytes=MAX_BYTES, resolver=server.resolve, tls=tls, **options)

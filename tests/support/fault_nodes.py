@@ -1,4 +1,4 @@
-"""Nodes that wait for the test, or take what their machine has."""
+"""Nodes for fault tests: slow ones, and ones that exhaust memory, fork, or kill their process."""
 
 # ruff: noqa: ARG002  # every node gets a context
 
@@ -25,12 +25,12 @@ class Fault(BaseNode):
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """What these do is their effect."""
+        """Return False: these nodes are run for their side effects."""
         return False
 
 
 class Counts(Fault):
-    """Says 0, 1, 2 …, and returns the sum."""
+    """Logs 0, 1, 2 … and returns the sum."""
 
     count: int = 0
 
@@ -42,7 +42,7 @@ class Counts(Fault):
 
 
 class CountsUntil(Fault):
-    """Says 0, 1, 2 … until a file is there, and returns how many it said."""
+    """Logs 0, 1, 2 … until a file exists, and returns the number of log lines."""
 
     path: str = ""
 
@@ -56,14 +56,14 @@ class CountsUntil(Fault):
 
 
 class Allocates(Fault):
-    """Asks for more memory than there is, in the worker itself."""
+    """Allocates more memory than exists, in the worker's process."""
 
     def process(self, context: ProcessingContext) -> int:
         return len(bytearray(1 << 45))
 
 
 class AllocatesApart(Fault):
-    """Takes memory until it gets no more, in a process of its own."""
+    """Allocates memory until that fails, in a separate process."""
 
     cpu_bound: ClassVar[bool] = True
 
@@ -74,17 +74,17 @@ class AllocatesApart(Fault):
 
 
 class KillsWorker(Fault):
-    """Ends its process as the kernel does when memory is short."""
+    """Kills the worker's process, as the kernel does when memory is short."""
 
     async def process(self, context: ProcessingContext) -> int:
-        # After its worker has told that it runs.
+        # The kill comes after the event that the node is running.
         await context.flush()
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
 
 class ForksAndDies(Fault):
-    """Leaves a child that holds all that it had open, and is killed."""
+    """Forks a child that inherits its open files, and kills itself."""
 
     cpu_bound: ClassVar[bool] = True
 
@@ -99,7 +99,7 @@ class ForksAndDies(Fault):
 
 
 class Forks(Fault):
-    """Leaves children behind, and ends well."""
+    """Forks children that outlive it, and completes."""
 
     cpu_bound: ClassVar[bool] = True
 
@@ -115,7 +115,7 @@ class Forks(Fault):
 
 
 class ForksWorker(Fault):
-    """Leaves a child of the worker itself, that holds the worker's connections open."""
+    """Forks the worker; the child keeps the worker's connections open."""
 
     def process(self, context: ProcessingContext) -> int:
         child = os.fork()

@@ -1,4 +1,4 @@
-"""Holds what goes over a socket to openapi/asyncapi.yaml."""
+"""Validation of WebSocket messages against openapi/asyncapi.yaml."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.processes import ROOT
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the document."""
+    """Return the AsyncAPI document."""
     document: dict[str, Any] = YAML(typ="safe").load(ROOT / "openapi" / "asyncapi.yaml")
     return document
 
 
 @cache
 def _validator(name: str) -> Draft7Validator:
-    """Return what checks a message; a field that the document does not tell of is wrong too."""
+    """Return the validator of a message; undocumented fields are errors."""
     components = document()["components"]
     schemas = {
         key: {"additionalProperties": False, **schema} if "properties" in schema else schema
@@ -31,7 +31,7 @@ def _validator(name: str) -> Draft7Validator:
 
 
 def wrong_with(message: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a message of either side."""
+    """Return the validation errors of a message from either side."""
     name = message.get("op") or message.get("type")
     if name not in document()["components"]["messages"]:
         return [f"there is no message {name}"]
@@ -41,7 +41,7 @@ def wrong_with(message: dict[str, Any]) -> list[str]:
 
 
 def hold(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message that is as the document says; fail where it is not."""
+    """Check that a message is valid; return it."""
     wrong = wrong_with(message)
     assert not wrong, f"not as openapi/asyncapi.yaml says: {wrong}: {message}"
     return message

@@ -1,4 +1,4 @@
-"""A way to a server that can be shut: to its callers the server is away."""
+"""TCP forwarder that makes a server unavailable while it is shut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.services import WAIT_S, free_port
 
 
 class Gate:
-    """A TCP forwarder that can be shut, so that storage seems to be away."""
+    """TCP forwarder on its own port and thread; while it is shut, it refuses connections."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -36,11 +36,11 @@ class Gate:
         self._loop.close()
 
     def shut(self) -> None:
-        """Refuse and break all connections."""
+        """Abort all connections and refuse new ones."""
         self._call(self._shut())
 
     def open(self) -> None:
-        """Let connections through again."""
+        """Accept connections again."""
         self._call(self._listen())
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
@@ -60,7 +60,7 @@ class Gate:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or self._server is None:  # it was accepted just before the gate was shut
+        if task is None or self._server is None:  # accepted just before the gate was shut
             writer.transport.abort()
             return
         self._connections.add(task)
@@ -70,7 +70,7 @@ class Gate:
             writers.append(to_writer)
             await asyncio.gather(_copy(reader, to_writer), _copy(to_reader, writer))
         except (OSError, asyncio.CancelledError):
-            return  # to its caller the connection just broke
+            return  # the caller sees a broken connection
         finally:
             for each in writers:
                 each.transport.abort()

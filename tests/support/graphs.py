@@ -1,4 +1,4 @@
-"""Short forms for tests that run graphs."""
+"""Helpers for tests that run graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import samples
 
 
 def graph(nodes: dict[str, tuple[str, dict[str, Any]]], *edges: str) -> Graph:
-    """Make a graph of `{id: (type, data)}` and edges `a.output > b.value`."""
+    """Return a graph of nodes `{id: (type, data)}` and edges `a.output > b.value`."""
     wires = []
     for edge in edges:
         source, target = (end.strip().split(".") for end in edge.split(">"))

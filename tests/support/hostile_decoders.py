@@ -1,4 +1,4 @@
-"""Functions that do in a decoder's process what hostile files make libraries do."""
+"""Decoder functions that crash, hang, or exceed limits, as libraries do with hostile files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def swallow(_source: BinaryIO, *, count: int) -> bytes:
 
 
 def hang(source: BinaryIO) -> bytes:
-    """Read a byte, for the test to see that it has begun, and never end."""
+    """Read a byte, so that the test sees the start, and never return."""
     source.read(1)
     while True:
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""Jobs for tests: somebody who starts them, and a worker that is driven by hand."""
+"""Helpers for tests of jobs: creating jobs, a manual worker, and WebSockets."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def graph(*node_types: str) -> dict[str, Any]:
 
 
 async def start(user: User, **fields: Any) -> dict[str, Any]:
-    """Start a job of a user; returns it."""
+    """Create a job of a user; return it."""
     return await start_with(user.http, **fields)
 
 
 async def start_with(http: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    """Start a job with any client; returns it."""
+    """Create a job with any HTTP client; return it."""
     reply = await http.post("/v1/jobs", json={"graph": graph(), **fields})
     assert reply.status_code == 202, reply.text
     job: dict[str, Any] = reply.json()
@@ -44,7 +44,7 @@ async def start_with(http: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 
 async def get(user: User, job_id: str) -> dict[str, Any]:
-    """Return a job as its owner sees it."""
+    """Return a job of a user."""
     reply = await user.http.get(f"/v1/jobs/{job_id}")
     assert reply.status_code == 200, reply.text
     job: dict[str, Any] = reply.json()
@@ -61,7 +61,7 @@ async def events_of(user: User, job_id: str, **params: Any) -> list[Event]:
 
 @dataclass
 class HeldJob:
-    """A job whose lease the test holds."""
+    """A job that is leased to the test."""
 
     job: dict[str, Any]
     attempt: int
@@ -76,7 +76,7 @@ class HeldJob:
         return str(self.job["id"])
 
     async def send(self, *events: Event, first: int | None = None) -> httpx.Response:
-        """Post events with the `client_seq` that comes next, or from `first` on."""
+        """Post events with the next `client_seq` numbers, or with those from `first` on."""
         start = self.client_seq + 1 if first is None else first
         numbered = [{"client_seq": n, **event} for n, event in enumerate(events, start)]
         self.client_seq = max(self.client_seq, start + len(events) - 1)
@@ -85,14 +85,14 @@ class HeldJob:
         )
 
     async def post(self, *events: Event) -> dict[str, Any]:
-        """Post events that must be accepted."""
+        """Post events, and check that they are accepted."""
         reply = await self.send(*events)
         assert reply.status_code == 200, reply.text
         accepted: dict[str, Any] = reply.json()
         return accepted
 
     async def complete(self, **result: Any) -> dict[str, Any]:
-        """End the job well."""
+        """Complete the job."""
         return await self.post({"type": "job_update", "status": "completed", "result": result})
 
     async def heartbeat(self) -> httpx.Response:
@@ -100,24 +100,24 @@ class HeldJob:
         return await self.http.post(f"/v1/jobs/{self.id}/heartbeat", headers=self.headers)
 
     async def release(self) -> httpx.Response:
-        """Give the job back."""
+        """Release the lease."""
         return await self.http.post(f"/v1/jobs/{self.id}/release", headers=self.headers)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The lease's authorization."""
+        """The Authorization header with the lease's token."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
 @dataclass
 class HandWorker:
-    """A registered worker that does what the test says."""
+    """A registered worker that the test controls."""
 
     id: str
     http: httpx.AsyncClient
 
     async def claim(self, *, wait_s: float = 0, max_jobs: int = 1) -> list[HeldJob]:
-        """Ask for jobs."""
+        """Claim jobs."""
         reply = await self.http.post(
             f"/v1/workers/{self.id}/claim", json={"wait_s": wait_s, "max_jobs": max_jobs}
         )
@@ -125,7 +125,7 @@ class HandWorker:
         return [HeldJob(http=self.http, **_known(lease)) for lease in reply.json()["leases"]]
 
     async def take(self, *, wait_s: float = 0) -> HeldJob:
-        """Ask for one job that must come, and confirm its lease."""
+        """Claim one job, which has to be available, and confirm its lease."""
         [held] = await self.claim(wait_s=wait_s)
         reply = await held.heartbeat()
         assert reply.status_code == 200, reply.text
@@ -144,13 +144,13 @@ async def worker_of(user: User, **fields: Any) -> HandWorker:
 
 
 async def held_job(user: User, **fields: Any) -> HeldJob:
-    """Start a job, and take it with a new worker."""
+    """Create a job, and claim it with a new worker."""
     await start(user, **fields)
     return await (await worker_of(user)).take()
 
 
 async def status_is(user: User, job_id: str, *statuses: str) -> None:
-    """Return once a job has one of these statuses."""
+    """Wait until a job has one of these statuses."""
 
     async def holds() -> bool:
         return (await get(user, job_id))["status"] in statuses
@@ -164,9 +164,9 @@ def refusal(reply: httpx.Response) -> tuple[int, str]:
 
 
 async def let_lease_run_out(service: Service, job_id: str) -> None:
-    """Make a lease as old as it would become by itself; return when the service has ended it.
+    """Expire a lease, and wait until the service has ended it.
 
-    A test with short leases would need a machine that is never slow.
+    Tests do not use short leases instead, which would expire too early on a slow machine.
     """
     pool = service.db.pool
     expire = "update job_leases set expires_at = now() where job_id = $1 and ended_at is null"
@@ -181,13 +181,13 @@ async def let_lease_run_out(service: Service, job_id: str) -> None:
 
 @asynccontextmanager
 async def owner(service: Service) -> AsyncIterator[User]:
-    """A new user who may also register workers."""
+    """A new user with a token that may also register workers."""
     async with await service.new_user(scopes=("user", "worker")) as made:
         yield made
 
 
 class Socket:
-    """A socket of a test; frames as objects, each held to openapi/asyncapi.yaml."""
+    """WebSocket of a test; received frames are validated against openapi/asyncapi.yaml."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -203,21 +203,21 @@ class Socket:
         return hold(frame)
 
     async def until(self, kind: str, within_s: float = WAIT_S) -> list[dict[str, Any]]:
-        """Return the frames up to the first of a type, that one included."""
+        """Return the frames up to and including the first one of a type."""
         frames = [await self.receive(within_s)]
         while frames[-1]["type"] != kind:
             frames.append(await self.receive(within_s))
         return frames
 
     async def until_end(self, within_s: float = WAIT_S) -> list[dict[str, Any]]:
-        """Return the frames up to the event that ends a job."""
+        """Return the frames up to and including the event that ends a job."""
         frames = [await self.receive(within_s)]
         while frames[-1].get("status") not in ("completed", "failed", "cancelled"):
             frames.append(await self.receive(within_s))
         return frames
 
     async def closed(self, within_s: float = WAIT_S) -> int:
-        """Return the code with which the service closes it; frames before that are dropped."""
+        """Return the close code of the service; earlier frames are dropped."""
         async with asyncio.timeout(within_s):
             with contextlib.suppress(ConnectionClosed):
                 while True:
@@ -228,7 +228,7 @@ class Socket:
 
 
 def small_socket(service: Service) -> socket.socket:
-    """Return a connection whose receive buffer is small, as of a peer that hardly reads."""
+    """Return a connection with a small receive buffer, for tests of slow readers."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     made.connect(("127.0.0.1", service.settings.port))
@@ -237,7 +237,7 @@ def small_socket(service: Service) -> socket.socket:
 
 @asynccontextmanager
 async def open_socket(service: Service, token: str | None, **options: Any) -> AsyncIterator[Socket]:
-    """Open a socket, with a token in the header."""
+    """Open a WebSocket with a token in the Authorization header."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = service.ws_url + options.pop("query", "")
     async with connect(

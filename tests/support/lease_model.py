@@ -1,6 +1,6 @@
-"""The contract's rules of jobs and their leases, as a model without a database.
+"""Model of jobs and leases without a database, by the rules of the API.
 
-`lease_operations` does things to the model, `lease_world` does them to the service.
+`lease_operations` defines operations on the model, `lease_world` applies them to the service.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from processing_context.wire.jobs import ENDED
 
 Answer = tuple[Any, ...]
 GONE: Answer = (404,)
-"""Of a job or a worker that was deleted. Also for 401: the token of a lease goes with its job."""
+"""Response for a deleted job or worker, and for 401: a lease's token is deleted with its job."""
 
 
 class Said(NamedTuple):
-    """An event: its attempt, its status (of a log: None), its text or the code of its error."""
+    """An event: its attempt, its status (None for a log line), and its text or error code."""
 
     attempt: int
     status: str | None
@@ -25,7 +25,7 @@ class Said(NamedTuple):
 
 @dataclass
 class Job:
-    """A job. `is_due`: no back-off holds it back."""
+    """A job. `is_due`: its back-off is over."""
 
     id: str
     max_attempts: int = 3
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass
 class Lease:
-    """A lease. `is_over`: somebody ended it; `has_expired`: nobody has noticed yet."""
+    """A lease. `has_expired`: its time is over; `is_over`: the service has ended it."""
 
     job_id: str
     attempt: int
@@ -66,14 +66,14 @@ class Model:
     leases: list[Lease] = field(default_factory=list)
     workers: list[str] = field(default_factory=list)
     granted: list[Lease] = field(default_factory=list)
-    """What the last claim got."""
+    """The leases that the last claim returned."""
 
     def lease(self, token: str) -> Lease:
-        """The lease of a token."""
+        """Return the lease of a token."""
         return next(lease for lease in self.leases if lease.token == token)
 
     def live(self, job_id: str) -> Lease | None:
-        """The lease of a job that nobody has ended."""
+        """Return the lease of a job that has not ended, or None."""
         return next((x for x in self.leases if x.job_id == job_id and not x.is_over), None)
 
     def end(self, job: Job, status: str, code: str | None) -> None:
@@ -94,14 +94,14 @@ class Model:
         self._end_lease(job)
 
     def grant(self, job: Job, worker_id: str) -> Lease:
-        """Give a job to a worker; the one before it ends."""
+        """Lease a job to a worker; an earlier lease of the job ends."""
         self._end_lease(job)
         lease = Lease(job.id, job.attempt, worker_id)
         self.leases.append(lease)
         return lease
 
     def settle(self, lease: Lease) -> None:
-        """Do what the service does by itself about a lease that is not over."""
+        """Apply what the reaper does with a lease that is not over."""
         job = self.jobs[lease.job_id]
         if job.is_past_grace or (lease.has_expired and job.is_cancel_requested):
             self.end(job, "cancelled", "cancelled")

@@ -1,6 +1,6 @@
-"""Operations on the lease model: `apply` does one, and returns what the service has to answer."""
+"""Operations on the lease model; `apply` returns the response that the service has to give."""
 
-# ruff: noqa: ARG002  # each is given all that any of them needs
+# ruff: noqa: ARG002  # all operations have the same signature
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.support.lease_model import GONE, Answer, Job, Lease, Model, Said
 
 
 class Op(ABC):
-    """Something that happens."""
+    """Base class of operations."""
 
     @abstractmethod
     def apply(self, model: Model) -> Answer:
-        """Do it to the model; return what the service must answer."""
+        """Apply the operation to the model; return the response that the service has to give."""
 
 
 @dataclass(frozen=True)
 class Claim(Op):
-    """A worker asks for jobs. `passes_over`: a job that somebody else has locked just then."""
+    """A claim of a worker. `passes_over`: a job that another operation has locked."""
 
     worker_id: str
     max_jobs: int
@@ -64,7 +64,7 @@ class Claim(Op):
 
 @dataclass(frozen=True)
 class RemoveWorker(Op):
-    """A worker takes its leave, or is told to."""
+    """The removal of a worker."""
 
     worker_id: str
 
@@ -80,7 +80,7 @@ class RemoveWorker(Op):
 
 @dataclass(frozen=True)
 class OfLease(Op):
-    """Something that the holder of a lease says, whether it still is one or not."""
+    """Base class of requests with the token of a lease, live or ended."""
 
     token: str
 
@@ -91,18 +91,18 @@ class OfLease(Op):
 
     @abstractmethod
     def said(self, model: Model, lease: Lease, job: Job) -> Answer:
-        """Say it about a job that is there."""
+        """Apply the request to an existing job."""
 
     @staticmethod
     def refusal(lease: Lease, job: Job) -> Answer | None:
-        """Why nothing new can come of the lease."""
+        """Return the error of a request whose job or lease has ended, or None."""
         if job.has_ended:
             return (409, "job_ended")
         return (409, "lease_lost") if lease.is_over or lease.has_expired else None
 
 
 class Heartbeat(OfLease):
-    """It is there."""
+    """A heartbeat of a lease."""
 
     def said(self, model: Model, lease: Lease, job: Job) -> Answer:
         if refusal := self.refusal(lease, job):
@@ -112,7 +112,7 @@ class Heartbeat(OfLease):
 
 
 class Release(OfLease):
-    """It gives the job back."""
+    """The release of a lease."""
 
     def said(self, model: Model, lease: Lease, job: Job) -> Answer:
         if refusal := self.refusal(lease, job):
@@ -123,9 +123,9 @@ class Release(OfLease):
 
 @dataclass(frozen=True)
 class Post(OfLease):
-    """It posts events with `client_seq` from `first` on; the last one may end the job.
+    """A batch of events with `client_seq` from `first` on; the last one may end the job.
 
-    `is_shared`: by the route that takes the events of many jobs.
+    `is_shared`: it is sent to the route for the events of many jobs.
     """
 
     first: int
@@ -139,14 +139,14 @@ class Post(OfLease):
         return self.first + self.count - 1
 
     def event(self, client_seq: int) -> dict[str, Any]:
-        """One of the events."""
+        """Return one of the events."""
         numbered = {"client_seq": client_seq}
         if self.end is not None and client_seq == self.last:
             return {**numbered, "type": "job_update", "status": self.end}
         return {**numbered, "type": "log", "level": "info", "message": self.text(client_seq)}
 
     def text(self, client_seq: int) -> str:
-        """What tells an event from those of other leases."""
+        """Return the text of an event, which differs from those of other leases."""
         return f"{self.token[-8:]} says {client_seq}"
 
     def said(self, model: Model, lease: Lease, job: Job) -> Answer:
@@ -171,7 +171,7 @@ class Post(OfLease):
 
 @dataclass(frozen=True)
 class OfJob(Op):
-    """Something that the owner does to a job, also to one that he has deleted."""
+    """Base class of requests of the owner about a job, which may be deleted."""
 
     job_id: str
 
@@ -181,11 +181,11 @@ class OfJob(Op):
 
     @abstractmethod
     def done(self, model: Model, job: Job) -> Answer:
-        """Do it to a job that is there."""
+        """Apply the request to an existing job."""
 
 
 class Cancel(OfJob):
-    """He wants no more of it. What he is answered may tell of what came after."""
+    """The cancellation of a job; its response, which may be newer, is not compared."""
 
     def done(self, model: Model, job: Job) -> Answer:
         if not job.has_ended:
@@ -196,7 +196,7 @@ class Cancel(OfJob):
 
 
 class Delete(OfJob):
-    """He forgets it."""
+    """The deletion of a job."""
 
     def done(self, model: Model, job: Job) -> Answer:
         if not job.has_ended:
@@ -207,7 +207,7 @@ class Delete(OfJob):
 
 @dataclass(frozen=True)
 class Late(Op):
-    """Something runs out, which PostgreSQL's clock alone knows."""
+    """Base class of the end of a time limit, simulated by `statement`."""
 
     job_id: str
 
@@ -220,11 +220,11 @@ class Late(Op):
 
     @abstractmethod
     def passed(self, model: Model, job: Job) -> None:
-        """Let it run out for a job that is there."""
+        """Apply the end of the limit to an existing job."""
 
 
 class Expire(Late):
-    """The time of its lease."""
+    """The expiry of a lease."""
 
     statement = """
         update job_leases set expires_at = clock_timestamp() - interval '1 s'
@@ -236,7 +236,7 @@ class Expire(Late):
 
 
 class TimeOut(Late):
-    """The time of its attempt."""
+    """The timeout of an attempt."""
 
     statement = """
         update jobs set attempt_started_at = attempt_started_at - interval '1 day'
@@ -247,7 +247,7 @@ class TimeOut(Late):
 
 
 class EndGrace(Late):
-    """The time in which its worker could answer the cancel."""
+    """The end of the grace period of a cancellation."""
 
     statement = """
         update jobs set cancel_requested_at = cancel_requested_at - interval '1 day'
@@ -258,7 +258,7 @@ class EndGrace(Late):
 
 
 class EndBackOff(Late):
-    """The time that it waits for its next attempt."""
+    """The end of the back-off before the next attempt."""
 
     statement = """
         update jobs set available_at = clock_timestamp() - interval '1 s'
@@ -270,7 +270,7 @@ class EndBackOff(Late):
 
 @dataclass(frozen=True)
 class Reap(Op):
-    """A replica looks for what is overdue. `passes_over`: a job that is locked just then."""
+    """A run of the reaper. `passes_over`: a job that another operation has locked."""
 
     passes_over: str | None = None
 

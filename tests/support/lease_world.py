@@ -1,6 +1,7 @@
-"""The lease model beside a real service: what happens is done to both, and what they say compared.
+"""Comparison of the lease model with a real service: operations are applied to both.
 
-What is done at once is right when some order of it explains all answers and all logs.
+The outcome of concurrent operations is correct if the model, in some order of them, returns the
+same responses and has the same logs.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ from tests.support.services import Service, User, eventually
 TIMEOUT_S = 3600.0
 WAIT_S = 60.0
 NOTHING: Answer = (200,)
-"""What a claim is answered that finds nothing."""
+"""Response to a claim that finds no job."""
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 State: TypeAlias = "dict[str, tuple[str, int, bool, list[Said]]]"
-"""Of each job: status, attempt, whether it is to be cancelled, and its log."""
+"""State of each job: status, attempt, whether its cancellation is requested, and its log."""
 
 
 @dataclass
 class Told:
-    """What the service answered; of a claim, also the token of each job."""
+    """A response of the service; with the tokens of the jobs if it is that of a claim."""
 
     answer: Answer
     tokens: dict[str, str] = field(default_factory=dict)
@@ -58,10 +59,10 @@ Order: TypeAlias = Sequence[tuple[Op, Told]]
 
 
 class World:
-    """One user of a service whose reaper runs only when it is told to.
+    """One user of a service whose reaper is run by the test only.
 
-    Where more than one order explains what was seen, it goes on with the models of all of them
-    until something tells which it was.
+    If several orders explain the responses, the models of all of them are kept, until later
+    responses exclude some.
     """
 
     def __init__(self, service: Service, user: User, pool: Pool, *, speaker: str) -> None:
@@ -74,12 +75,12 @@ class World:
 
     @property
     def model(self) -> Model:
-        """What the service is in, as far as can be seen."""
+        """One of the models that explain all responses so far."""
         return self._models[0]
 
     @classmethod
     async def of(cls, service: Service, pool: Pool) -> Self:
-        """Return one with a new user."""
+        """Return a world with a new user."""
         user = await service.new_user(scopes=("user", "worker"))
         return cls(service, user, pool, speaker=await _registered(user))
 
@@ -95,7 +96,7 @@ class World:
         self._made(reply.status_code, reply.json(), has_timeout=has_timeout)
 
     async def start_for(self, worker_id: str, **fields: Any) -> None:
-        """Start a job while a claim waits for one; without effect where it would not wait."""
+        """Create a job while a claim waits for one; do nothing if the claim would not wait."""
         claim = Claim(worker_id, max_jobs=1)
         if any(claim.apply(copy.deepcopy(model)) != NOTHING for model in self._models):
             return
@@ -131,17 +132,17 @@ class World:
             model.jobs[job.id] = job
 
     async def do(self, op: Op) -> None:
-        """Let something happen; the service must answer as the model does."""
+        """Apply an operation; the service has to respond like the model."""
         self._explain([[(op, await self._send(op))]])
 
     async def race(self, job_id: str, ops: Sequence[Op]) -> None:
-        """Let it all happen at once, most of it to one job."""
+        """Apply operations concurrently, most of them to one job."""
         told = await asyncio.gather(*map(self._send, ops))
         orders = _orders(job_id, list(zip(ops, told, strict=True)))
         self._explain(list(orders), await self._state())
 
     def _explain(self, orders: Sequence[Order], state: State | None = None) -> None:
-        """Go on with the models of all orders in which the service said, and is, the same."""
+        """Keep the models of all orders that explain the responses and the state."""
         found: list[Model] = []
         for model, order in itertools.product(self._models, orders):
             after = _after(model, order)
@@ -156,7 +157,7 @@ class World:
         self._models = found
 
     async def finish(self) -> None:
-        """Let every job come to its end: none is lost, and each log is whole."""
+        """End all jobs, and check that no job is lost and all logs are complete."""
         for job_id in self.model.jobs:
             await self.do(Expire(job_id))
         await self.do(Reap())
@@ -171,7 +172,7 @@ class World:
         await self.compare()
 
     async def compare(self) -> None:
-        """Hold all jobs against the model, and their logs against the rules of every log."""
+        """Compare all jobs with the model, and check the rules of their logs."""
         state = await self._state()
         assert state == _state_of(self.model)
         for job_id, (status, attempt, _, log) in state.items():
@@ -291,7 +292,7 @@ def _state_of(model: Model) -> State:
 
 
 def _orders(job_id: str, sent: Order) -> Iterator[Order]:
-    """Yield what may have happened: each order, and who may have found the job locked."""
+    """Yield the possible orders, each with and without claims that found the job locked."""
     choices = [
         [(op, told), (replace(op, passes_over=job_id), told)]
         if isinstance(op, Claim | Reap)
@@ -303,7 +304,7 @@ def _orders(job_id: str, sent: Order) -> Iterator[Order]:
 
 
 def _after(model: Model, order: Order) -> Model | None:
-    """Return the model after this order; None if it would have answered something else."""
+    """Return the model after an order; None if its responses differ from the service's."""
     after = copy.deepcopy(model)
     for op, told in order:
         if op.apply(after) != told.answer:

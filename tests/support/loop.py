@@ -1,4 +1,4 @@
-"""The event loop in tests."""
+"""Helper that runs the event loop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import asyncio
 
 
 async def turns(count: int = 5) -> None:
-    """Let everything run that can."""
+    """Let all ready callbacks and tasks run."""
     for _ in range(count):
         await asyncio.sleep(0)

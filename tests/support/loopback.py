@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback: answers as a test says, writes down what it was asked."""
+"""HTTP server on loopback with prepared responses, which records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Self
 
 @dataclass
 class Asked:
-    """A request as it came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What to answer. `cut_after`: close the connection behind so many bytes of the body."""
+    """A response. `cut_after`: close the connection after this number of bytes of the body."""
 
     status: int = 200
     body: bytes = b""
@@ -36,11 +36,11 @@ class Answer:
 
 
 DROP = Answer(status=0)
-"""Close the connection without a word."""
+"""Marker: close the connection without a response."""
 
 
 def problem(status: int, code: str, **headers: str) -> Answer:
-    """Answer with problem details."""
+    """Return a response with problem details."""
     body = {"type": f"/problems/{code}", "title": "x", "status": status, "detail": f"it is {code}"}
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(
@@ -104,10 +104,10 @@ class Loopback:
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
-                """Be silent."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False  # closing it waits for them
+        self._server.daemon_threads = False  # server_close() joins the threads
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -126,7 +126,7 @@ class Loopback:
 
 
 def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:
-    """Give one answer after the other; the last one from then on."""
+    """Return a function that returns one response after the other, then the last one repeatedly."""
     left = list(answers)
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""A worker moved by hand: what it says and when is the test's business."""
+"""Worker that the test controls: it claims jobs and posts events on request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.services import WAIT_S, Service, User
 
 
 class HandWorker:
-    """Registered with a token of its own; takes one job at a time."""
+    """Registered worker with its own token, which runs one job at a time."""
 
     def __init__(self, http: httpx.AsyncClient, worker_id: str) -> None:
         self._http = http
@@ -30,7 +30,7 @@ class HandWorker:
         return cls(http, reply.json()["id"])
 
     async def claim(self, *, begin: bool = True) -> dict[str, Any]:
-        """Wait for a job and take it; `begin`: and say that it runs."""
+        """Wait for a job and claim it; with `begin`, post the event that it is running."""
         path = f"/v1/workers/{self._worker_id}/claim"
         leases: list[dict[str, Any]] = []
         async with asyncio.timeout(WAIT_S):
@@ -62,11 +62,11 @@ class HandWorker:
         await self.say(*({"type": "log", "level": "info", "message": str(m)} for m in messages))
 
     async def complete(self, **result: Any) -> None:
-        """End the job well."""
+        """Complete the job."""
         await self.say({"type": "job_update", "status": "completed", "result": result})
 
     async def fail(self, message: str, node_id: str) -> None:
-        """End the job badly."""
+        """Fail the job."""
         error = {"code": "node_failed", "message": message, "node_id": node_id}
         await self.say({"type": "job_update", "status": "failed", "error": error})
 

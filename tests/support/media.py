@@ -1,4 +1,4 @@
-"""Real images, sounds and videos for tests."""
+"""Image, audio and video files for tests."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ORIENTATION = 0x0112
 
 
 def photo(name: str = "astronaut") -> Image.Image:
-    """One of the photographs that come with scikit-image."""
+    """Return one of the photographs of scikit-image."""
     return Image.open(Path(skimage.__file__).parent / "data" / f"{name}.png").convert("RGB")
 
 
 def encoded(
     image: Image.Image, kind: str = "PNG", *, orientation: int = 1, **options: Any
 ) -> bytes:
-    """An image as a file."""
+    """Return an image as a file."""
     out = io.BytesIO()
     exif = Image.Exif()
     exif[_ORIENTATION] = orientation
@@ -36,7 +36,7 @@ def encoded(
 
 
 def tone(seconds: float = 1.5, rate: int = 8000) -> bytes:
-    """A WAV of 440 Hz."""
+    """Return a WAV file with a tone of 440 Hz."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(1)
@@ -59,7 +59,7 @@ def video(
     rotation: int = 0,
     is_live: bool = False,
 ) -> bytes:
-    """A video of frames; one that is `is_live` does not know how long it is."""
+    """Return a video of frames; with `is_live` its header has no duration."""
     out = io.BytesIO()
     options = {"live": "1"} if is_live else {}
     with av.open(out, "w", format=container, container_options=options) as file:
@@ -77,7 +77,7 @@ def video(
 
 
 def sound(container: str, codec: str, seconds: float = 1.5) -> bytes:
-    """The tone in another format."""
+    """Return the tone in another format."""
     out = io.BytesIO()
     with (
         av.open(io.BytesIO(tone(seconds, 48_000)), "r") as source,

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers as it is told, however wrong that is."""
+"""HTTP server on loopback that sends prepared bytes, valid or not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Trickster:
-    """An HTTP server that answers each path as it is told, and the names that lead to it."""
+    """HTTP server with a prepared response for each path, and a resolver of host names."""
 
     port: int = 0
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Trickster:
         return f"{scheme}://{host}:{self.port}{path}"
 
     async def resolve(self, host: str, _port: int) -> Sequence[str]:
-        """Answer as a DNS server would that may change its mind each time."""
+        """Return the next of the addresses prepared for a host, which may differ each time."""
         self.looked_up.append(host)
         answers = self.names.get(host) or [[host]]
         return answers.pop(0) if len(answers) > 1 else answers[0]
@@ -46,7 +46,7 @@ class Trickster:
 
 
 def reply(body: bytes = b"", status: int = 200, /, **headers: str) -> bytes:
-    """Return an answer; `_` in a header's name stands for `-`."""
+    """Return a response; `_` in the name of a header stands for `-`."""
     lines = [f"HTTP/1.1 {status} Whatever"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if "Content_Length" not in headers:
@@ -60,7 +60,7 @@ def redirect(location: str, status: int = 302) -> bytes:
 
 @asynccontextmanager
 async def listening() -> AsyncIterator[Trickster]:
-    """Run a trickster."""
+    """Run the server until the block ends."""
     trickster = Trickster()
     server = await asyncio.start_server(trickster.serve, "127.0.0.1", 0)
     trickster.port = server.sockets[0].getsockname()[1]

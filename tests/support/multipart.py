@@ -1,4 +1,4 @@
-"""Multipart uploads for tests, over HTTP and straight to storage."""
+"""Helpers for multipart uploads, through the API and to storage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.support.services import Service, User, eventually
 MIB = 1024 * 1024
 PART = 8 * MIB
 SIZE = 8 * PART + 1
-"""Nine parts, the last of one byte."""
+"""Size of an upload of nine parts; the last one has one byte."""
 
 
 def content_of(number: int, size: int = SIZE) -> bytes:
-    """Return the bytes of a part."""
+    """Return the content of a part."""
     return bytes([number % 256]) * min(PART, size - (number - 1) * PART)
 
 
 async def reserve(user: User, *, size: int = SIZE, **changes: Any) -> tuple[str, MultipartUpload]:
-    """Reserve an asset that comes in parts; its id, and where to put them."""
+    """Reserve a multipart upload; return the asset's id and the upload."""
     body = {"name": "a", "content_type": "video/mp4", "size": size, **changes}
     headers = changes.pop("headers", None)
     body.pop("headers", None)
@@ -34,7 +34,7 @@ async def reserve(user: User, *, size: int = SIZE, **changes: Any) -> tuple[str,
 
 
 async def put_parts(upload: MultipartUpload, *numbers: int) -> dict[int, str]:
-    """Put some parts, by default all; their ETags."""
+    """Upload some parts, by default all; return their ETags by number."""
     etags: dict[int, str] = {}
     for part in upload.parts:
         if not numbers or part.part_number in numbers:
@@ -45,7 +45,7 @@ async def put_parts(upload: MultipartUpload, *numbers: int) -> dict[int, str]:
 
 
 async def state(user: User, asset_id: str, **query: int) -> MultipartState:
-    """Ask where an upload stands."""
+    """Return the state of an upload."""
     reply = await user.http.get(f"/v1/assets/{asset_id}/upload", params=query)
     assert reply.status_code == 200, reply.text
     return MultipartState.model_validate(reply.json())
@@ -54,7 +54,7 @@ async def state(user: User, asset_id: str, **query: int) -> MultipartState:
 async def complete(
     user: User, asset_id: str, etags: dict[int, str] | None = None
 ) -> httpx.Response:
-    """Say that the parts are there."""
+    """Complete an upload; return the response."""
     body: dict[str, Any] = {}
     if etags is not None:
         body["parts"] = [{"part_number": n, "etag": etag} for n, etag in etags.items()]
@@ -62,7 +62,7 @@ async def complete(
 
 
 async def checked(user: User, asset_id: str) -> dict[str, Any]:
-    """Return the asset once its SHA-256 has been worked out."""
+    """Return the asset once its SHA-256 has been verified."""
     asset: dict[str, Any] = {}
 
     async def is_checked() -> bool:

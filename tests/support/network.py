@@ -1,4 +1,4 @@
-"""The network between client and service: a TCP proxy that a test can cut and point elsewhere."""
+"""TCP proxy between client and service that drops connections and changes its target."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.support.services import WAIT_S
 
 
 class Network:
-    """Forwards to `target`; `cut()` drops every connection, `is_down` refuses new ones.
+    """TCP proxy to `target`; `cut()` drops all connections, `is_down` refuses new ones.
 
-    `swallow`: the reply to the first request that holds these bytes is lost, with its connection.
-    `spoil`: the first block that is nothing but this byte arrives with another one in it.
+    `swallow`: the response to the first request with these bytes is dropped, with its connection.
+    `spoil`: in the first block that consists of this byte only, one byte is replaced.
     """
 
     def __init__(self, target: str) -> None:
@@ -77,7 +77,7 @@ class Network:
         with contextlib.suppress(OSError):
             while block := source.recv(65536):
                 if source is self._swallowing:
-                    break  # the service has done it: only the reply is lost
+                    break  # the service has handled the request: only the response is lost
                 if self.swallow and self.swallow in block:
                     self.swallow, self._swallowing = None, sink
                 if self.spoil and not block.strip(self.spoil):

@@ -1,4 +1,4 @@
-"""Nodes for tests of what an operator sees of a worker."""
+"""Nodes for tests of the metrics and logs of workers."""
 
 # ruff: noqa: ARG002  # every node gets a context
 
@@ -19,7 +19,7 @@ class Operated(BaseNode):
 
 
 class Stalls(Operated):
-    """Blocks the loop until a file is there."""
+    """Blocks the loop until a file exists."""
 
     until: str = ""
 
@@ -30,14 +30,14 @@ class Stalls(Operated):
 
 
 class Forks(Operated):
-    """Forks, and lets the copy go on as if it were the worker."""
+    """Forks; the child continues as if it were the worker."""
 
     async def process(self, context: ProcessingContext) -> int:
         return os.fork()
 
 
 class Starts(Operated):
-    """Starts a child job and gives its id."""
+    """Runs a child job and returns its id."""
 
     graph: dict[str, Any] = {}
 
@@ -46,7 +46,7 @@ class Starts(Operated):
 
 
 class Tells(Operated):
-    """Gives the id of its job."""
+    """Returns the id of its job."""
 
     async def process(self, context: ProcessingContext) -> str | None:
         return context.job_id

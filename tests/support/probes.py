@@ -1,4 +1,4 @@
-"""What the tests look at: rows, objects, processes."""
+"""Helpers that inspect rows, objects in storage, and processes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.services import WAIT_S
 
 
 def query(database_url: str, sql: str) -> object:
-    """Return the first value that a statement gives, outside a loop."""
+    """Return the first value of a statement; for use outside of an event loop."""
     return asyncio.run(ask(database_url, sql))
 
 
 async def ask(database_url: str, sql: str) -> object:
-    """Return the first value that a statement gives."""
+    """Return the first value of a statement."""
     connection = await asyncpg.connect(**connect_args(database_url))
     try:
         return await connection.fetchval(sql)
@@ -51,12 +51,12 @@ def store(settings: Settings, **changes: str) -> S3Store:
 
 
 def read(bucket: S3Store, key: str) -> bytes:
-    """Return an object's bytes."""
+    """Return the content of an object."""
     return bytes(obstore.get(bucket, key).bytes())
 
 
 def processes_with(path: Path) -> list[int]:
-    """Return the processes that hold a file open."""
+    """Return the ids of processes that have a file open."""
     return [
         int(folder.name)
         for folder in Path("/proc").iterdir()
@@ -65,7 +65,7 @@ def processes_with(path: Path) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits for init to notice does not."""
+    """Return True if a process is running, and not a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -81,7 +81,7 @@ def _holds(process: Path, path: Path) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
-    """Wait for something to come true."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s"

@@ -1,4 +1,4 @@
-"""The service and the worker as processes of their own: to be killed, and to be measured."""
+"""The service and the worker in separate processes, for tests with kills and for benchmarks."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def cpu_s(pid: int) -> float:
 
 
 def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process has held since `forget_peak`."""
+    """Return the peak memory of a process since `forget_peak`."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
 def forget_peak(pid: int) -> None:
-    """Begin to measure anew."""
+    """Reset the peak memory of a process."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def environment(settings: Settings, **changes: object) -> dict[str, str]:
-    """Return the environment that gives a process these settings."""
+    """Return the environment variables for settings."""
     values = {**settings.model_dump(), "bootstrap_token": SecretStr(TOKEN), **changes}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("CONTEXT_")}
     return inherited | {
@@ -59,7 +59,7 @@ def _text(value: object) -> str:
 def started(
     *arguments: str, env: dict[str, str], ready_url: str | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Python with these arguments until the block ends; wait until `ready_url` answers 200."""
+    """Run Python with arguments until the block ends; first wait until `ready_url` returns 200."""
     process = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT)
     try:
         if ready_url is not None:
@@ -95,7 +95,7 @@ def running_worker(
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], *, within_s: float = 120) -> None:
-    """Return once a URL answers 200; fail when the process ends before, or the time does."""
+    """Wait until a URL returns 200; raise if the process ends, or the time is over."""
     deadline = time.monotonic() + within_s
     with httpx.Client(timeout=60) as http:
         while time.monotonic() < deadline:

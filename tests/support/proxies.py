@@ -1,4 +1,4 @@
-"""The network as it can be: a proxy that switches between targets, breaks, stalls and refuses."""
+"""TCP proxy that switches between targets, and drops, stalls and refuses connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 65536
 def lasting_port() -> int:
     """Return a free port that stays free while its server is down.
 
-    Not one of those that the kernel gives to outgoing connections: one of them could take it.
+    It is outside of the range that the kernel uses for outgoing connections.
     """
     limits = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     for port in random.SystemRandom().sample(range(10_000, int(limits[0])), 100):
@@ -27,14 +27,13 @@ def lasting_port() -> int:
 
 
 class Proxy:
-    """Forwards connections, each to one of `targets`, on the running loop.
+    """TCP proxy on the running loop; each connection is forwarded to one of `targets`.
 
     Attributes:
-        targets: Where new connections go, a port or the path of a socket each; one that refuses
-            is passed over.
-        is_refusing: Whether new connections are broken off at once.
-        hold: A connection stops for good before the first of these bytes goes to the target.
-        held: Set once that has happened.
+        targets: Ports, or paths of UNIX sockets; those that refuse a connection are skipped.
+        is_refusing: True to close new connections at once.
+        hold: A connection stalls forever before the first block with these bytes is forwarded.
+        held: Event that is set once a connection has stalled.
     """
 
     def __init__(self, *targets: int | str, seed: int = 0) -> None:
@@ -51,7 +50,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where clients go."""
+        """The URL of the proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -68,21 +67,21 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut(self) -> None:
-        """Break all connections."""
+        """Drop all connections."""
         for writers in self._open.values():
             _abort(writers)
 
     def cut_one(self) -> None:
-        """Break one of them."""
+        """Drop a random connection."""
         if self._open:
             _abort(self._random.choice(list(self._open.values())))
 
     def stall(self) -> None:
-        """Let nothing through, without a word; what is sent meanwhile arrives late."""
+        """Delay all data until `flow` is called."""
         self._flows.clear()
 
     def flow(self) -> None:
-        """Let everything through again."""
+        """Forward data again."""
         self._flows.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -92,7 +91,7 @@ class Proxy:
         try:
             await self._forward(reader, writer, self._open[task])
         except (OSError, asyncio.CancelledError):
-            return  # a broken connection is what this is for
+            return  # tests break connections on purpose
         finally:
             for opened in self._open.pop(task):
                 opened.close()

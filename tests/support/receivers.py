@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: it remembers what came and answers as it is told."""
+"""Receiver of webhooks on loopback with prepared responses, which records its requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.misbehaving_server import reply
 
 @dataclass(frozen=True)
 class Received:
-    """A request, as its receiver sees it."""
+    """A received request."""
 
     method: str
     path: str
@@ -37,16 +37,16 @@ class Received:
         return message
 
     def verified(self, secret: str) -> dict[str, Any]:
-        """Return the message, as the specification's own library verifies it."""
+        """Verify the signature with the library of the specification; return the message."""
         message: dict[str, Any] = Webhook(secret).verify(self.body, self.headers)
         return message
 
 
 @dataclass
 class Receiver:
-    """Answers 200, but to a path's first requests what `answers` has for it.
+    """HTTP server that returns the `answers` of a path one after the other, then 200.
 
-    A request to a path in `held` waits for its answer until `release`.
+    Requests to a path in `held` get their response when `release` is called.
     """
 
     port: int = 0
@@ -61,11 +61,11 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def at(self, path: str) -> list[Received]:
-        """Return what came to a path."""
+        """Return the requests to a path."""
         return [request for request in self.received if request.path == path]
 
     def release(self) -> None:
-        """Answer all that are held, and hold nothing more."""
+        """Respond to all held requests, and hold no more."""
         self.held.clear()
         self._released.set()
 
@@ -96,7 +96,7 @@ async def _read(reader: asyncio.StreamReader) -> Received:
 
 @asynccontextmanager
 async def receiving(listener: socket.socket | None = None) -> AsyncIterator[Receiver]:
-    """Run a receiver, on a port of its own or on what has been dead until now."""
+    """Run a receiver on a new port, or on the listener of a dead receiver."""
     receiver = Receiver()
     listener = listener or _listener()
     server = await asyncio.start_server(receiver.serve, sock=listener)
@@ -108,13 +108,13 @@ async def receiving(listener: socket.socket | None = None) -> AsyncIterator[Rece
 
 @contextmanager
 def dead_receiver() -> Iterator[socket.socket]:
-    """Take connections and never read from one."""
+    """Open a listener that accepts connections and never reads from them."""
     with _listener() as listener:
         yield listener
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return where it listens."""
+    """Return the URL of a listener."""
     return f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 

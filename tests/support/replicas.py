@@ -1,4 +1,4 @@
-"""Replicas of the service as processes that can be killed and started again."""
+"""Replicas of the service in processes that can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ READY_S = 300.0
 
 
 class Replica:
-    """One replica, on the same port in each of its lives. Its token is `tests.processes.TOKEN`.
+    """One replica, which keeps its port over restarts; its token is `processes.TOKEN`.
 
     Args:
-        settings: Those that all replicas share.
-        data_dir: Its own.
-        changes: What its environment has besides.
+        settings: The common settings of all replicas.
+        data_dir: The data directory of this replica.
+        changes: Additional environment variables.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Replica:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the replica."""
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -48,7 +48,7 @@ class Replica:
         await self.kill()
 
     async def start(self) -> None:
-        """Start it; return once it does its work."""
+        """Start the process, and wait until it is ready."""
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app", "serve"), env=self._env, cwd=ROOT
         )
@@ -58,7 +58,7 @@ class Replica:
                 await asyncio.sleep(0.1)
 
     async def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill the process."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

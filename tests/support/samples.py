@@ -1,4 +1,4 @@
-"""Nodes that tests run; importable, since some of them run in processes of their own."""
+"""Nodes for tests of the runner; a module, because some run in separate processes."""
 
 # ruff: noqa: ARG002  # every node gets a context
 
@@ -180,7 +180,7 @@ class ProcessFails(Sample):
 
 
 class ProcessForever(Sample):
-    """Starts a process of its own, tells both ids, and never ends."""
+    """Starts a child process, reports both process ids, and never ends."""
 
     cpu_bound: ClassVar[bool] = True
 
@@ -254,7 +254,7 @@ class Patient(Sample):
 
 
 class Deaf(Sample):
-    """Goes on when it is told to stop, until a test has seen that."""
+    """Ignores cancellation until a test has observed that."""
 
     was_seen: ClassVar[asyncio.Event] = asyncio.Event()
 

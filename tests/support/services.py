@@ -1,4 +1,4 @@
-"""A service for tests: the application in the production server, in a thread."""
+"""The service in a thread, run by the production server class."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from app.users.bootstrap import first_user
 T = TypeVar("T")
 
 WAIT_S = 120.0
-"""How long tests wait for what must come: only a fault takes so long, however slow the machine."""
+"""Longest time that tests wait for an expected event; even slow machines need less."""
 
 SHUTDOWN_GRACE_S = 2
-"""How long a service in a thread waits for requests when it stops."""
+"""Time that running requests have when a service in a thread stops."""
 
 _taken: list[socket.socket] = []
 
 
 @dataclass
 class User:
-    """A user, his token, and an HTTP client that sends it; `post`, `get` … are the client's."""
+    """A user, a token of the user, and an HTTP client that sends it."""
 
     id: str
     token: str
@@ -63,7 +63,7 @@ class User:
 
 @dataclass
 class Service:
-    """A running service. `token` is the first user's, with all scopes."""
+    """A running service; `token` belongs to the first user and has all scopes."""
 
     url: str
     token: str
@@ -74,7 +74,7 @@ class Service:
 
     @property
     def ws_url(self) -> str:
-        """Where the socket is."""
+        """The URL of the WebSocket."""
         return self.url.replace("http", "ws", 1) + "/v1/ws"
 
     def get(self, kind: type[T]) -> T:
@@ -93,7 +93,7 @@ class Service:
         return self.get(Storage)
 
     def client(self, token: str | None = None, **options: Any) -> httpx.AsyncClient:
-        """Return an HTTP client that sends a token, the first user's by default."""
+        """Return an HTTP client that sends a token, by default that of the first user."""
         headers = {"Authorization": f"Bearer {token or self.token}", **options.pop("headers", {})}
         return httpx.AsyncClient(
             base_url=self.url, headers=headers, timeout=options.pop("timeout", WAIT_S), **options
@@ -118,18 +118,18 @@ class Service:
         return User(user_id, token, self.client(token))
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the loop of the service, whose pools belong to it."""
+        """Run a coroutine in the loop of the service, to which its pools are bound."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def stop(self) -> None:
-        """Begin to shut down, as a signal would."""
+        """Start the shutdown, like a signal."""
         self._server.should_exit = True
-        with suppress(RuntimeError):  # its loop is closed: it has stopped
+        with suppress(RuntimeError):  # the loop is closed: the service has stopped
             self._loop.call_soon_threadsafe(self.get(Shutdown).begin)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = WAIT_S) -> None:
-    """Return once `holds()`; fail when it does not within the time."""
+    """Wait until `holds()` returns True; fail if that takes too long."""
     deadline = time.monotonic() + within_s
     while not await holds():
         assert time.monotonic() < deadline, f"still not so after {within_s:g} s"
@@ -137,16 +137,16 @@ async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = 
 
 
 def run_elsewhere(work: Coroutine[Any, Any, T]) -> T:
-    """Run something to its end in a thread, whether or not a loop runs in this one."""
+    """Run a coroutine in another thread, where no loop is running; return its result."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
 
 def free_port() -> int:
-    """Return a port that nobody takes until the tests are over, but a server that binds to it.
+    """Return a port that is reserved until the tests end, for a server that binds to it.
 
-    It stays bound. Linux lets a server bind as well, as long as nothing listens and both say
-    SO_REUSEADDR, while no outgoing connection and nobody else who asks for any port gets it.
+    The port stays bound. On Linux a server can bind to it too, since both sockets set SO_REUSEADDR
+    and the first one does not listen; the kernel does not give the port to other programs.
     """
     taken = bind(Settings(port=0))
     port: int = taken.getsockname()[1]
@@ -158,13 +158,13 @@ def free_port() -> int:
 
 
 def with_domain(name: str, **changes: Any) -> Sequence[Domain]:
-    """Return the domains of the service, one of them with other parts."""
+    """Return the domains of the service, with `changes` to one of them."""
     return [replace(domain, **changes) if domain.name == name else domain for domain in DOMAINS]
 
 
 @contextmanager
 def running(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> Iterator[Service]:
-    """Run a service in a thread, in the production server; its first user has all scopes."""
+    """Run a service in a thread until the block ends; its first user has all scopes."""
     token = _first_token(settings)
     listener = bind(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})

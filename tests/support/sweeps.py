@@ -1,4 +1,4 @@
-"""Sweeps for tests, and what has to be true after one."""
+"""Helpers that run the sweeper and check the consistency of rows and objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.services import WAIT_S
 async def sweep(
     settings: Settings, *, dry: bool = False, force: bool = False, **changes: Any
 ) -> dict[str, int]:
-    """Sweep what is there by now, without a grace; return what was counted but 0."""
+    """Run the sweeper without a grace period; return the counts that are not 0."""
     report = await report_of(settings, dry=dry, force=force, **changes)
     assert report.problems == []
     return {what: count for what, count in report.counts.items() if count}
@@ -30,11 +30,11 @@ async def sweep(
 async def report_of(
     settings: Settings, *, dry: bool = False, force: bool = False, **changes: Any
 ) -> CleanupReport:
-    """Sweep; return the whole report."""
+    """Run the sweeper; return the report."""
     changed = settings.model_copy(update={"sweep_grace_s": 0, **changes})
     async with open_database(settings) as db, asyncio.timeout(WAIT_S):
         sweeper = Sweeper(Services(changed, db, Storage(settings), Domains(DOMAINS)))
-        # None: the service itself is at it.
+        # None: the service is sweeping at the same time.
         while (report := await sweeper.sweep(dry=dry, force=force)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return report
@@ -47,17 +47,17 @@ async def execute(settings: Settings, statement: str, *args: object) -> None:
 
 
 async def let_time_pass(settings: Settings) -> None:
-    """Let everything in the journal fall due, as it would some minutes later."""
+    """Make all entries of the storage journal due."""
     await execute(settings, "update storage_journal set due_at = now() - interval '1 s'")
 
 
 async def assert_nothing_lost_or_stray(settings: Settings) -> None:
-    """Check rows against objects, and each user's bytes against his assets."""
+    """Check that rows and objects match, and that the totals of users match their assets."""
     async with open_database(settings) as db:
         rows = await db.pool.fetch("select * from assets where version is not null")
         thumbnails = await db.pool.fetch("select key, bytes from asset_thumbnails")
         temp_ids = await db.pool.fetch("select id, size from temp_files where is_stored")
-        # What can still be put again is deleted once more when its URL has expired.
+        # Objects with a valid PUT URL are deleted once more when the URL has expired.
         noted = await db.pool.fetchval(
             "select count(*) from storage_journal "
             "where op <> 'delete' or due_at < now() + interval '2 min'"

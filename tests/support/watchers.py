@@ -1,4 +1,4 @@
-"""A reader of many jobs over sockets that break: it holds each event against the one before."""
+"""Reader of many jobs over unreliable WebSockets, which checks the order of events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ OPEN_S = 20.0
 
 
 class Watcher:
-    """Follows jobs on one socket, and takes each up after the last event seen on a new one.
+    """Reader of jobs on one WebSocket; after a reconnection it resumes each job.
 
     Attributes:
-        seen: The events of each job, as they came.
-        sockets: How many it has had.
+        seen: The events of each job, in order of receipt.
+        sockets: The number of connections so far.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -34,11 +34,11 @@ class Watcher:
 
     @property
     def has_seen_all(self) -> bool:
-        """Whether each job has ended."""
+        """True if all jobs have ended."""
         return not self._open
 
     def follow(self, job_id: str) -> None:
-        """Read a job from its first event to its end."""
+        """Subscribe to a job, from its first event to its end."""
         self.seen[job_id] = []
         self._open.add(job_id)
         self._new.put_nowait(job_id)
@@ -47,7 +47,7 @@ class Watcher:
         """Read until cancelled.
 
         Raises:
-            AssertionError: An event came twice, too early, or not in its turn.
+            AssertionError: An event was duplicated, lost, or out of order.
         """
         while True:
             try:
@@ -87,7 +87,7 @@ class Watcher:
         if "attempt" not in frame:
             assert frame["type"] in ("subscribed", "caught_up", "problem"), frame
             if frame["type"] == "problem":
-                # A replica whose database is away says so and goes on: ask it again, elsewhere.
+                # The replica cannot reach its database: reconnect, possibly to another replica.
                 assert frame["problem"]["status"] == 503, frame
                 raise TimeoutError
             return

@@ -1,4 +1,4 @@
-"""Jobs with webhooks, for tests: started, ended, and what became of their deliveries."""
+"""Helpers for tests of webhooks: jobs that send them, and their deliveries."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.support.services import User, eventually
 Delivery = dict[str, Any]
 
 PATIENT: dict[str, Any] = {"fetch_allow": ("127.0.0.1",), "webhook_timeout_s": 600}
-"""Settings with which no attempt ends by the clock, however slow the machine."""
+"""Settings under which no attempt times out, even on a slow machine."""
 
 
 def new_secret() -> str:
-    """Return a secret as the specification writes it."""
+    """Return a new secret in the format of the specification."""
     return "whsec_" + base64.b64encode(os.urandom(24)).decode()
 
 
 async def start_with_webhook(user: User, url: str, **webhook: Any) -> str:
-    """Start a job with a webhook; returns its id."""
+    """Create a job with a webhook; return its id."""
     job = await start(user, webhook={"url": url, **webhook})
     return str(job["id"])
 
 
 async def cancel_with_webhook(user: User, url: str, **webhook: Any) -> str:
-    """Start a job with a webhook and end it at once; returns its id."""
+    """Create a job with a webhook and cancel it; return its id."""
     job_id = await start_with_webhook(user, url, **webhook)
     reply = await user.http.post(f"/v1/jobs/{job_id}/cancel")
     assert reply.json()["status"] == "cancelled", reply.text
@@ -51,7 +51,7 @@ async def delivery(user: User, job_id: str) -> Delivery:
 
 
 async def settled(user: User, job_id: str, status: str, *, attempts: int = 1) -> Delivery:
-    """Return the delivery of a job once it has a status, after so many attempts at least."""
+    """Return the delivery of a job once it has a status, after at least `attempts` attempts."""
     found: Delivery = {}
 
     async def has_it() -> bool:
@@ -65,7 +65,7 @@ async def settled(user: User, job_id: str, status: str, *, attempts: int = 1) ->
 
 
 async def attempted(user: User, job_id: str, *, attempts: int = 1) -> Delivery:
-    """Return the delivery of a job once so many attempts have begun."""
+    """Return the delivery of a job once `attempts` attempts have started."""
     found: Delivery = {}
 
     async def have_begun() -> bool:
@@ -77,7 +77,7 @@ async def attempted(user: User, job_id: str, *, attempts: int = 1) -> Delivery:
 
 
 async def redeliver(user: User, job_id: str, delivery_id: str) -> Delivery:
-    """Deliver again."""
+    """Redeliver a webhook; return its delivery."""
     reply = await user.http.post(f"/v1/jobs/{job_id}/webhooks/{delivery_id}/redeliver")
     assert reply.status_code == 202, reply.text
     made: Delivery = reply.json()

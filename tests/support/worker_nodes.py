@@ -1,4 +1,4 @@
-"""Nodes that misbehave, for workers under test."""
+"""Nodes that block, never end, or return invalid values, for tests of workers."""
 
 # ruff: noqa: ARG002  # every node gets a context
 
@@ -25,7 +25,7 @@ class Faulty(BaseNode):
 
 
 class BlocksLoop(Faulty):
-    """Holds the worker's only loop, says so with a file, and goes on when another is there."""
+    """Blocks the worker's event loop; creates a file first, and ends when another one exists."""
 
     begun: str = ""
     go: str = ""
@@ -38,7 +38,7 @@ class BlocksLoop(Faulty):
 
 
 class WaitsForFile(Faulty):
-    """Ends when a file is there."""
+    """Ends when a file exists."""
 
     path: str = ""
 
@@ -57,14 +57,14 @@ class BlocksThread(Faulty):
 
 
 class NeverEnds(Faulty):
-    """Waits for what does not come."""
+    """Waits forever."""
 
     async def process(self, context: ProcessingContext) -> Any:
         await asyncio.Event().wait()
 
 
 class IgnoresCancel(Faulty):
-    """Goes on when it is told to stop."""
+    """Ignores cancellation."""
 
     async def process(self, context: ProcessingContext) -> Any:
         while True:
@@ -75,7 +75,7 @@ class IgnoresCancel(Faulty):
 
 
 class Unsendable(Faulty):
-    """Returns what has no form in JSON."""
+    """Returns a value that JSON cannot represent."""
 
     async def process(self, context: ProcessingContext) -> Any:
         return {"lock": asyncio.Lock()}
@@ -110,7 +110,7 @@ class Secrets(Faulty):
 
 
 class Busy(Faulty):
-    """Calculates in a process of its own, and tells its id."""
+    """Computes forever in a separate process, and reports its process id."""
 
     cpu_bound: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Real workers for tests: `processing-context worker` in a process of its own."""
+"""Workers for tests: `processing-context worker` in a separate process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.support.services import WAIT_S, Service, User
 ROOT = Path(__file__).parents[2]
 NODES = "tests.support.worker_nodes"
 START_S = 300.0
-"""How long a worker may take to start on a machine that does much else."""
+"""Longest time that a worker may take to start on a busy machine."""
 
 
 class WorkerProcess:
-    """A worker that runs."""
+    """A running worker process."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -32,29 +32,29 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """True until the process has ended."""
         return self._process.returncode is None
 
     def log(self) -> str:
-        """Return what it wrote so far."""
+        """Return the log so far."""
         return self._log.read_text()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     async def ended(self, within_s: float = WAIT_S) -> int:
-        """Return its exit status."""
+        """Wait for the end of the process; return its exit status."""
         async with asyncio.timeout(within_s):
             return await self._process.wait()
 
     async def says(self, text: str, *, within_s: float = WAIT_S) -> None:
-        """Wait until its log holds a text."""
+        """Wait until the log contains a text."""
         await until(lambda: text in self.log(), within_s=within_s, or_tell=self.log)
 
 
@@ -79,7 +79,7 @@ async def ended_job(user: User, job_id: str, *, within_s: float = WAIT_S) -> dic
 
 
 async def node_runs(user: User, job_id: str, node_id: str) -> None:
-    """Wait until a node of a job has begun."""
+    """Wait until a node of a job is running."""
     async with asyncio.timeout(START_S):
         while True:
             for event in await events_of(user, job_id):
