@@ -62,6 +62,6 @@ async def test_a_quota_is_given_and_taken_back(service: Service, user: User) -> 
 
 async def test_a_quota_that_is_none_is_refused(service: Service, user: User) -> None:
     code, _, errors = await run(service, "users", "quota", user.id, "many")
-    assert (code, "give a number of bytes, or none" in errors) == (2, True)
-    code, _, errors = await run(service, "users", "quota", new_id(), "1")
-    assert (code, "There is no such user." in errors) == (1, True)
+    assert (code, "'many' is not a number of bytes" in errors) == (2, True)
+    code, _, errors = await run(service, "users", "quota", (missing := new_id()), "1")
+    assert (code, f"User {missing} was not found." in errors) == (1, True)
