@@ -1,7 +1,7 @@
-"""Import contracts of the service, as contract types of import-linter.
+"""Contract types of import-linter for the service.
 
-Both read the domains from `app/domains.py` and the kind of a module from its file name, so they
-cover a new domain without being edited.
+They read the domains from `app/domains.py` and the kinds of modules from file names, so they cover
+new domains without changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ INFRASTRUCTURE = (
     ("app.http",),
     ("app.storage", "app.outbound", "app.media"),
 )
-"""The folders that know no domain, by layer, lowest first."""
+"""Folders that import no domain, by layer, lowest first."""
 FOLDERS = [folder for layer in INFRASTRUCTURE for folder in layer]
 WIRE = "processing_context.wire"
 WIRE_LIBRARIES = frozenset({"pydantic", *sys.stdlib_module_names})
@@ -51,12 +51,12 @@ def _is_in(module: str, package: str) -> bool:
 
 
 def _package(module: str, packages: Collection[str]) -> str | None:
-    """Return the innermost of the packages that a module is in."""
+    """Return the innermost of the given packages that contains a module, or None."""
     return max((each for each in packages if _is_in(module, each)), key=len, default=None)
 
 
 class _ImportContract(Contract):
-    """A contract that checks each direct import by itself.
+    """Base class of contracts that check each direct import separately.
 
     Options:
         ignore_imports: Imports that are not checked, as `importer -> imported`.
@@ -66,7 +66,7 @@ class _ImportContract(Contract):
 
     @abstractmethod
     def problem(self, importer: str, imported: str) -> str | None:
-        """Return why an import is not allowed; None for one that is."""
+        """Return the reason why an import is not allowed; None if it is allowed."""
 
     def validate(self) -> None:
         """Read the domains."""
@@ -113,7 +113,7 @@ class DomainOrder(_ImportContract):
     independent = fields.ListField(subfield=fields.StringField(), required=False, default=[])
 
     def problem(self, importer: str, imported: str) -> str | None:
-        """Return why an import is against the order; None where it is not."""
+        """Return the reason why an import violates the order; None if it does not."""
         if not (_is_in(importer, "app") and _is_in(imported, "app")) or imported == SETTINGS:
             return None
         before, after = self._place(imported), self._place(importer)
@@ -149,10 +149,10 @@ class DomainOrder(_ImportContract):
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a kind of module may import, besides modules of the same kind.
+    """Imports that are allowed for a kind of module, besides modules of the same kind.
 
     `own` are kinds of modules of its own domain, `others` those of other domains, `folders` modules
-    and folders of the infrastructure (all without `folders`). `libraries` may not be imported.
+    and folders of the infrastructure (None: all). `libraries` may not be imported.
     """
 
     own: frozenset[str] = frozenset()
@@ -187,7 +187,7 @@ _RULES["domain"] = _Rule(own=frozenset(_RULES), others=_SERVICE)
 
 
 def _kind(module: str) -> str:
-    """Return the kind of a module: by its file name, `service` if it is no other."""
+    """Return the kind of a module by its file name; `service` for all other names."""
     name = module.rpartition(".")[2].rpartition("_")[2]
     return name if name in _RULES else "service"
 
@@ -196,7 +196,7 @@ class ModuleKinds(_ImportContract):
     """Each kind of module of a domain imports only the kinds that it is meant to use.
 
     Options:
-        engine: Domains that are one for this contract.
+        engine: Domains that this contract treats as one.
         public: Modules that other domains may import besides services and errors.
         values: Modules of plain values, which routes, queries and schemas may import too.
         ignore_imports: See `_ImportContract`.
@@ -209,7 +209,7 @@ class ModuleKinds(_ImportContract):
     values = fields.ListField(subfield=fields.StringField(), required=False, default=[])
 
     def problem(self, importer: str, imported: str) -> str | None:
-        """Return why a kind of module may not import another; None where it may."""
+        """Return the reason why a module may not import another; None if it may."""
         if _is_in(importer, WIRE):
             is_allowed = _is_in(imported, WIRE) or imported in WIRE_LIBRARIES
             return None if is_allowed else "wire models use the standard library and pydantic only"
@@ -242,7 +242,7 @@ class ModuleKinds(_ImportContract):
         return f"{kind} modules do not import {imported}"
 
     def _domain(self, module: str) -> str | None:
-        """Return the domain of a module, the engine for each of its domains."""
+        """Return the domain of a module; `engine` for the domains of the engine."""
         if _package(module, FOLDERS):
             return None
         domain = _package(module, self.domains)

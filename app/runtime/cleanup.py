@@ -10,14 +10,14 @@ from enum import IntEnum
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-"""How many rows one transaction deletes."""
+"""Number of rows that one transaction deletes."""
 
 
 @dataclass(slots=True)
 class CleanupReport:
-    """Counts of what a cleanup removed or corrected, and the problems that it met.
+    """Numbers of removed and corrected objects, and the problems of a cleanup.
 
-    With `is_dry` nothing is changed, and the counts are of what would be.
+    With `is_dry` nothing is changed, and the numbers are those of a real cleanup.
     """
 
     is_dry: bool = False
@@ -25,24 +25,24 @@ class CleanupReport:
     problems: list[str] = field(default_factory=list)
 
     def count(self, label: str, number: int) -> None:
-        """Add to a count; one that stays 0 is reported too."""
+        """Add to a number; with 0 the label is reported too."""
         self.counts[label] = self.counts.get(label, 0) + number
 
     def problem(self, text: str) -> None:
-        """Add a problem, and log it."""
+        """Add a problem and log it."""
         logger.error("sweep: %s", text)
         self.problems.append(text)
 
     @property
     def did_something(self) -> bool:
-        """Whether anything was found."""
+        """True if any number is not 0."""
         return any(self.counts.values())
 
 
 class CleanupPhase(IntEnum):
-    """When a step runs; within a phase steps run in the order of the domains.
+    """Phase of a step; the steps of a phase run in the order of the domains.
 
-    `RECORDS`: rows without objects. `FILES`: rows with objects, some of which live as long as a
+    `RECORDS`: rows without objects. `FILES`: rows with objects, some of which are kept as long as a
     record. `BUCKETS`: objects without rows, and rows without objects. `TOTALS`: totals over rows.
     """
 
@@ -57,8 +57,8 @@ class CleanupStep:
     """A step of the cleanup.
 
     Args:
-        phase: When it runs.
-        run: Does it, unless the report is dry, and adds counts to the report.
+        phase: The phase in which it runs.
+        run: The function that cleans up (unless the report is dry) and adds to the report.
     """
 
     phase: CleanupPhase
@@ -75,10 +75,11 @@ def deletion(
     """Return a step that deletes expired rows in batches.
 
     Args:
-        phase: When it runs.
-        label: The rows, as reports name them.
-        count: Counts them.
-        delete: Deletes at most so many of them; returns how many, 0 when none is left.
+        phase: The phase in which it runs.
+        label: The name of the rows in reports.
+        count: The function that counts the rows.
+        delete: The function that deletes at most this number of rows, and returns the number of
+            deleted rows: 0 after the last one.
     """
 
     async def run(report: CleanupReport) -> None:

@@ -1,4 +1,4 @@
-"""Interface for reading objects of the storage, for modules that do not know the storage."""
+"""Interface for reading objects, for modules that do not import the storage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ObjectReader(Protocol):
-    """Reads objects."""
+    """Object that reads ranges of stored objects, such as a bucket."""
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Return the bytes of an object from `start` up to, not including, `end`."""

@@ -1,4 +1,4 @@
-"""Typed rows of statements."""
+"""Tests of record classes and of the checks of statements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_record_within_a_record_takes_its_own_columns() -> None:
     assert make((True, 1, "o", None)) == Found(True, Thing(1, Owner("o"), None))
 
 
-def test_an_optional_record_is_none_where_its_first_column_is_null() -> None:
+def test_an_optional_record_is_none_if_its_first_column_is_null() -> None:
     assert record_maker(Found)((False, None, None, None)) == Found(False, None)
 
 
