@@ -72,7 +72,7 @@ async def test_a_new_domain_is_documented(service: Service) -> None:
     assert operation["operationId"] == "replace_note"
     assert operation["security"] == [{"bearer": []}]
     assert operation["x-access"] == "scope `user`"
-    assert operation["responses"]["default"]["description"] == "A problem"
+    assert operation["responses"]["default"]["description"] == "Problem details (RFC 9457)."
 
 
 async def test_rows_of_a_new_domain_are_deleted_with_their_user(service: Service) -> None:
@@ -95,9 +95,9 @@ async def test_rows_of_a_new_domain_are_deleted_with_their_user(service: Service
         ({"access": {"POST /v1/notes": USER}}, r"PUT /v1/notes/\{note_id\}"),
         ({"access": {}}, "POST /v1/notes"),
         ({"routers": ()}, r"rules without a route.*PUT /v1/notes/\{note_id\}"),
-        ({"tables": ()}, r"tables that no domain lists: \['notes'\]"),
+        ({"tables": ()}, r"no domain has the tables \['notes'\]"),
         ({"user_data": ()}, r"rows of deleted users would stay in \['notes'\]"),
-        ({"path_lookups": {}}, r"PUT /v1/notes/\{note_id\}.*path_lookup for 'note_id'"),
+        ({"path_lookups": {}}, r"parameter 'note_id' of \['PUT /v1/notes/\{note_id\}'\]"),
     ],
 )
 def test_a_part_that_is_left_out_is_named(
@@ -113,7 +113,7 @@ def test_a_route_that_checks_no_token_is_named(
     router = APIRouter()
     router.add_api_route("/v1/open", lambda: None)
     open_door = replace(notes, routers=(*notes.routers, router))
-    with pytest.raises(IncompleteDomain, match="/v1/open of 'notes' is no SecuredRoute"):
+    with pytest.raises(IncompleteDomain, match="/v1/open of domain 'notes' is not a SecuredRoute"):
         create_app(new_settings(), domains=(*DOMAINS, open_door))
 
 
