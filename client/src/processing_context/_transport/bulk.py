@@ -27,7 +27,8 @@ from processing_context._transport.transfer import (
 )
 from processing_context.errors import ConnectionFailedError, ContextError
 
-_THREADS = 8
+_TRANSFERS_AT_ONCE = 8
+_SHORT_AT_ONCE = 16
 _SMALL_FILE_S = 10.0
 """Limit for a small file: after it the file is downloaded with retries."""
 
@@ -56,9 +57,9 @@ class Bulk:
         self._retries = retries
         self._pool = ConnectionPool(make_ssl_context)
         self._exchanges = Exchanges(self._pool, timeout_s)
-        self._transfers = ThreadPoolExecutor(_THREADS, "context-transfers")
-        self._small_files = ThreadPoolExecutor(_THREADS, "context-small-files")
-        self._calls = ThreadPoolExecutor(_THREADS, "context-calls")
+        self._transfers = ThreadPoolExecutor(_TRANSFERS_AT_ONCE, "context-transfers")
+        self._small_files = ThreadPoolExecutor(_SHORT_AT_ONCE, "context-small-files")
+        self._calls = ThreadPoolExecutor(_SHORT_AT_ONCE, "context-calls")
         self._is_closed = False
 
     async def put(

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 
 BLOCK = 1024 * 1024
-_MAX_IDLE_PER_HOST = 8
+_MAX_IDLE_PER_HOST = 16
 _KEPT = "/%:@!$&'()*+,;=~-._?"
 
 Origin = tuple[str, str, int]
