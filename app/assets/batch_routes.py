@@ -9,9 +9,7 @@ from fastapi import APIRouter, Request, Response
 from app.assets.batches import BatchService, Item, items_of
 from app.assets.direct_uploads import FORM_OVERHEAD_BYTES
 from app.assets.errors import InvalidAsset
-from app.assets.presigned_urls import PresignedUrls
-from app.assets.responses import marked
-from app.assets.schemas import asset_fields
+from app.assets.responses import marked, with_urls
 from app.assets.service import AssetService
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
@@ -23,7 +21,6 @@ from app.http.request_body import parse_part
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
-from app.storage import network_of
 from processing_context.wire.assets import (
     MAX_BATCH_BYTES,
     AssetBatch,
@@ -33,8 +30,6 @@ from processing_context.wire.assets import (
 )
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
-
-PresignedUrlsDep = Annotated[PresignedUrls, Injected(PresignedUrls)]
 
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -59,7 +54,6 @@ _FORM: dict[str, Any] = {
 async def create_assets(
     request: Request,
     batches: Annotated[BatchService, Injected(BatchService)],
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     settings: Annotated[Settings, Injected(Settings)],
 ) -> Response:
@@ -74,7 +68,7 @@ async def create_assets(
     items = await _items(form, settings.max_json_bytes)
     _give_keys(items, request.headers.get("idempotency-key"))
     await batches.create(principal, items, route=request.url.path.removesuffix("/batch"))
-    results = [_result(item, request, presigned) for item in items]
+    results = [_result(item, request) for item in items]
     return marked(
         json_response({"results": results}), is_replay=all(item.is_replay for item in items)
     )
@@ -84,16 +78,12 @@ async def create_assets(
 async def find_assets(
     request: Request,
     assets: Annotated[AssetService, Injected(AssetService)],
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     body: AssetsFind,
 ) -> Response:
     """Return many assets at once, with fresh URLs; what is not there is left out."""
-    network = network_of(request)
     found = await assets.get_many(principal.user_id, body.asset_ids)
-    return json_response(
-        {"assets": [asset_fields(asset, *presigned.of(asset, network)) for asset in found]}
-    )
+    return json_response({"assets": with_urls(request, found)})
 
 
 async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
@@ -119,9 +109,7 @@ def _give_keys(items: list[Item], key: str | None) -> None:
         item.wanted.idempotency_key = f"{key} {number}"
 
 
-def _result(item: Item, request: Request, presigned: PresignedUrls) -> dict[str, Any]:
-    asset = None
-    if item.asset is not None:
-        asset = asset_fields(item.asset, *presigned.of(item.asset, network_of(request)))
+def _result(item: Item, request: Request) -> dict[str, Any]:
+    asset = None if item.asset is None else with_urls(request, [item.asset])[0]
     why = None if item.problem is None else problem(item.problem, instance=request.url.path)
     return {"asset": asset, "problem": why, "is_replay": item.is_replay}

@@ -24,6 +24,7 @@ from app.assets.presigned_urls import PresignedUrls
 from app.assets.quotas import Quotas
 from app.assets.service import AssetService
 from app.assets.thumbnails import ThumbnailService
+from app.assets.url_batches import UrlService
 from app.assets.url_import import ImportService
 from app.database.engine import Database
 from app.domain import Domain, UserData
@@ -35,6 +36,8 @@ from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Journal, Storage
+from app.temp.presigned_urls import TempUrls
+from app.temp.service import TempService
 from processing_context.wire.assets import AssetBatch
 
 
@@ -43,13 +46,14 @@ def _build(services: Services) -> list[object]:
     decoders, max_pixels = services.get(Decoders), settings.max_pixels
     bucket, journal = storage.assets, Journal(db, storage, "assets")
     assets, quotas = AssetService(db, bucket, journal), Quotas(db)
-    creation = AssetCreation(db, quotas)
+    creation, urls = AssetCreation(db, quotas), PresignedUrls(storage, settings)
     direct = DirectUploadService(db, bucket, journal, assets, creation, quotas, settings)
     return [
         assets,
         direct,
         PresignedUploadService(db, bucket, journal, assets, creation, quotas, settings),
-        PresignedUrls(storage, settings),
+        urls,
+        UrlService(assets, urls, services.get(TempService), services.get(TempUrls)),
         BatchService(db, bucket, journal, assets, creation, quotas),
         ImportService(assets, creation, direct, services.get(Downloader)),
         ArchiveService(db, bucket),

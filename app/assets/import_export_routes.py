@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.assets.archive import ArchiveService
-from app.assets.presigned_urls import PresignedUrls
 from app.assets.responses import created_response
 from app.assets.url_import import ImportService
 from app.http import content_headers
@@ -16,7 +15,6 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import IdempotencyKeyDep
 from app.http.routing import SecuredRoute
-from app.storage import network_of
 from processing_context.wire.assets import ArchiveCreate, Asset, AssetImport
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
@@ -30,14 +28,13 @@ _ZIP: dict[int | str, dict[str, Any]] = {
 async def import_asset(
     request: Request,
     imports: Annotated[ImportService, Injected(ImportService)],
-    presigned: Annotated[PresignedUrls, Injected(PresignedUrls)],
     principal: PrincipalDep,
     key: IdempotencyKeyDep,
     body: AssetImport,
 ) -> Response:
     """Make an asset of what a public http(s) URL leads to."""
     asset, is_replay = await imports.create(principal, body, key)
-    return created_response(asset, presigned.of(asset, network_of(request)), is_replay=is_replay)
+    return created_response(request, asset, is_replay=is_replay)
 
 
 @router.post("/assets/archive", response_class=Response, responses=_ZIP)

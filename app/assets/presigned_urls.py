@@ -8,18 +8,11 @@ from typing import Any, NamedTuple
 
 from app.assets.object_keys import key_of
 from app.assets.part_plan import PartPlan
-from app.assets.queries import AssetRecord
+from app.assets.queries import AssetRecord, ContentRecord
 from app.http import content_headers
 from app.settings import Settings
 from app.storage import Network, Storage
 from processing_context.wire.assets import FOLDER
-
-
-class AssetUrls(NamedTuple):
-    """URLs of an asset's bytes and thumbnail; None where there is nothing to read."""
-
-    get_url: str | None = None
-    thumb_url: str | None = None
 
 
 class PutUrl(NamedTuple):
@@ -37,13 +30,9 @@ class PresignedUrls:
         self._get_ttl_s = settings.url_ttl_s
         self.put_ttl_s = settings.upload_url_ttl_s
 
-    def of(self, asset: AssetRecord, network: Network) -> AssetUrls:
-        """Return the URLs that a reply names, valid for the time of the settings."""
-        return AssetUrls(self.to_get(asset, network), self.to_thumbnail(asset, network))
-
     def to_get(
         self,
-        asset: AssetRecord,
+        asset: AssetRecord | ContentRecord,
         network: Network,
         *,
         expires_s: int | None = None,

@@ -39,6 +39,16 @@ class AssetRecord(NamedTuple):
     updated_at: datetime
 
 
+class ContentRecord(NamedTuple):
+    """What a URL for the bytes of an asset depends on."""
+
+    id: str
+    version: str | None
+    name: str
+    content_type: str
+    status: str
+
+
 class NewAsset(NamedTuple):
     """An asset to insert.
 
@@ -82,6 +92,12 @@ _OWN = "id = :asset_id and user_id = :user_id"
 _GET = Query(f"select {COLUMNS} from assets where {_OWN}", AssetRecord)
 _GET_MANY = Query(
     f"select {COLUMNS} from assets where id = any(:ids) and user_id = :user_id", AssetRecord
+)
+_GET_CONTENTS = Query(
+    """
+select id, version, name, content_type, status from assets
+where id = any(:ids) and user_id = :user_id""",
+    ContentRecord,
 )
 _LOCK = Query(f"select {COLUMNS} from assets where {_OWN} for update", AssetRecord)
 _FOLDERS = Scalar(
@@ -174,6 +190,11 @@ async def get(on: Executor, asset_id: str, *, user_id: str) -> AssetRecord | Non
 async def get_many(on: Executor, ids: Sequence[str], *, user_id: str) -> list[AssetRecord]:
     """Return those of the ids that are a user's assets, in any order."""
     return await _GET_MANY.all(on, ids=ids, user_id=user_id)
+
+
+async def get_contents(on: Executor, ids: Sequence[str], *, user_id: str) -> list[ContentRecord]:
+    """Return what URLs for the bytes of a user's assets depend on, in any order."""
+    return await _GET_CONTENTS.all(on, ids=ids, user_id=user_id)
 
 
 async def lock(on: Connection, asset_id: str, *, user_id: str) -> AssetRecord | None:

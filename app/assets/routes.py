@@ -9,12 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 from app.assets.direct_uploads import FORM_OVERHEAD_BYTES, DirectUploadService
 from app.assets.errors import ContentMissing
 from app.assets.filters import AssetFilters
-from app.assets.presigned_urls import AssetUrls, PresignedUrls
-from app.assets.responses import asset_response, created_response, expiry
+from app.assets.presigned_urls import PresignedUrls
+from app.assets.responses import asset_response, created_response, expiry, with_urls
 from app.assets.schemas import asset_fields
 from app.assets.service import AssetService, check_readable
+from app.assets.url_batches import UrlService
 from app.http.auth import PrincipalDep
-from app.http.dependencies import Injected
+from app.http.dependencies import Injected, services_of
 from app.http.etags import IfMatch
 from app.http.file_response import body_of, content_response
 from app.http.form_parser import FormReader
@@ -24,9 +25,7 @@ from app.http.request_body import declared_bytes
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
-from app.storage import Network, ObjectMissing, network_of
-from app.temp.presigned_urls import TempUrls
-from app.temp.service import TempService
+from app.storage import ObjectMissing, network_of
 from processing_context.wire.assets import (
     Asset,
     AssetCreate,
@@ -83,7 +82,6 @@ _BYTES: dict[int | str, dict[str, Any]] = {
 async def create_asset(
     request: Request,
     uploads: Uploads,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     settings: SettingsDep,
     key: IdempotencyKeyDep,
@@ -96,7 +94,7 @@ async def create_asset(
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
     declared = declared_bytes(request) - FORM_OVERHEAD_BYTES
     asset, is_replay = await uploads.create(principal, form, key, declared=declared)
-    return created_response(asset, presigned.of(asset, network_of(request)), is_replay=is_replay)
+    return created_response(request, asset, is_replay=is_replay)
 
 
 _Text = Annotated[str | None, EmptyAsAbsent, Query()]
@@ -107,7 +105,6 @@ _Flag = Annotated[bool | None, EmptyAsAbsent, Query()]
 async def list_assets(
     request: Request,
     assets: Assets,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     page: PageDep,
     parent_id: _Text = None,
@@ -121,11 +118,7 @@ async def list_assets(
     """List assets, newest first: those in a folder or at the top; with `recursive` all below it."""
     filters = AssetFilters(parent_id, workflow_id, job_id, content_type, q, recursive)
     found, following = await assets.page(principal.user_id, page, filters)
-    network = network_of(request)
-    items = [
-        asset_fields(asset, *(presigned.of(asset, network) if urls else AssetUrls()))
-        for asset in found
-    ]
+    items = with_urls(request, found) if urls else [asset_fields(asset) for asset in found]
     return json_response({"next": following, "assets": items})
 
 
@@ -134,12 +127,10 @@ async def get_asset(
     asset_id: str,
     request: Request,
     assets: Assets,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
 ) -> Response:
     """Return one asset."""
-    asset = await assets.get(principal.user_id, asset_id)
-    return asset_response(asset, presigned.of(asset, network_of(request)))
+    return asset_response(request, await assets.get(principal.user_id, asset_id))
 
 
 @router.patch("/assets/{asset_id}", response_model=Asset)
@@ -147,14 +138,13 @@ async def update_asset(
     asset_id: str,
     request: Request,
     assets: Assets,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     body: AssetUpdate,
     if_match: IfMatch = None,
 ) -> Response:
     """Rename, move or describe an asset; a field left out stays."""
     asset = await assets.update(principal.user_id, asset_id, body, if_match=if_match)
-    return asset_response(asset, presigned.of(asset, network_of(request)))
+    return asset_response(request, asset)
 
 
 @router.delete("/assets/{asset_id}", status_code=204)
@@ -180,14 +170,13 @@ async def get_content(
     asset_id: str,
     request: Request,
     assets: Assets,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     redirect: _Flag = None,
 ) -> Response:
     """Return the bytes, or with `redirect` where they are. HTML, SVG, XML are only to be saved."""
     asset = await assets.get(principal.user_id, asset_id)
     if redirect:
-        return _redirect(presigned, asset, network_of(request))
+        return _redirect(request, asset)
     try:
         return await content_response(assets.content(asset), request)
     except ObjectMissing:
@@ -204,7 +193,6 @@ async def replace_content(
     asset_id: str,
     request: Request,
     uploads: Uploads,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     settings: SettingsDep,
     if_match: IfMatch = None,
@@ -218,7 +206,7 @@ async def replace_content(
         if_match=if_match,
         declared=declared_bytes(request),
     )
-    return asset_response(asset, presigned.of(asset, network_of(request)))
+    return asset_response(request, asset)
 
 
 _ExpiresIn = Annotated[
@@ -247,23 +235,19 @@ async def get_url(
 @router.post("/urls", response_model=Urls)
 async def get_urls(
     request: Request,
-    assets: Assets,
-    presigned: PresignedUrlsDep,
-    temp: Annotated[TempService, Injected(TempService)],
-    temp_urls: Annotated[TempUrls, Injected(TempUrls)],
+    urls: Annotated[UrlService, Injected(UrlService)],
     principal: PrincipalDep,
     body: UrlsCreate,
 ) -> Response:
     """Return URLs for many files at once, for pages that cannot send a header."""
-    network = network_of(request)
-    urls = {
-        asset.id: url
-        for asset in await assets.get_many(principal.user_id, body.asset_ids)
-        if (url := presigned.to_get(asset, network, expires_s=body.expires_in)) is not None
-    }
-    for file in await temp.get_stored(principal.user_id, body.temp_ids):
-        urls[file.id] = temp_urls.to_get(file, network, body.expires_in)
-    return json_response({"urls": urls})
+    found = await urls.get(
+        principal.user_id,
+        body.asset_ids,
+        body.temp_ids,
+        network=network_of(request),
+        expires_s=body.expires_in,
+    )
+    return json_response({"urls": found})
 
 
 @router.get(
@@ -276,15 +260,14 @@ async def redirect_to_asset(
     key: str,
     request: Request,
     assets: Assets,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
 ) -> Response:
     """Redirect from an asset's stable URL to its bytes; the extension does not matter."""
     asset = await assets.get(principal.user_id, key.partition(".")[0])
-    return _redirect(presigned, asset, network_of(request))
+    return _redirect(request, asset)
 
 
-def _redirect(presigned: PresignedUrls, asset: AssetRecord, network: Network) -> Response:
+def _redirect(request: Request, asset: AssetRecord) -> Response:
     check_readable(asset)
-    url = presigned.to_get(asset, network)
+    url = services_of(request).get(PresignedUrls).to_get(asset, network_of(request))
     return Response(status_code=307, headers={"Location": str(url), "Cache-Control": "no-store"})

@@ -25,7 +25,7 @@ from app.assets.errors import (
 from app.assets.filters import AssetFilters
 from app.assets.folders import check_parent
 from app.assets.object_keys import key_of
-from app.assets.queries import AssetRecord
+from app.assets.queries import AssetRecord, ContentRecord
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import pagination
@@ -65,6 +65,11 @@ class AssetService:
         """Return those of the ids that are the user's assets, in any order."""
         wanted = [asset_id for asset_id in asset_ids if is_id(asset_id)]
         return await queries.get_many(self._db.pool, wanted, user_id=user_id) if wanted else []
+
+    async def get_contents(self, user_id: str, asset_ids: Sequence[str]) -> Sequence[ContentRecord]:
+        """Return what URLs for the bytes of assets depend on, as `get_many` does."""
+        wanted = [asset_id for asset_id in asset_ids if is_id(asset_id)]
+        return await queries.get_contents(self._db.pool, wanted, user_id=user_id) if wanted else []
 
     async def page(
         self, user_id: str, page: Page, filters: AssetFilters

@@ -115,7 +115,6 @@ async def complete_upload(
     asset_id: str,
     request: Request,
     uploads: Uploads,
-    presigned: PresignedUrlsDep,
     principal: PrincipalDep,
     body: UploadComplete | None = None,
 ) -> Response:
@@ -125,7 +124,7 @@ async def complete_upload(
     the asset becomes `corrupt`.
     """
     asset = await uploads.complete(principal.user_id, asset_id, body or UploadComplete())
-    return asset_response(asset, presigned.of(asset, network_of(request)))
+    return asset_response(request, asset)
 
 
 def _put_upload(presigned: PresignedUrls, asset: AssetRecord, network: Network) -> dict[str, Any]:

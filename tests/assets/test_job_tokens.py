@@ -8,8 +8,8 @@ from typing import Any
 import pytest_asyncio
 
 from processing_context.wire.assets import TempAsset
-from tests.assets.test_batches import item
-from tests.assets.test_batches import post as post_batch
+from tests.support.asset_batches import item
+from tests.support.asset_batches import post as post_batch
 from tests.support.assets import form, make_asset, names
 from tests.support.services import Service
 

@@ -1,4 +1,4 @@
-"""How an upload is cut into parts."""
+"""The plan of the parts of an upload."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ from app.settings import Settings
 from app.storage import Storage
 from app.storage.due_deletions import DueDeletions
 from app.users.bootstrap import open_database
-from tests.assets.test_batches import (
+from tests.faults.test_assets import client
+from tests.support.asset_batches import (
     batch,
     codes,
     held_before_the_rows,
@@ -22,7 +23,6 @@ from tests.assets.test_batches import (
     post,
     until_rows_wait,
 )
-from tests.faults.test_assets import client
 from tests.support.assets import journal, keys, names, s3
 from tests.support.gates import Gate
 from tests.support.processes import running_service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import httpx
@@ -19,6 +20,10 @@ SIZE = 8 * PART + 1
 def content_of(number: int, size: int = SIZE) -> bytes:
     """Return the content of a part."""
     return bytes([number % 256]) * min(PART, size - (number - 1) * PART)
+
+
+CONTENT = b"".join(content_of(number) for number in range(1, 10))
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 async def reserve(user: User, *, size: int = SIZE, **changes: Any) -> tuple[str, MultipartUpload]:
