@@ -1,1 +1,1 @@
-"""The domain of jobs."""
+"""Jobs for their users: routes, responses and the service."""

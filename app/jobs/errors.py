@@ -9,25 +9,31 @@ class JobNotEnded(Conflict):
     """Only a job that has ended can be deleted."""
 
     code = "job_not_ended"
-    detail = "The job has not ended: cancel it first."
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Job {job_id} has not ended: cancel it first.")
 
 
 class JobNotRetryable(Conflict):
-    """Only a failed or cancelled job can run again."""
+    """Only a failed or cancelled job can be retried."""
 
     code = "job_not_retryable"
-    detail = "Only a failed or cancelled job can run again."
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(
+            f"Job {job_id} is {status}; only a failed or cancelled job can be retried."
+        )
 
 
 class TooDeep(Invalid):
     """The child job would be nested too deeply."""
 
     code = "too_deep"
-    detail = "Child jobs can be 8 deep at most."
+    detail = "The job would have more than 8 ancestors: child jobs are nested 8 deep at most."
 
 
 class BadLastEventId(BadRequest):
     """`Last-Event-ID` is not a `seq`."""
 
     code = "invalid_last_event_id"
-    detail = "Last-Event-ID is the `id` of the last event seen: a whole number."
+    detail = "Last-Event-ID must be an integer: the `id` of the last event received."

@@ -1,4 +1,4 @@
-"""Events of a user's job over HTTP: a page, which may wait for the first one, or a stream."""
+"""Responses with the events of a job: a page (long poll) or a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE_BYTES = 8 * 1024 * 1024
 
 
 class EventPages:
-    """Pages and streams of events."""
+    """Responses with events, for users who own the job."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class EventPages:
     async def stream(
         self, user_id: str, job_id: str, *, after: int, media_type: StreamType
     ) -> Response:
-        """Return the events of a job after the event `after`, to its end.
+        """Return a response that streams the events of a job after `after`.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         state = await self._jobs.state(user_id, job_id)
         return self._streams.response(job_id, after=after, state=state, media_type=media_type)
@@ -44,17 +44,17 @@ class EventPages:
     async def page(
         self, user_id: str, job_id: str, *, after: int, limit: int, wait_s: float
     ) -> Response:
-        """Return a page of events; the stored texts go into it as they are.
+        """Return a page of events; their stored texts are copied into it unparsed.
 
         Args:
             user_id: The user.
             job_id: The job.
             after: The `seq` of the last event that the caller has.
             limit: The maximum number of events.
-            wait_s: How long to wait for the first one where there is none.
+            wait_s: The maximum wait for the first event.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         state = await self._state(user_id, job_id, after=after, wait_s=wait_s)
         events = await self._broadcaster.log.after(
@@ -72,7 +72,7 @@ class EventPages:
         """Wait until a job has ended, at most `wait_s`.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         with JobWatch(self._broadcaster, job_id, until_end=True) as watch:
             state = await self._jobs.state(user_id, job_id)
@@ -81,7 +81,7 @@ class EventPages:
                 await watch.wait(wait_s, self._shutdown)
 
     async def _state(self, user_id: str, job_id: str, *, after: int, wait_s: float) -> JobState:
-        """Return the state of a job, after the wait for a new event where one is wanted."""
+        """Return the state of a job; with `wait_s`, wait for an event after `after` first."""
         with JobWatch(self._broadcaster, job_id) as watch:
             state = await self._jobs.state(user_id, job_id)
             if wait_s and state.last_seq <= after and not state.has_ended:

@@ -1,4 +1,4 @@
-"""Routes that read the events of a job and the states of its nodes."""
+"""Routes for the events of a job and the states of its nodes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def get_events(
     accept: Annotated[str | None, Header()] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Return events after `after`: a page, which may wait for news, or a stream to the end."""
+    """Return the events after `after`: a page, which may wait for new events, or a stream."""
     seen = _last_event_id(last_event_id) if last_event_id else after or 0
     media_type = wanted_stream(accept)
     if media_type is not None:
@@ -55,7 +55,7 @@ async def get_events(
 
 @router.get("/{job_id}/nodes")
 async def get_nodes(job_id: str, jobs: Jobs, principal: PrincipalDep) -> NodeStateList:
-    """Return the latest state of each node in the present attempt."""
+    """Return the latest state of each node in the current attempt."""
     nodes = await jobs.nodes(principal.user_id, job_id)
     return NodeStateList(nodes=[node_out(node) for node in nodes])
 

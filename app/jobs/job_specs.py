@@ -1,4 +1,4 @@
-"""Job specifications from requests: the graph checked, the webhook accepted."""
+"""Conversion of requests to job specifications; validates the graph and the webhook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from processing_context.wire.jobs import RunJobRequest
 
 
 class JobSpecs:
-    """Makes job specifications from requests."""
+    """Creates job specifications from requests."""
 
     def __init__(self, workflows: WorkflowService, webhooks: WebhookService) -> None:
         self._workflows = workflows
@@ -57,7 +57,7 @@ class JobSpecs:
         """Return the specifications of several jobs.
 
         Raises:
-            ProblemError: Any that `resolve` raises for one of them; its text names the job.
+            ProblemError: `resolve` failed for one of them; the detail names its position.
         """
         specs = []
         for number, request in enumerate(requests):

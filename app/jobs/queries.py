@@ -1,4 +1,4 @@
-"""Statements on jobs, for their users."""
+"""Statements on the jobs of a user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from processing_context.wire.jobs import JobStatus
 
 
 class JobSource(NamedTuple):
-    """A job that may be run again: its status, and the specification of the new job."""
+    """A job to retry: its status, and the specification of the new job."""
 
     status: str
     spec: JobSpec
@@ -56,7 +56,7 @@ _LOCK_PARENT = Query(
     "select depth, status, cancel_requested_at from jobs where id = :job_id for share", ParentJob
 )
 _DELETE = Statement("delete from jobs where id = :job_id")
-# By id, parents before the jobs that they started: the order in which all take these locks.
+# Ordered by id, so parents before children: the lock order of all transactions on jobs.
 _LOCK_OF_USER = Scalar(
     "select id from jobs where user_id = :user_id order by id limit :limit for update", str
 )
@@ -71,7 +71,7 @@ _DELETE_ALL = Statement("delete from jobs where id = any(:job_ids)")
 def _page(status: str | None) -> Query[JobSummary]:
     """Return the statement of a page.
 
-    The status is part of the text and not a parameter, or the partial indexes would not be used.
+    The status is part of the text: with a parameter, the partial indexes would not be used.
     """
     condition = f"and j.status = '{status}'" if status else ""
     return Query(
@@ -99,7 +99,7 @@ async def state(on: Executor, job_id: str, *, user_id: str) -> JobState | None:
 
 
 async def source(on: Executor, job_id: str, *, user_id: str) -> JobSource | None:
-    """Return what is needed to run a job of a user again."""
+    """Return the status and the specification of a job of a user, to retry it."""
     return await _SOURCE.one(on, job_id=job_id, user_id=user_id)
 
 
@@ -129,7 +129,7 @@ async def count_running(on: Executor, *, user_id: str) -> int:
 
 
 async def lock_parent(on: Connection, job_id: str) -> ParentJob | None:
-    """Return a job, which cannot end until the transaction does."""
+    """Return a job, locked so that it cannot end before the transaction ends."""
     return await _LOCK_PARENT.one(on, job_id=job_id)
 
 
@@ -144,6 +144,6 @@ async def lock_of_user(on: Connection, user_id: str, *, limit: int) -> list[str]
 
 
 async def delete_all(on: Connection, job_ids: Sequence[str]) -> None:
-    """Delete jobs and end their leases, which are purged like all that have ended."""
+    """Delete jobs and end their leases; ended leases are purged later."""
     await _END_LEASES.execute(on, job_ids=job_ids)
     await _DELETE_ALL.execute(on, job_ids=job_ids)

@@ -1,4 +1,4 @@
-"""The reason why a queued job does not run, determined when it is read."""
+"""Reason why a queued job does not run yet, determined when the job is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.workers.service import WorkerCapabilities, WorkerService
 
 
 class QueueReasons:
-    """The reasons of queued jobs."""
+    """Determines the reasons why queued jobs do not run yet."""
 
     def __init__(self, db: Database, workers: WorkerService, *, user_limit: int) -> None:
         self._db = db
@@ -21,7 +21,7 @@ class QueueReasons:
     async def of(
         self, user_id: str, jobs: Sequence[JobRecord | JobSummary]
     ) -> Mapping[str, str | None]:
-        """Return the reasons by job; jobs that are not queued have none."""
+        """Return the reasons by job id; None or missing if nothing prevents a job from running."""
         queued = [job for job in jobs if job.status == "queued"]
         if not queued:
             return {}
@@ -43,7 +43,7 @@ def waiting_reason(
     node_types: Collection[str],
     workers: Sequence[WorkerCapabilities],
 ) -> str | None:
-    """Return the requirements of a job that no worker meets; None where one can run it."""
+    """Return which requirements of a job no worker meets; None if a worker can run it."""
     if not workers:
         return "No worker is connected that takes this user's jobs."
     if any(worker.can_run(capabilities, node_types) for worker in workers):

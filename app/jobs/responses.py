@@ -1,4 +1,4 @@
-"""Responses to requests that create a job: at once, at its end, or a stream of its events."""
+"""Responses to requests that create a job: 202, the ended job (Prefer: wait), or a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEW = JobState("queued", 1)
 
 
 def preferred_wait_s(prefer: str | None) -> float:
-    """Return the seconds that a Prefer header (RFC 7240) asks to wait; 0 without one."""
+    """Return the `wait` of a Prefer header (RFC 7240), in seconds; 0 without one."""
     for preference in re.split(r"[,;]", prefer or ""):
         match = _WAIT.fullmatch(preference.strip().lower())
         if match:
@@ -36,7 +36,7 @@ def preferred_wait_s(prefer: str | None) -> float:
 
 
 class JobResponses:
-    """Makes the responses."""
+    """Creates the responses to requests that create a job."""
 
     def __init__(self, jobs: JobService, pages: EventPages, streams: EventStreams) -> None:
         self._jobs = jobs

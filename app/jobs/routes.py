@@ -1,4 +1,4 @@
-"""Routes of jobs, for their users."""
+"""Routes for users to create, read, cancel, retry and delete jobs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _STREAMS: dict[str, object] = {"text/event-stream": {}, "application/x-ndjson": 
 STARTED: dict[int | str, dict[str, object]] = {
     200: {
         "model": Job,
-        "description": "With `Prefer: wait`: the ended job. With `Accept` of a stream: its events.",
+        "description": "The ended job (`Prefer: wait`), or a stream of its events (`Accept`).",
         "content": _STREAMS,
     },
     202: {"model": Job, "description": "The job is in the queue."},
@@ -56,7 +56,7 @@ async def create_job(
     accept: Accept = None,
     prefer: Prefer = None,
 ) -> Response:
-    """Run a workflow or a graph. The job does not depend on this connection."""
+    """Create a job that runs a workflow or a graph. It continues if the client disconnects."""
     created = await jobs.create(principal, body, key)
     return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)
 
@@ -65,7 +65,7 @@ async def create_job(
 async def create_jobs(
     key: BatchIdempotencyKeyDep, jobs: Jobs, principal: PrincipalDep, body: JobBatch
 ) -> Response:
-    """Run many workflows or graphs: all of them are queued, in their order, or none is."""
+    """Create several jobs, in their order, all or none of them."""
     created, is_replay = await jobs.create_all(principal, body.jobs, key)
     return json_response(
         {"jobs": [job_json(*view) for view in created]},
@@ -85,7 +85,7 @@ async def run_workflow(
     accept: Accept = None,
     prefer: Prefer = None,
 ) -> Response:
-    """Run a saved workflow."""
+    """Create a job that runs a saved workflow."""
     options = body or RunOptions()
     request = RunJobRequest(workflow_id=workflow_id, **dict(options))
     created = await jobs.create(principal, request, key)
@@ -100,7 +100,7 @@ async def list_jobs(
     status: Annotated[JobStatus | None, EmptyAsAbsent, Query()] = None,
     workflow_id: Annotated[str | None, EmptyAsAbsent, Query()] = None,
 ) -> JobList:
-    """List one's jobs, newest first, without `graph`, `params` and `result`."""
+    """List the caller's jobs, newest first, without `graph`, `params` and `result`."""
     found, following = await jobs.page(
         principal.user_id, page, status=status, workflow_id=workflow_id
     )
@@ -121,7 +121,7 @@ async def delete_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> None:
 
 @router.post("/jobs/{job_id}/cancel")
 async def cancel_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> Job:
-    """Cancel a job in any state, any number of times; a running one ends once its worker knows."""
+    """Cancel a job; idempotent. A running job ends when its worker learns of it."""
     return job_out(*await jobs.cancel(principal.user_id, job_id))
 
 
@@ -135,6 +135,6 @@ async def retry_job(
     accept: Accept = None,
     prefer: Prefer = None,
 ) -> Response:
-    """Run a failed or cancelled job again, as a new job."""
+    """Retry a failed or cancelled job, as a new job."""
     created = await jobs.retry(principal, job_id, key)
     return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)

@@ -23,7 +23,7 @@ from app.jobs.job_specs import JobSpecs
 from app.jobs.queue_reason import QueueReasons
 from app.queue import job_queries
 from app.queue.enqueue import Enqueuer
-from app.queue.errors import JobEnded, JobNotFound
+from app.queue.errors import JobNotFound, ParentEnded
 from app.queue.job_offers import EnqueuedJob
 from app.queue.job_queries import LockedJob
 from app.queue.new_job import JobSpec, NewJob
@@ -36,10 +36,10 @@ MAX_DEPTH = 8
 
 
 class CreatedJob(NamedTuple):
-    """A job that was created, now or by an earlier request with the same Idempotency-Key.
+    """A job created by this request, or by an earlier one with the same Idempotency-Key.
 
-    `record` is None where the job has to be read again, since another request created it or since
-    there may be a reason why it is still queued.
+    Without a `record`, the job must be read again: an earlier request created it, or it may have a
+    queue reason.
     """
 
     id: str
@@ -48,21 +48,21 @@ class CreatedJob(NamedTuple):
 
 
 class JobView(NamedTuple):
-    """A job, and the reason why it is still queued, if it is."""
+    """A job, and the reason if it is still queued."""
 
     job: JobRecord
     waiting_reason: str | None
 
 
 class SummaryView(NamedTuple):
-    """A job without its large fields, and the reason why it is still queued, if it is."""
+    """A job without its large fields, and the reason if it is still queued."""
 
     job: JobSummary
     waiting_reason: str | None
 
 
 class UnfinishedJob(NamedTuple):
-    """A job that has not ended, and its nodes."""
+    """A job that has not ended, its queue reason and its nodes."""
 
     job: JobSummary
     waiting_reason: str | None
@@ -95,7 +95,7 @@ class JobService:
             WorkflowNotFound: The user may not read the workflow.
             InvalidGraph: The graph cannot be run.
             TooDeep: It would have more than 8 ancestors.
-            JobEnded: The parent has ended.
+            ParentEnded: The parent has ended or is being cancelled.
             UrlNotAllowed: The service does not post to the URL of the webhook.
         """
         created = await key.begin(fingerprint_of(request)) if key.is_given else None
@@ -114,7 +114,7 @@ class JobService:
             The jobs, and whether an earlier request with the same key created them.
 
         Raises:
-            ProblemError: Any that `create` raises for one of them; its text names the job.
+            ProblemError: `create` would fail for one of them; the detail names its position.
         """
         if key.is_given:
             created = await key.begin(fingerprint_of(*requests), len(requests))
@@ -131,10 +131,10 @@ class JobService:
         return [JobView(each.record, reasons.get(each.record.id)) for each in enqueued], False
 
     async def retry(self, principal: Principal, job_id: str, key: IdempotencyKey) -> CreatedJob:
-        """Create a job that runs a failed or cancelled one again.
+        """Create a job that retries a failed or cancelled one.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
             JobNotRetryable: It has not failed and was not cancelled.
         """
         created = await key.begin(fingerprint_of(job_id))
@@ -142,38 +142,38 @@ class JobService:
             return CreatedJob(created, is_replay=True, record=None)
         source = await queries.source(self._db.pool, job_id, user_id=principal.user_id)
         if source is None:
-            raise JobNotFound
+            raise JobNotFound(job_id)
         if source.status not in ("failed", "cancelled"):
-            raise JobNotRetryable
+            raise JobNotRetryable(job_id, source.status)
         return await self._enqueue(principal, source.spec, key)
 
     async def get(self, user_id: str, job_id: str) -> JobView:
         """Return one job.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         job = await queries.get(self._db.pool, job_id, user_id=user_id)
         if job is None:
-            raise JobNotFound
+            raise JobNotFound(job_id)
         return JobView(job, (await self._reasons.of(user_id, [job])).get(job_id))
 
     async def state(self, user_id: str, job_id: str) -> JobState:
         """Return the status of a job and its last `seq`.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         state = await queries.state(self._db.pool, job_id, user_id=user_id)
         if state is None:
-            raise JobNotFound
+            raise JobNotFound(job_id)
         return state
 
     async def nodes(self, user_id: str, job_id: str) -> list[NodeRecord]:
         """Return the latest state of each node of a job, in the order of their last events.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         await self.state(user_id, job_id)
         return await node_queries.of_job(self._db.pool, job_id)
@@ -206,10 +206,10 @@ class JobService:
         return [UnfinishedJob(job, reasons.get(job.id), nodes[job.id]) for job in jobs]
 
     async def cancel(self, user_id: str, job_id: str) -> JobView:
-        """Cancel a job in any state; one that has ended stays as it is.
+        """Cancel a job; an ended job does not change.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         async with self._transactions.begin() as transaction:
             await transaction.cancel(await _lock(transaction.connection, user_id, job_id))
@@ -219,13 +219,13 @@ class JobService:
         """Delete an ended job and its events.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
             JobNotEnded: It has not ended.
         """
         async with self._db.transaction() as on:
             job = await _lock(on, user_id, job_id)
             if job.status not in ENDED:
-                raise JobNotEnded
+                raise JobNotEnded(job_id)
             await queries.delete(on, job_id)
             await event_queries.delete(on, job_id)
 
@@ -250,7 +250,7 @@ class JobService:
         jobs: Sequence[NewJob],
         complete: Callable[[Connection, Sequence[str]], Awaitable[None]],
     ) -> list[EnqueuedJob]:
-        """Enqueue jobs below their parent, and complete their idempotency key, in a transaction."""
+        """Enqueue jobs as children and complete their idempotency key, in one transaction."""
         async with self._enqueuer.transaction() as transaction:
             depth = await _depth(transaction.connection, principal.job_id)
             enqueued = await transaction.enqueue_all([replace(job, depth=depth) for job in jobs])
@@ -272,22 +272,22 @@ def _new_job(principal: Principal, spec: JobSpec) -> NewJob:
 async def _lock(on: Connection, user_id: str, job_id: str) -> LockedJob:
     job = await job_queries.lock(on, job_id, user_id=user_id)
     if job is None:
-        raise JobNotFound
+        raise JobNotFound(job_id)
     return job
 
 
 async def _depth(on: Connection, parent_id: str | None) -> int:
-    """Return the depth of a new job; its parent cannot end before the job is stored.
+    """Return the depth of a new job, and lock its parent so that it cannot end before the commit.
 
     Raises:
-        JobEnded: The parent has ended or is being cancelled.
+        ParentEnded: The parent has ended or is being cancelled.
         TooDeep: The job would have more than `MAX_DEPTH` ancestors.
     """
     if parent_id is None:
         return 0
     parent = await queries.lock_parent(on, parent_id)
     if parent is None or parent.status != "running" or parent.cancel_requested_at:
-        raise JobEnded("The job that this one would belong to has ended or is being cancelled.")
+        raise ParentEnded(parent_id)
     if parent.depth >= MAX_DEPTH:
         raise TooDeep
     return parent.depth + 1

@@ -23,7 +23,7 @@ Webhooks = Annotated[WebhookService, Injected(WebhookService)]
 async def list_webhook_deliveries(
     job_id: str, jobs: Jobs, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDeliveryList:
-    """List what was told, or is to be told, of a job, newest first."""
+    """List the webhook deliveries of a job, newest first."""
     await jobs.state(principal.user_id, job_id)
     deliveries = await webhooks.of_job(principal.user_id, job_id)
     return WebhookDeliveryList(next=None, deliveries=deliveries)
@@ -33,6 +33,6 @@ async def list_webhook_deliveries(
 async def redeliver_webhook(
     job_id: str, delivery_id: str, jobs: Jobs, webhooks: Webhooks, principal: PrincipalDep
 ) -> WebhookDelivery:
-    """Deliver again now, with all the attempts that a new one has; its id stays the same."""
+    """Deliver a webhook again now, with all attempts of a new delivery and the same id."""
     await jobs.state(principal.user_id, job_id)
     return await webhooks.redeliver(principal.user_id, job_id, delivery_id)

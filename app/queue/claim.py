@@ -1,4 +1,4 @@
-"""Claims: a worker asks for jobs and waits for the first one."""
+"""Claims of workers: lease jobs, or wait until there is one."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class ClaimService:
         max_jobs: int,
         disconnected: asyncio.Event,
     ) -> list[LeasedJob]:
-        """Lease jobs to a worker, waiting for the first one; return an empty list if none came.
+        """Lease jobs to a worker, waiting for the first one; return an empty list on timeout.
 
         Args:
             worker_id: The worker.
             principal: The token that acts for it.
-            wait_s: How long to wait.
+            wait_s: The maximum wait.
             max_jobs: The maximum number of jobs.
-            disconnected: Set when the client has gone: then it is leased no job.
+            disconnected: Set when the client has disconnected; then no job is leased to it.
 
         Raises:
-            WorkerNotFound: It was deleted or removed as lost, or is another user's.
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
             Forbidden: Another token registered it.
         """
         deadline = time.monotonic() + wait_s
@@ -96,10 +96,10 @@ class ClaimService:
         return leased
 
     async def remove_worker(self, worker_id: str, principal: Principal) -> None:
-        """Delete a worker and put its jobs back into the queue; the attempts do not count.
+        """Delete a worker and requeue its jobs without counting the attempts.
 
         Raises:
-            WorkerNotFound: It does not exist, or is another user's.
+            WorkerNotFound: It does not exist or belongs to another user.
             Forbidden: Another token registered it.
         """
         async with self._transactions.begin() as transaction:
@@ -110,10 +110,11 @@ class ClaimService:
     async def _poll(
         self, worker_id: str, principal: Principal, max_jobs: int, *, redeliver_first: bool
     ) -> tuple[Claimant, list[LeasedJob]]:
-        """Look for jobs once. Leases that the worker never confirmed come first.
+        """Claim jobs once, without waiting.
 
-        But only at the start of a claim: jobs that another claim of the same worker is leased while
-        this one waits are not lost.
+        With `redeliver_first`, jobs of leases that the worker never confirmed are leased again.
+        That is for the start of a claim only: later, they may belong to another claim of the same
+        worker whose response is still on its way.
         """
         claimant = await self._workers.claimant(worker_id, principal)
         tokens = [new_token(JOB_PREFIX) for _ in range(max_jobs)]
@@ -127,19 +128,19 @@ class ClaimService:
         )
         if claimed is None:
             self._workers.evict(worker_id)
-            raise WorkerNotFound
+            raise WorkerNotFound(worker_id)
         self._workers.mark_seen(worker_id)
         claimant = replace(claimant, is_draining=claimed.is_draining)
         if claimed.has_unconfirmed:
             if redelivered := await self._redeliver(worker_id, max_jobs):
                 return claimant, redelivered
-            # They were confirmed meanwhile.
+            # The leases were confirmed between the two statements.
             return await self._poll(worker_id, principal, max_jobs, redeliver_first=False)
         self._transactions.publish([_running_event(job) for job in claimed.jobs])
         return claimant, _with_tokens(tokens, claimed.jobs)
 
     async def _redeliver(self, worker_id: str, max_jobs: int) -> list[LeasedJob]:
-        """Lease jobs again whose claim's response was lost, each with a new token."""
+        """Lease unconfirmed jobs again, with new tokens: the response to their claim was lost."""
         async with self._transactions.begin() as transaction:
             on = transaction.connection
             jobs = await lease_queries.lock_unconfirmed(
@@ -154,7 +155,7 @@ class ClaimService:
         return _with_tokens(tokens, jobs)
 
     async def _requeue(self, leased: Sequence[LeasedJob]) -> None:
-        """Put jobs back into the queue whose worker has disconnected."""
+        """Requeue jobs that were leased to a client that has disconnected."""
         async with self._transactions.begin() as transaction:
             for each in sorted(leased, key=lambda each: each.job.id):
                 lease = await lease_queries.lock(transaction.connection, hash_token(each.token))
@@ -164,7 +165,7 @@ class ClaimService:
 
 
 def _with_tokens(tokens: Sequence[str], jobs: Sequence[LeasedJobRecord]) -> list[LeasedJob]:
-    """Return jobs with the tokens of their leases; tokens without a job are dropped."""
+    """Return the jobs with the tokens of their leases; surplus tokens are dropped."""
     return [
         LeasedJob(token, leased.job, leased.expires_at)
         for token, leased in zip(tokens, jobs, strict=False)

@@ -1,9 +1,9 @@
-"""The claim, as one statement: it picks jobs for a worker and leases them.
+"""Statement that claims jobs: it selects jobs for a worker and leases them.
 
-Fair between users: each user's next job has a turn, which is the number of the user's running jobs
-plus the place of the job in the user's own queue, and the lowest turns go first. The statement
-reads queued and running jobs only, by partial indexes, and jumps from user to user, so neither a
-long history nor a long queue of one user makes it slow.
+Scheduling is fair between users: the turn of a job is the number of the user's running jobs plus
+the position of the job in the user's own queue, and the lowest turns are leased first. The
+statement reads only queued and running jobs, by partial indexes, and skips from user to user, so
+neither a long history nor a long queue of one user makes it slow.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from app.workers.service import Claimant
 
 SPARE = 16
-"""Candidates that a claim reads beyond those that it takes: others may claim the first ones."""
+"""Extra candidates that a claim reads, since concurrent claims may lock the first ones."""
 
 
 class ClaimRow(NamedTuple):
-    """The worker of a claim, and a job that was leased to it, if one was."""
+    """The worker of a claim, and a job that was leased to it or nulls."""
 
     is_draining: bool
     has_unconfirmed: bool
@@ -50,7 +50,7 @@ _EVENT_TEXT = event_text_sql(
 
 
 def _claim(owners: str) -> Query[ClaimRow]:
-    """Return the claim of jobs of some users, which are given as SQL."""
+    """Return the statement that claims jobs of the users that the SQL `owners` selects."""
     return Query(
         f"""
 with recursive there as materialized (
@@ -85,7 +85,7 @@ with recursive there as materialized (
     ) c
 ), picked as materialized (
     select j.id, j.attempt, j.last_seq, j.traceparent
-    -- By all columns of the queue's index: by the id alone the planner would walk through the whole
+    -- Join by all columns of the queue's index: by the id alone, the planner would scan the whole
     -- queue.
     from candidates c
     join jobs j on j.user_id = c.user_id and j.priority = c.priority and j.id = c.id
@@ -132,9 +132,9 @@ select user_id from owners o where exists (
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The result of a claim.
+    """Result of a claim.
 
-    `has_unconfirmed`: the worker has leases that it never confirmed, and was leased nothing now.
+    `has_unconfirmed`: the worker has leases that it never confirmed, so no job was leased.
     """
 
     is_draining: bool
@@ -151,15 +151,15 @@ async def claim(
     ttl_s: float,
     redeliver_first: bool,
 ) -> Claimed | None:
-    """Lease a worker as many jobs as there are tokens; return None for a deleted worker.
+    """Lease up to one job per token to a worker; return None for a deleted worker.
 
     Args:
-        on: Runs the statement.
+        on: Executes the statement.
         claimant: The worker.
-        token_hashes: Those of the tokens of the leases, in the order of the jobs.
-        user_limit: How many jobs of one user may run.
-        ttl_s: How long the leases last.
-        redeliver_first: Whether to lease nothing to a worker that has unconfirmed leases.
+        token_hashes: Hashes of the tokens for the leases, in the order of the jobs.
+        user_limit: The maximum number of running jobs of one user.
+        ttl_s: The duration of the leases.
+        redeliver_first: Lease nothing if the worker has unconfirmed leases.
     """
     types = claimant.capabilities.node_types
     params = {
@@ -184,5 +184,5 @@ async def claim(
 
 
 async def users_with_due_jobs(on: Executor) -> list[str]:
-    """Return the ids of users with a queued job that may be claimed now."""
+    """Return the ids of users with a queued job that can be claimed now."""
     return await _USERS_WITH_DUE_JOBS.values(on)

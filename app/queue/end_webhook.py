@@ -1,4 +1,4 @@
-"""The webhook of a job that ends: it is enqueued in the transaction that ends the job."""
+"""Webhook about the end of a job, enqueued in the transaction that ends it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.webhooks import service as webhooks
 from processing_context.wire.webhooks import WebhookMessage
 
 _OMITTED = {"params", "graph"}
-"""The fields that the caller sent, which may be large."""
+"""Fields of the job that the message leaves out: the caller sent them, and they may be large."""
 
 
 async def enqueue_end_webhook(on: Connection, job_id: str, webhook: Mapping[str, Any]) -> bool:
-    """Store the message about the end of a job; return whether the webhook asks for it.
+    """Enqueue the message about the end of a job; return False if its webhook excludes this event.
 
     Args:
         on: The connection of the transaction.
         job_id: The job that has ended in this transaction.
-        webhook: The webhook as it is stored with the job.
+        webhook: The webhook in the form that is stored with the job.
     """
     job, result = await job_queries.with_result(on, job_id)
     if job.status not in webhook["events"] or job.finished_at is None:

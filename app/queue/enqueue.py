@@ -1,4 +1,4 @@
-"""Adds new jobs to the queue, or leases them at once to claims that wait for them."""
+"""Enqueueing of new jobs, which leases them to waiting claims where possible."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from app.settings import Settings
 
 
 class EnqueueTransaction(NamedTuple):
-    """A transaction, and the function that enqueues jobs in it."""
+    """A transaction, and a function that enqueues jobs in it."""
 
     connection: Connection
     enqueue_all: Callable[[Sequence[NewJob]], Awaitable[list[EnqueuedJob]]]
 
 
 class Enqueuer:
-    """Enqueues jobs, in one statement where several are enqueued at the same time."""
+    """Enqueues jobs; concurrent calls share one statement."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Enqueuer:
         self._in_progress = 0
 
     async def enqueue(self, job: NewJob) -> EnqueuedJob:
-        """Enqueue a job, together with others that come at the same time."""
+        """Enqueue a job, in a batch with concurrent calls."""
         return await self._batcher.submit(job)
 
     async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[EnqueuedJob]:
@@ -58,7 +58,7 @@ class Enqueuer:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[EnqueueTransaction]:
-        """Open a transaction that enqueues jobs; they are published once it is committed."""
+        """Open a transaction in which jobs are enqueued; they are published after the commit."""
         all_offers: list[JobOffers] = []
         with ExitStack() as reservations:
             async with self._db.transaction() as connection:
@@ -78,7 +78,7 @@ class Enqueuer:
         """Reserve waiting claims for new jobs, until the end of the block.
 
         No claim is reserved while other jobs are being enqueued: one claim that takes several jobs
-        out of the queue is less work than several that get one each.
+        from the queue costs less than several claims with one job each.
         """
         offers = JobOffers(None if self._in_progress else self._waiting_claims, jobs)
         self._in_progress += 1
@@ -89,7 +89,7 @@ class Enqueuer:
             offers.release()
 
     async def _insert(self, on: Executor, offers: JobOffers) -> None:
-        """Insert the jobs; `_publish` follows once that is committed."""
+        """Insert the jobs; call `_publish` after the commit."""
         offers.inserted = await insert_jobs(
             on,
             offers.offered,
@@ -99,5 +99,5 @@ class Enqueuer:
         )
 
     def _publish(self, offers: JobOffers) -> None:
-        """Publish the jobs, and give those that were leased to their claims."""
+        """Publish the jobs and hand the leased ones to their claims."""
         self._transactions.publish(offers.first_events(), queued=offers.hand_over())

@@ -1,4 +1,4 @@
-"""Statements that insert new jobs, and lease them to waiting workers where that is possible."""
+"""Statements that insert new jobs and lease them to waiting workers where possible."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.queue.status_events import QUEUED, RUNNING, event_text_sql
 
 
 class InsertedJob(NamedTuple):
-    """A job that was inserted.
+    """An inserted job.
 
-    `expires_at` is the end of its lease, if it `is_leased`. `can_run`: some worker can run it;
-    `has_room`: its user may run one more job.
+    `expires_at`: the end of its lease if `is_leased`. `can_run`: a worker can run it. `has_room`:
+    the user is below the limit of running jobs.
     """
 
     now: datetime
@@ -50,8 +50,8 @@ _FIELD_TYPES = {
 }
 _ONE = ", ".join(f":{name}::{kind} as {name}" for name, kind in _FIELD_TYPES.items())
 _ONE = f"(select {_ONE}, 1 as place) n"
-# Each in a query of its own, so that the planner does not see how many there are: it would find a
-# plan for just that number better than its general one, and plan anew each time.
+# Each array in its own query, which hides their length from the planner: otherwise it would prefer
+# a custom plan for that length over the generic plan, and plan each execution.
 _MANY = ", ".join(f"(select :{name}::{kind}[])" for name, kind in _FIELD_TYPES.items())
 _MANY = f"unnest({_MANY}) with ordinality as n({', '.join(_FIELD_TYPES)}, place)"
 
@@ -104,7 +104,7 @@ def _running(user_id: str) -> str:
 
 
 def _insert(source: str) -> Query[InsertedJob]:
-    """Return the statement that puts new jobs into the queue."""
+    """Return the statement that enqueues new jobs."""
     return Query(
         f"""{_with_new(source)}, job as (
     insert into jobs ({_COLUMNS}, status, last_seq) select {_VALUES}, 'queued', 1 from new
@@ -119,21 +119,21 @@ from new n order by place""",
 
 
 def _insert_and_lease(source: str) -> Query[InsertedJob]:
-    """Return the statement that also leases new jobs to the workers that they are offered to.
+    """Return the statement that also leases new jobs to the workers they are offered to.
 
-    It leases them as a claim would, unless jobs of the same user are queued before them or the
-    user has too many running.
+    A job is only enqueued if the user has other queued jobs, which come first, or has reached the
+    limit of running jobs.
     """
     return Query(
         f"""{_with_new(source)}, waiting as materialized (
     select id from workers
     where id in (select worker_id from new) and not is_draining
-    -- A worker that is being removed just now is locked; that transaction may wait for the lock of
-    -- the parent.
+    -- A worker that is being removed is locked: waiting for it could deadlock, since that
+    -- transaction may wait for the lock of the parent.
     for key share skip locked
 ), owners as materialized (
     select u.id,
-        -- With a limit, since `exists` may be answered from a list of all users with a queue.
+        -- With a limit: the planner may run `exists` by hashing all users with queued jobs.
         u.deleted_at is null and (
             select true from jobs q where q.user_id = u.id and q.status = 'queued' limit 1
         ) is null as is_served,
@@ -182,11 +182,11 @@ async def insert_jobs(
     """Insert new jobs, each with its first event, or with the first two and a lease.
 
     Args:
-        on: Runs the statement.
+        on: Executes the statement.
         offered: The jobs.
-        lost_after_s: How long after its last heartbeat a worker still counts.
-        user_limit: How many jobs of one user may run.
-        ttl_s: How long leases last.
+        lost_after_s: The time after its last heartbeat at which a worker is lost.
+        user_limit: The maximum number of running jobs of one user.
+        ttl_s: The duration of leases.
     """
     one, many = _INSERT_ONE, _INSERT_MANY
     limits: dict[str, Any] = {"lost_after_s": lost_after_s, "user_limit": user_limit}
@@ -214,7 +214,7 @@ def _values(offer: OfferedJob) -> tuple[Any, ...]:
         job.parent_job_id,
         job.depth,
         spec.priority,
-        dumps(spec.required_capabilities),  # as arrays, those of many would need one length
+        dumps(spec.required_capabilities),  # JSON: SQL arrays of arrays must have equal lengths
         dumps(spec.node_types),
         spec.timeout_s,
         spec.max_attempts,

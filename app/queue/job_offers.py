@@ -1,4 +1,4 @@
-"""Offers of new jobs to claims that wait."""
+"""Offers of new jobs to waiting claims."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from app.queue.waiting_claims import JobRequirements, PendingClaim, WaitingClaim
 
 
 class EnqueuedJob(NamedTuple):
-    """A job that was enqueued, as it was queued.
+    """An enqueued job, as a queued record.
 
-    `starts_soon`: some worker can run it and its user may run one more job.
+    `starts_soon`: a worker can run it, and the user is below the limit of running jobs.
     """
 
     record: JobRecord
@@ -28,7 +28,7 @@ class EnqueuedJob(NamedTuple):
 class JobOffers:
     """New jobs, and the waiting claims that are reserved for them.
 
-    Each job is offered to another claim, as long as there are any, so that idle workers share them.
+    Each job is offered to a different claim while there are any, to spread jobs over idle workers.
     """
 
     def __init__(self, waiting_claims: WaitingClaims | None, jobs: Sequence[NewJob]) -> None:
@@ -58,7 +58,7 @@ class JobOffers:
         ]
 
     def hand_over(self) -> list[JobRequirements]:
-        """Give the leased jobs to their claims; return the requirements of jobs to claim now."""
+        """Hand leased jobs to their claims; return the requirements of jobs that can be claimed."""
         queued = []
         for offer, inserted, claim, token in zip(
             self.offered, self.inserted, self._claims, self._tokens, strict=True
@@ -73,7 +73,7 @@ class JobOffers:
         return queued
 
     def release(self) -> None:
-        """Notify the claims: those with a job return it, the others look for jobs themselves."""
+        """Notify the reserved claims: those with a job return it, the others poll the queue."""
         for claim in self._reserved:
             claim.notify()
 

@@ -1,4 +1,4 @@
-"""Statements that change jobs, in transactions that hold the locks of their rows."""
+"""Statements that lock and change the rows of jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.events.job_queries import SUMMARY_COLUMNS, JobSummary
 
 
 class LockedJob(NamedTuple):
-    """The fields of a locked job that transitions need; `now` is the time after the lock."""
+    """Fields of a locked job for transitions; `now` was read after the lock was acquired."""
 
     id: str
     user_id: str
@@ -27,24 +27,24 @@ class LockedJob(NamedTuple):
 
 
 class EndedJob(NamedTuple):
-    """The stored webhook of a job that has just ended, and whether it has unfinished children."""
+    """The webhook of a job that has just ended, and whether it has unfinished child jobs."""
 
     webhook: dict[str, Any] | None
     has_children: bool
 
 
 class JobWithResult(NamedTuple):
-    """A job with its result, without the graph and the params that its caller sent."""
+    """A job with its result, but without `graph` and `params`."""
 
     job: JobSummary
     result: Any
 
 
 LOCKED_FIELDS = LockedJob._fields[:-1]
-"""The fields of a locked job that are columns of `jobs`."""
+"""Fields of a locked job that are columns of `jobs`."""
 LOCKED_COLUMNS = ", ".join(f"j.{name}" for name in LOCKED_FIELDS)
 
-# The clock is read outside the CTE: inside, it would be read before a wait for the lock.
+# The clock is read outside the CTE: inside, it would be read before the wait for the lock.
 _LOCK = Query(
     f"""
 with j as materialized (
@@ -94,12 +94,12 @@ async def lock(on: Connection, job_id: str, *, user_id: str) -> LockedJob | None
 
 
 async def lock_children(on: Connection, job_id: str) -> list[LockedJob]:
-    """Lock and return the unfinished jobs that a job started."""
+    """Lock and return the unfinished child jobs of a job."""
     return await _LOCK_CHILDREN.all(on, job_id=job_id)
 
 
 async def request_cancel(on: Connection, job_id: str, now: datetime) -> None:
-    """Store that a job is to be cancelled."""
+    """Store a request to cancel a job."""
     await _REQUEST_CANCEL.execute(on, job_id=job_id, now=now)
 
 

@@ -12,7 +12,7 @@ from app.queue.job_queries import LOCKED_COLUMNS, LOCKED_FIELDS, LockedJob
 
 
 class LeasedJobRecord(NamedTuple):
-    """A job that was leased now, and when its lease expires."""
+    """A newly leased job, and when its lease expires."""
 
     job: JobRecord
     now: datetime
@@ -36,7 +36,7 @@ class LockedLease(NamedTuple):
 
 
 class OverdueLease(NamedTuple):
-    """A live lease that the service has to end, and the reasons."""
+    """A live lease that the service must end, with the reasons."""
 
     lease: LockedLease
     timeout_s: float | None
@@ -65,7 +65,7 @@ class LeaseOwner(NamedTuple):
 
 _LEASE_FIELDS = LockedLease._fields[1:]
 _LEASE_COLUMNS = ", ".join(f"l.{name}" for name in _LEASE_FIELDS)
-# The clock is read outside the CTE: inside, it would be read before a wait for the lock.
+# The clock is read outside the CTE: inside, it would be read before the wait for the lock.
 _LOCKED = f"""
 {", ".join(LOCKED_FIELDS)}, clock_timestamp() as now, {", ".join(_LEASE_FIELDS)}"""
 
@@ -170,7 +170,7 @@ _PURGE = Statement("delete from job_leases where ended_at < now() - interval '1 
 
 
 async def lock(on: Connection, token_hash: bytes) -> LockedLease | None:
-    """Lock and return a lease and its job; None when the job does not exist any more."""
+    """Lock and return a lease and its job; None if the job was deleted."""
     return await _LOCK.one(on, token_hash=token_hash)
 
 
@@ -180,9 +180,9 @@ async def lock_of_worker(on: Connection, worker_id: str) -> list[LockedLease]:
 
 
 async def lock_overdue(on: Connection, *, cancel_grace_s: float, limit: int) -> list[OverdueLease]:
-    """Lock and return live leases that only the service will end.
+    """Lock and return live leases that are expired, timed out, or past the cancel grace period.
 
-    Leases that are locked already are left out.
+    Leases that another transaction has locked are skipped.
     """
     return await _LOCK_OVERDUE.all(on, cancel_grace_s=cancel_grace_s, limit=limit)
 
@@ -192,14 +192,14 @@ async def lock_unconfirmed(
 ) -> list[LeasedJobRecord]:
     """Lock and return the jobs of leases that their worker never confirmed.
 
-    The worker cannot be deleted until the end of the transaction; a deleted one has no jobs here.
-    `expires_at` is that of a lease that begins now.
+    The worker is locked against deletion until the end of the transaction; for a deleted worker
+    the result is empty. `expires_at` is that of a lease that begins now.
     """
     return await _LOCK_UNCONFIRMED.all(on, worker_id=worker_id, limit=limit, ttl_s=ttl_s)
 
 
 async def renew(on: Executor, token_hash: bytes, *, ttl_s: float) -> RenewedLease | None:
-    """Renew a lease; return None when it is over."""
+    """Renew a lease; return None if it has ended or expired."""
     return await _RENEW.one(on, token_hash=token_hash, ttl_s=ttl_s)
 
 
@@ -233,12 +233,12 @@ async def insert(
 
 
 async def find_owner(on: Executor, token_hash: bytes) -> LeaseOwner | None:
-    """Return the job and the user of a lease's token."""
+    """Return the job and the user of the lease with this token."""
     return await _OWNER.one(on, token_hash=token_hash)
 
 
 async def live_among(on: Executor, token_hashes: Sequence[bytes]) -> list[bytes]:
-    """Return those of the leases that are live."""
+    """Return the hashes in `token_hashes` whose lease is live."""
     return await _LIVE.values(on, token_hashes=token_hashes)
 
 

@@ -12,14 +12,14 @@ SCOPES = frozenset({"user"})
 
 
 class LeaseTokens:
-    """The tokens of leases."""
+    """Token look-up for leases (`TokenLookup`)."""
 
     def __init__(self, db: Database, *, default_quota: int | None) -> None:
         self._db = db
         self._default_quota = default_quota
 
     async def find(self, token_hash: bytes) -> Principal | None:
-        """Return the job's owner, limited to the lease; None for an unknown token."""
+        """Return a principal for the job's owner, limited to the lease; None if it is unknown."""
         owner = await lease_queries.find_owner(self._db.pool, token_hash)
         if owner is None:
             return None
@@ -34,7 +34,7 @@ class LeaseTokens:
         )
 
     async def valid_among(self, token_ids: Collection[str]) -> set[str]:
-        """Return those of the token ids whose lease is live."""
+        """Return the token ids whose lease is live."""
         hashes = [bytes.fromhex(token_id) for token_id in token_ids]
         live = await lease_queries.live_among(self._db.pool, hashes)
         return {token_hash.hex() for token_hash in live}

@@ -1,4 +1,4 @@
-"""Jobs that are leased to a worker, as its claim returns them."""
+"""Leased jobs, as claims return them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.events.job_queries import JobRecord
 
 
 class LeasedJob(NamedTuple):
-    """A job with the token of its lease, and when the lease expires."""
+    """A job, the token of its lease, and when the lease expires."""
 
     token: str
     job: JobRecord

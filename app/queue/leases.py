@@ -1,4 +1,4 @@
-"""Requests of the holder of a lease: heartbeats, events, and the release of the job."""
+"""Heartbeats, event batches and release of jobs, by the token of a lease."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from processing_context.wire.workers import HeartbeatReply, JobEvents
 
 
 class LeaseService:
-    """The leases of all replicas; they are stored in the database alone."""
+    """Operations on leases; all state is in the database, so any replica serves any lease."""
 
     def __init__(
         self,
@@ -43,45 +43,45 @@ class LeaseService:
         Raises:
             JobNotFound: The token is that of another job's lease, or the job was deleted.
             JobEnded: The job has ended.
-            LeaseLost: The lease is over.
+            LeaseLost: The lease has ended or expired.
         """
         token_hash = _own_token(principal, job_id)
         lease = await lease_queries.renew(self._db.pool, token_hash, ttl_s=self._ttl_s)
         if lease is None:
             status = await lease_queries.job_status(self._db.pool, token_hash)
             if status is None:
-                raise JobNotFound  # deleted just now
-            raise JobEnded if status in ENDED else LeaseLost
+                raise JobNotFound(job_id)  # deleted just now
+            raise JobEnded(job_id) if status in ENDED else LeaseLost(job_id)
         self._workers.mark_seen(lease.worker_id)
         return HeartbeatReply(
             cancel_requested=lease.cancel_requested, lease_expires_at=lease.expires_at
         )
 
     async def release(self, principal: Principal, job_id: str) -> None:
-        """Put a job back into the queue; the attempt does not count.
+        """Requeue a job without counting the attempt.
 
         Raises:
             JobNotFound: The token is that of another job's lease.
             JobEnded: The job has ended.
-            LeaseLost: The lease is over.
+            LeaseLost: The lease has ended or expired.
         """
         token_hash = _own_token(principal, job_id)
         async with self._transactions.begin() as transaction:
-            lease = await _lock(transaction, token_hash)
+            lease = await _lock(transaction, token_hash, job_id)
             _check_live(lease)
             await transaction.requeue(lease.job, "The worker gave the job back.", counts=False)
 
     async def post_events(
         self, principal: Principal, job_id: str, events: Sequence[Mapping[str, Any]]
     ) -> EventsAccepted:
-        """Store a batch of events and renew the lease; events stored before are skipped.
+        """Store a batch of events and renew the lease; events that are already stored are skipped.
 
         Raises:
             JobNotFound: The token is that of another job's lease.
             ValidationFailed: The batch is not valid.
             EventTooLarge: An event is over the limit.
             JobEnded: There is a new event, and the job has ended.
-            LeaseLost: There is a new event, and the lease is over.
+            LeaseLost: There is a new event, and the lease has ended or expired.
             ClientSeqGap: Events before these are missing.
         """
         batch = PostedBatch(
@@ -95,15 +95,15 @@ class LeaseService:
     async def post_events_of_jobs(
         self, principal: Principal, worker_id: str, batches: Sequence[JobEvents]
     ) -> list[tuple[str, EventsAccepted | ProblemError]]:
-        """Store the batches of many jobs, each by the token of its own lease.
+        """Store the batches of several jobs, each with the token of its own lease.
 
         Returns:
             For each job the result of `post_events`, or the problem that it would have raised.
 
         Raises:
-            WorkerNotFound: The worker was deleted or removed as lost, or is another user's.
+            WorkerNotFound: The worker was removed, possibly as lost, or belongs to another user.
             Forbidden: Another token registered the worker.
-            ValidationFailed: Two batches are of the same job.
+            ValidationFailed: Two batches are for the same job.
         """
         await self._workers.claimant(worker_id, principal)
         if len({batch.job_id for batch in batches}) < len(batches):
@@ -136,7 +136,7 @@ class LeaseService:
             return error
 
     async def _store(self, batches: Sequence[PostedBatch]) -> dict[str, StoredBatch]:
-        """Store the batches that meet the conditions of the statement; return them by job."""
+        """Store the batches that one statement can store; return the stored ones by job."""
         if not batches:
             return {}
         found = await store_batches(self._db.pool, batches, ttl_s=self._ttl_s)
@@ -150,11 +150,11 @@ class LeaseService:
         return stored
 
     async def _store_or_refuse(self, batch: PostedBatch) -> EventsAccepted:
-        """Store the new events of a batch, under the lock of its job, or raise the reason."""
+        """Store the new events of a batch under the lock of its job, or raise the problem."""
         async with self._transactions.begin() as transaction:
-            lease = await _lock(transaction, batch.token_hash)
+            lease = await _lock(transaction, batch.token_hash, batch.job_id)
             if lease.job.id != batch.job_id:
-                raise JobNotFound
+                raise JobNotFound(batch.job_id)
             known = lease.last_client_seq
             new = [event for event in batch.events if event.client_seq > known]
             if not new and (lease.is_over or lease.job.status in ENDED):
@@ -166,9 +166,7 @@ class LeaseService:
                 )
                 return _unchanged(lease, renewed)
             if new[0].client_seq != known + 1:
-                raise ClientSeqGap(
-                    f"The last client_seq stored is {known}, the next here {new[0].client_seq}."
-                )
+                raise ClientSeqGap(stored=known, first=new[0].client_seq)
             new_batch = PostedBatch(batch.job_id, batch.token_hash, new)
             return await self._append(transaction, lease, new_batch)
 
@@ -178,8 +176,8 @@ class LeaseService:
         (stored,) = await store_batches(
             transaction.connection, [batch], ttl_s=self._ttl_s, complete_jobs=False
         )
-        if stored is None:  # it expired between the two statements
-            raise LeaseLost
+        if stored is None:  # the lease expired between the two statements
+            raise LeaseLost(batch.job_id)
         transaction.batches.append(stored.batch)
         last = batch.events[-1]
         if last.end_status is not None:
@@ -195,7 +193,7 @@ class LeaseService:
 
 
 def _is_usual(batch: PostedBatch) -> bool:
-    """Return whether one statement can store a batch, as far as the batch itself shows."""
+    """Return True if the content of a batch allows storing it with one statement."""
     return bool(batch.events) and batch.events[-1].end_status in (None, "completed")
 
 
@@ -218,14 +216,14 @@ def _unchanged(lease: LockedLease, renewed: RenewedLease | None = None) -> Event
 
 def _own_token(principal: Principal, job_id: str) -> bytes:
     if principal.job_id != job_id:
-        raise JobNotFound
+        raise JobNotFound(job_id)
     return bytes.fromhex(principal.token_id)
 
 
-async def _lock(transaction: JobTransaction, token_hash: bytes) -> LockedLease:
+async def _lock(transaction: JobTransaction, token_hash: bytes, job_id: str) -> LockedLease:
     lease = await lease_queries.lock(transaction.connection, token_hash)
     if lease is None:
-        raise JobNotFound
+        raise JobNotFound(job_id)
     return lease
 
 
@@ -234,9 +232,9 @@ def _check_live(lease: LockedLease) -> None:
 
     Raises:
         JobEnded: The job has ended.
-        LeaseLost: The lease is over.
+        LeaseLost: The lease has ended or expired.
     """
     if lease.job.status in ENDED:
-        raise JobEnded
+        raise JobEnded(lease.job.id)
     if lease.is_over:
-        raise LeaseLost
+        raise LeaseLost(lease.job.id)

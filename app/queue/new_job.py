@@ -1,4 +1,4 @@
-"""Jobs that are about to be enqueued."""
+"""Specification and data of new jobs, before they are stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class JobSpec(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that is about to be enqueued; `depth` is the number of its ancestors."""
+    """A job to enqueue; `depth` is the number of its ancestors."""
 
     id: str
     user_id: str
@@ -44,7 +44,7 @@ class NewJob:
         return JobRequirements(self.user_id, self.spec.required_capabilities, self.spec.node_types)
 
     def record(self, now: datetime) -> JobRecord:
-        """Return the record of the job as it is queued."""
+        """Return the record of the job in the queue."""
         spec = self.spec
         return JobRecord(
             id=self.id,
@@ -79,7 +79,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class OfferedJob:
-    """A new job, with the waiting worker that it is offered to and the token of that lease."""
+    """A new job, with the waiting worker it is offered to and the token for that lease."""
 
     job: NewJob
     worker_id: str | None = None

@@ -1,6 +1,6 @@
-"""Ends leases that expired, attempts over their time limit, and cancels that no worker answered.
+"""Reaper: ends expired leases, timed-out attempts, and cancelled jobs past the grace period.
 
-Every replica runs the reaper; rows that another one has locked are left to that one.
+Every replica runs a reaper, which skips rows that another one has locked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True)
 class BackOff:
-    """The delay before the next attempt of a job whose worker was lost: doubled each time."""
+    """Exponential back-off before the next attempt of a job whose worker was lost."""
 
     first_s: float
     max_s: float
 
     def delay_s(self, attempt: int) -> float:
-        """Return the delay after an attempt; the first one is 1."""
+        """Return the delay after the given attempt, counted from 1."""
         return min(self.first_s * 2.0 ** (attempt - 1), self.max_s)
 
 

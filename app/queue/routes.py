@@ -1,4 +1,4 @@
-"""Routes for the workers of the queue: claims, and requests with the token of a lease."""
+"""Routes for workers: claims, and requests with the token of a lease."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def claim_jobs(
     request: Request,
     body: ClaimRequest | None = None,
 ) -> Response:
-    """Ask for jobs, waiting up to `wait_s` for the first one."""
+    """Claim jobs, waiting up to `wait_s` for the first one."""
     wanted = body or ClaimRequest()
     disconnected = asyncio.Event()
     listening = asyncio.create_task(_set_when_disconnected(request, disconnected))
@@ -60,9 +60,9 @@ async def claim_jobs(
 async def post_events_of_jobs(
     worker_id: str, leases: Leases, principal: PrincipalDep, body: WorkerEvents
 ) -> Response:
-    """Store events of several jobs, as `POST /v1/jobs/{job_id}/events` does for one.
+    """Store events of several jobs, as `POST /v1/jobs/{job_id}/events` does for one job.
 
-    One job's refusal is its own: the others are stored.
+    The batch of each job succeeds or fails on its own.
     """
     results = await leases.post_events_of_jobs(principal, worker_id, body.jobs)
     answers = [_answer(job_id, result) for job_id, result in results]
@@ -71,7 +71,7 @@ async def post_events_of_jobs(
 
 @router.delete("/workers/{worker_id}", status_code=204)
 async def remove_worker(worker_id: str, claims: Claims, principal: PrincipalDep) -> None:
-    """Remove a worker at once; its jobs go back to the queue, no attempt counted."""
+    """Remove a worker at once; its jobs are requeued without counting the attempts."""
     await claims.remove_worker(worker_id, principal)
 
 
@@ -79,19 +79,19 @@ async def remove_worker(worker_id: str, claims: Claims, principal: PrincipalDep)
 async def post_events(
     job_id: str, leases: Leases, principal: PrincipalDep, body: EventBatch
 ) -> Response:
-    """Store events and renew the lease; what was sent before is stored once."""
+    """Store events and renew the lease; events that are already stored are skipped."""
     return json_response(await leases.post_events(principal, job_id, body.events))
 
 
 @router.post("/jobs/{job_id}/heartbeat", response_model=HeartbeatReply)
 async def lease_heartbeat(job_id: str, leases: Leases, principal: PrincipalDep) -> Response:
-    """Renew the lease, and learn whether the job is to be cancelled."""
+    """Renew the lease; the response says whether the job is to be cancelled."""
     return json_response(await leases.heartbeat(principal, job_id))
 
 
 @router.post("/jobs/{job_id}/release", status_code=204)
 async def release_job(job_id: str, leases: Leases, principal: PrincipalDep) -> None:
-    """Give the job back to the queue, no attempt counted."""
+    """Release the job: it is requeued without counting the attempt."""
     await leases.release(principal, job_id)
 
 

@@ -1,4 +1,4 @@
-"""Leases as they cross the wire."""
+"""Conversion of leases to their wire format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.queue.leased_job import LeasedJob
 
 
 def lease_json(leased: LeasedJob) -> dict[str, Any]:
-    """Return a `Lease` for orjson."""
+    """Return the JSON of a `Lease`, as values for orjson."""
     return {
         "job": job_json(leased.job),
         "attempt": leased.job.attempt,

@@ -1,4 +1,4 @@
-"""The events with which the service reports that a job is queued or running."""
+"""Events of the service itself: a job is queued or running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUNNING = encode({"type": "job_update", "status": "running"})
 def event_text_sql(
     event: EncodedEvent, *, job_id: str, seq: str, attempt: str, time: str, traceparent: str
 ) -> str:
-    """Return the SQL of the text of an event; the other arguments are SQL."""
+    """Return an SQL expression for the text of an event; the other arguments are SQL too."""
     return text_sql(
         kind=f"'{event.type}'",
         job_id=job_id,

@@ -1,4 +1,4 @@
-"""Transitions of jobs: row, lease and event change together, and are published after the commit.
+"""Transitions of jobs: row, lease and event change in one transaction and are then published.
 
 A transaction that changes a job holds the lock of its row. Locks are taken from parent to child and
 from job to lease.
@@ -29,7 +29,7 @@ CANCELLED = {"code": "cancelled", "message": "The job was cancelled."}
 
 
 class JobTransaction:
-    """The changes of jobs in one transaction, and what is to be published of them."""
+    """Transitions of jobs in one transaction; collects the events to publish after the commit."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -39,7 +39,7 @@ class JobTransaction:
         self.has_webhooks = False
 
     async def cancel(self, job: LockedJob) -> None:
-        """Cancel a locked job in any state, and the jobs that it started."""
+        """Cancel a locked job and its child jobs; an ended job does not change."""
         if job.status in ENDED or job.cancel_requested_at is not None:
             return
         await job_queries.request_cancel(self.connection, job.id, job.now)
@@ -49,7 +49,7 @@ class JobTransaction:
             await self._cancel_children(job.id)
 
     async def end(self, job: LockedJob, status: str, *, error: Mapping[str, Any]) -> None:
-        """End a locked job that its worker did not end."""
+        """End a locked job on behalf of the service, with an event."""
         event = {"type": "job_update", "status": status, "error": error}
         seq = await self._append_event(job, event, attempt=job.attempt)
         await self.store_end(job, status, error=error, result=None, last_seq=seq)
@@ -82,13 +82,13 @@ class JobTransaction:
     async def requeue(
         self, job: LockedJob, message: str, *, counts: bool, delay_s: float = 0
     ) -> None:
-        """Put a locked, running job back into the queue, unless it is to be cancelled.
+        """Requeue a locked, running job; one with a cancel request is cancelled instead.
 
         Args:
             job: The job.
             message: The reason, for the event.
-            counts: Whether the attempt counts, so that a new one begins.
-            delay_s: The time before which the job cannot be claimed.
+            counts: Whether the attempt counts; then the next run is a new attempt.
+            delay_s: The time until the job can be claimed.
         """
         if job.cancel_requested_at is not None:
             await self.end(job, "cancelled", error=CANCELLED)
@@ -109,7 +109,7 @@ class JobTransaction:
             )
 
     async def _append_event(self, job: LockedJob, event: Mapping[str, Any], *, attempt: int) -> int:
-        """Store an event of the service itself; return its `seq`."""
+        """Store an event of the service; return its `seq`."""
         batch = LogBatch(
             job.id,
             job.user_id,
@@ -129,7 +129,7 @@ class JobTransaction:
 
 
 class JobTransactions:
-    """Begins transactions on jobs, and publishes what they committed."""
+    """Factory of transactions on jobs; publishes their changes after the commit."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class JobTransactions:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[JobTransaction]:
-        """Open a transaction; once it is committed, its changes are published."""
+        """Open a transaction, and publish its changes after the commit."""
         async with self._db.transaction() as connection:
             transaction = JobTransaction(connection)
             yield transaction
@@ -164,8 +164,8 @@ class JobTransactions:
 
         Args:
             batches: The new events.
-            queued: The requirements of jobs that can be claimed now.
-            ended: The statuses of jobs that have ended.
+            queued: Requirements of the jobs that can be claimed now.
+            ended: Final statuses of the jobs that have ended.
         """
         self._broadcaster.publish(batches)
         for requirements in queued:

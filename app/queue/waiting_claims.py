@@ -1,4 +1,4 @@
-"""Claims that wait for a job, and their notification when there is one."""
+"""Waiting claims of this replica, and their notification about new jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOPIC = "queue"
 
 @dataclass(frozen=True, slots=True)
 class JobRequirements:
-    """The requirements that a worker must meet to run a job."""
+    """Requirements of a job that a worker must meet to run it."""
 
     user_id: str
     capabilities: Collection[str]
@@ -26,10 +26,10 @@ class JobRequirements:
 
 
 class PendingClaim:
-    """A claim that waits. It is notified at most once.
+    """A waiting claim; it is notified at most once.
 
-    It may be reserved for jobs that are being enqueued: then it is notified once it is certain
-    whether it gets them.
+    While it is reserved for jobs that are being enqueued, it is notified only when their
+    transaction has ended.
     """
 
     def __init__(self, claimant: Claimant, max_jobs: int) -> None:
@@ -42,17 +42,17 @@ class PendingClaim:
         self._notified = asyncio.Event()
 
     def notify(self, requirements: JobRequirements | None = None) -> None:
-        """Wake the claim, for one job or to look for any."""
+        """Wake the claim, for a job with these requirements or to poll the queue."""
         self.notified_for = requirements
         self._is_reserved = False
         self._notified.set()
 
     async def wait(self) -> None:
-        """Return once the claim is notified."""
+        """Wait until the claim is notified."""
         await self._notified.wait()
 
     def reserve(self) -> None:
-        """Let the claim wait until it is notified, even when its time is over."""
+        """Make the claim wait until it is notified, even beyond its timeout."""
         self._is_reserved = True
 
     async def result(self) -> list[LeasedJob]:
@@ -62,18 +62,18 @@ class PendingClaim:
         return self.leased
 
     def takes_jobs_of(self, user_id: str) -> bool:
-        """Return whether the worker takes a user's jobs."""
+        """Return True if the worker runs jobs of a user."""
         return not self.claimant.is_draining and self.claimant.owner_id in (None, user_id)
 
     def can_run(self, requirements: JobRequirements) -> bool:
-        """Return whether the worker takes and can run a job."""
+        """Return True if the worker is not draining and meets the requirements of a job."""
         return self.takes_jobs_of(requirements.user_id) and self.claimant.capabilities.can_run(
             requirements.capabilities, requirements.node_types
         )
 
 
 class WaitingClaims:
-    """The claims that wait at this replica, in the order in which they came."""
+    """Waiting claims of this replica, oldest first."""
 
     def __init__(self, db: Database, notifications: Notifications) -> None:
         self._db = db
@@ -91,8 +91,8 @@ class WaitingClaims:
     def add(self, claimant: Claimant, max_jobs: int) -> Iterator[PendingClaim]:
         """Add a claim until the end of the block.
 
-        It is added before it looks for jobs, so that no notification between the look and the wait
-        is lost.
+        It is added before it polls the queue, so that no notification between poll and wait is
+        lost.
         """
         claim = PendingClaim(claimant, max_jobs)
         self._waiting[claim] = None
@@ -102,7 +102,7 @@ class WaitingClaims:
             self._waiting.pop(claim, None)
 
     def reserve(self, requirements: JobRequirements) -> PendingClaim | None:
-        """Take out a claim that has found no job and can run a new one; the caller notifies it."""
+        """Remove and return a claim that can run a new job; the caller must notify it."""
         for claim in self._waiting:
             if claim.has_polled and claim.can_run(requirements):
                 del self._waiting[claim]
@@ -111,7 +111,7 @@ class WaitingClaims:
         return None
 
     def notify(self, requirements: JobRequirements) -> None:
-        """Wake one claim that can run a new job, or else those of the other replicas."""
+        """Wake one claim that can run a new job; without one, notify the other replicas."""
         for claim in self._waiting:
             if claim.can_run(requirements):
                 del self._waiting[claim]
@@ -120,20 +120,20 @@ class WaitingClaims:
         self._notifications.notify(TOPIC, requirements.user_id)
 
     def mark_polled(self, claim: PendingClaim, claimant: Claimant) -> None:
-        """Store that a claim found no job; the worker as it is now may have begun to drain."""
+        """Record that a claim found no job, and the current state of its worker (draining)."""
         claim.claimant = claimant
         claim.has_polled = True
         if claimant.is_draining:
             self.pass_on(claim)
 
     def pass_on(self, claim: PendingClaim) -> None:
-        """Wake another claim for the job that this one was notified for and does not look for."""
+        """Wake another claim for the job that this one was notified about but will not claim."""
         requirements, claim.notified_for = claim.notified_for, None
         if requirements is not None:
             self.notify(requirements)
 
     async def poll(self) -> None:
-        """Wake claims for jobs that became due, or whose notification was lost."""
+        """Wake claims for jobs that became due or whose notification was lost."""
         if self._waiting:
             for user_id in await claim_queries.users_with_due_jobs(self._db.pool):
                 self._notify_all(user_id)

@@ -1,1 +1,1 @@
-"""The WebSocket: one connection, many subscriptions."""
+"""WebSocket of the API: operations on jobs, and subscriptions to their events."""

@@ -1,4 +1,4 @@
-"""An open WebSocket: reads operations, writes replies and events."""
+"""Connection of one WebSocket: reads operations, and writes replies and events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Connection:
         db: The database, for idempotency keys.
         jobs: The jobs.
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
-        close_grace_s: The time in which the client has to take the close frame.
+        close_grace_s: The grace period for the client to read the close frame.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Connection:
         self._close_grace_s = close_grace_s
 
     async def serve(self) -> None:
-        """Read and write concurrently, until one of them ends."""
+        """Read and write concurrently until one of them ends."""
         parts = (self._read, self._write, self._close_after_grace)
         tasks = [asyncio.create_task(part()) for part in parts]
         try:
@@ -81,13 +81,13 @@ class Connection:
                 for _, text in await self._send_queue.take():
                     await self._websocket.send_text(text)
         except OSError:
-            return  # the peer has gone
+            return  # the client has disconnected
         except SendQueueClosed as end:
             with contextlib.suppress(RuntimeError):
                 await self._websocket.close(end.code, end.reason)
 
     async def _close_after_grace(self) -> None:
-        """End the grace period after the queue is closed: the client may read nothing at all."""
+        """Return after the grace period once the queue is closed: the client may not be reading."""
         await self._send_queue.wait_closed()
         await asyncio.sleep(self._close_grace_s)
 
@@ -138,7 +138,7 @@ class Connection:
         elif op.jobs is not None:
             await self._subscriptions.follow_all(tag=op.id)
         else:
-            raise NotFound("There is no such thread.")
+            raise NotFound(f"Thread {op.thread_id} was not found.")
 
     async def _run(self, op: Run) -> None:
         user_id = self._principal.user_id
@@ -164,7 +164,7 @@ def _parse(raw: object) -> Op:
     """Return the operation of a message.
 
     Raises:
-        MalformedMessage: It is not an operation.
+        MalformedMessage: The message is not an operation.
         ProblemError: The request of a `run` operation is invalid.
     """
     try:

@@ -1,4 +1,4 @@
-"""Reasons to close a WebSocket."""
+"""Exceptions that close a WebSocket, and close codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TRY_AGAIN_LATER = 1013
 
 
 class Refused(Exception):
-    """The WebSocket is closed after its handshake; `code` is the close code."""
+    """The handshake has failed; `code` is the close code of the WebSocket."""
 
     def __init__(self, code: int, reason: str) -> None:
         self.code = code
@@ -18,4 +18,4 @@ class Refused(Exception):
 
 
 class MalformedMessage(Exception):
-    """A message that is not an operation."""
+    """A message of the client is not an operation."""

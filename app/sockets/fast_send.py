@@ -1,4 +1,4 @@
-"""Sending without a task switch where the receiver does not have to be waited for."""
+"""Sending of frames without a task switch if the send does not have to wait."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def start_eagerly(awaitable: Awaitable[None]) -> Awaitable[None] | None:
-    """Run an awaitable until it first waits; return the rest of it, or None if it has finished.
+    """Run an awaitable until it first waits; return the remainder, or None if it has finished.
 
-    A send to a connection with room in its buffer never waits, so it needs no task. An exception is
-    raised when the result is awaited: by the task of the connection, not by the caller.
+    A send to a connection with space in its buffer does not wait, so it needs no task. An exception
+    is raised only when the result is awaited: in the task of the connection, not in the caller.
     """
     steps = awaitable.__await__()
     try:
@@ -23,7 +23,7 @@ def start_eagerly(awaitable: Awaitable[None]) -> Awaitable[None] | None:
 
 
 class _Failure:
-    """An awaitable that has failed before it waited."""
+    """Awaitable that raises the exception of an awaitable that failed before it waited."""
 
     def __init__(self, exc: Exception) -> None:
         self._exc = exc
@@ -34,7 +34,7 @@ class _Failure:
 
 
 class _Rest:
-    """The rest of an awaitable, from its first wait on."""
+    """Awaitable for the remainder of another one, from its first wait."""
 
     def __init__(self, steps: Generator[Any, Any, None], waits_for: Any) -> None:
         self._steps = steps

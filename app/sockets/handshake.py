@@ -1,4 +1,4 @@
-"""Handshake of a WebSocket: checks its Origin, then its token or ticket."""
+"""Handshake of WebSockets: checks the Origin, then the token or ticket."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BEARER_PROTOCOL = "context.bearer."
 
 
 class Handshake:
-    """Authenticates WebSockets, by header, subprotocol or ticket.
+    """Authenticates WebSockets by header, subprotocol or ticket.
 
     Args:
-        authenticator: Resolves tokens.
-        tickets: Resolves tickets.
-        allowed_origins: Origins of other sites whose pages may connect; `*` allows all.
+        authenticator: Authenticates tokens.
+        tickets: Authenticates tickets.
+        allowed_origins: Other origins whose pages may connect; `*` allows all.
     """
 
     def __init__(
@@ -39,29 +39,30 @@ class Handshake:
     async def accept(self, websocket: WebSocket) -> Principal:
         """Accept a WebSocket and return its principal.
 
-        It is accepted first: a browser does not see the close code of a refused handshake.
+        The WebSocket is accepted before the checks, since browsers do not report a close code of a
+        rejected handshake.
 
         Raises:
-            Refused: It has to be closed.
+            Refused: A check has failed; the caller must close the WebSocket.
         """
         offered = _offered_protocols(websocket)
         await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
         if not self._is_origin_allowed(websocket):
-            raise Refused(FORBIDDEN, "this Origin is not allowed")
+            raise Refused(FORBIDDEN, "the Origin is not allowed")
         try:
             principal = await self._principal(websocket)
         except Exception as exc:
             if not is_database_away(exc):
                 raise
-            raise Refused(TRY_AGAIN_LATER, "the database does not answer") from exc
+            raise Refused(TRY_AGAIN_LATER, "the database is unavailable") from exc
         if principal is None or not principal.is_live:
-            raise Refused(UNAUTHORIZED, "no token, or one that is unknown, revoked or expired")
+            raise Refused(UNAUTHORIZED, "the token is missing, unknown, revoked or expired")
         if "user" not in principal.scopes:
-            raise Refused(FORBIDDEN, "this needs a token with the scope `user`")
+            raise Refused(FORBIDDEN, "the token lacks the scope `user`")
         return principal
 
     def _is_origin_allowed(self, websocket: WebSocket) -> bool:
-        """Return whether a page of this Origin may connect; programs send none."""
+        """Return True if the Origin is allowed, or missing (only browsers send it)."""
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._allowed_origins or "*" in self._allowed_origins:
             return True
@@ -81,7 +82,7 @@ def _offered_protocols(websocket: WebSocket) -> list[str]:
 
 
 def _protocol_token(websocket: WebSocket) -> str | None:
-    """Return the token that is sent as a subprotocol."""
+    """Return the token in the subprotocols, if there is one."""
     for protocol in _offered_protocols(websocket):
         if protocol.startswith(BEARER_PROTOCOL):
             return protocol.removeprefix(BEARER_PROTOCOL)

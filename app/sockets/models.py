@@ -1,4 +1,4 @@
-"""Table of tickets."""
+"""Table of WebSocket tickets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.database.tables import Base
 
 
 class TicketRow(Base):
-    """A ticket for pages that cannot send a header; opening a WebSocket with it deletes it."""
+    """A ticket for browsers, which cannot send headers; it is deleted when it is used."""
 
     __tablename__ = "ws_tickets"
 

@@ -1,4 +1,4 @@
-"""Statements on tickets."""
+"""Statements on WebSocket tickets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ TTL_S = 30
 
 
 class ExpiryRecord(NamedTuple):
-    """The time at which a ticket expires."""
+    """The expiry time of a ticket."""
 
     expires_at: datetime
 
 
 class TicketRecord(NamedTuple):
-    """The token that a ticket stands for; `is_valid` is false for an expired ticket."""
+    """The token of a ticket; `is_valid` is false if the ticket has expired."""
 
     user_id: str
     token_id: str
@@ -45,7 +45,7 @@ _DELETE_EXPIRED = Statement("delete from ws_tickets where expires_at < clock_tim
 async def insert(
     on: Executor, ticket_hash: bytes, *, user_id: str, token_id: str, scopes: Collection[str]
 ) -> datetime:
-    """Insert a ticket; return when it expires."""
+    """Insert a ticket; return its expiry time."""
     row = await _INSERT.only(
         on, hash=ticket_hash, user_id=user_id, token_id=token_id, scopes=list(scopes)
     )

@@ -16,8 +16,8 @@ class SocketRegistry:
     """Closes WebSockets whose token was revoked or has expired.
 
     Args:
-        users: The tokens of users.
-        leases: The tokens of leases.
+        users: Look-up of the tokens of users.
+        leases: Look-up of the tokens of leases.
     """
 
     def __init__(self, *, users: TokenLookup, leases: TokenLookup) -> None:
@@ -34,7 +34,7 @@ class SocketRegistry:
         metrics.SOCKETS.inc()
 
     def remove(self, principal: Principal, send_queue: SendQueue) -> None:
-        """Remove a WebSocket that was closed."""
+        """Unregister a WebSocket after it was closed."""
         send_queues = self._open[principal.token_id]
         send_queues.discard(send_queue)
         if not send_queues:
@@ -43,7 +43,7 @@ class SocketRegistry:
         metrics.SOCKETS.dec()
 
     def close_token(self, token_id: str) -> None:
-        """Close the WebSockets of a token."""
+        """Close all WebSockets of a token."""
         for send_queue in list(self._open.get(token_id, ())):
             send_queue.close(UNAUTHORIZED, "the token was revoked or has expired")
 

@@ -1,4 +1,4 @@
-"""Routes of the WebSocket and of tickets for it."""
+"""Routes of the WebSocket and its tickets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Tickets = Annotated[TicketService, Injected(TicketService)]
 
 @router.post("/ws/tickets", status_code=201)
 async def create_ticket(tickets: Tickets, principal: PrincipalDep) -> Ticket:
-    """Make a ticket for `/v1/ws?ticket=…`: good once, for 30 s."""
+    """Create a ticket for `/v1/ws?ticket=…`, which can be used once within 30 s."""
     return await tickets.create(principal)
 
 
 class SocketEndpoint:
-    """The WebSocket as an ASGI application, for access to the ASGI `send`."""
+    """ASGI application of the WebSocket route, which gives access to the ASGI `send`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket."""

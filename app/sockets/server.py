@@ -1,4 +1,4 @@
-"""Serving of WebSockets from the end of the handshake to the close."""
+"""Server of accepted WebSockets, until they are closed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class SocketServer:
 
     Args:
         db: The database.
-        broadcaster: Broadcasts events.
-        jobs: The jobs.
+        broadcaster: The source of events.
+        jobs: The service for jobs.
         registry: Closes WebSockets whose token is no longer valid.
-        shutdown: Closes all WebSockets.
-        close_grace_s: The time in which a client has to take the close frame.
+        shutdown: Closes all WebSockets when the replica shuts down.
+        close_grace_s: The grace period for clients to read the close frame.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SocketServer:
 
         Args:
             websocket: The WebSocket.
-            send: Its ASGI `send`: most frames bypass Starlette's `WebSocket`.
+            send: The ASGI `send`, since most frames bypass Starlette's `WebSocket`.
             principal: The caller.
         """
         send_queue = SendQueue(

@@ -1,4 +1,4 @@
-"""Tickets: one-time credentials with which a browser opens a WebSocket."""
+"""Service for tickets: one-time credentials to open a WebSocket in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TicketService:
         self._db = db
 
     async def create(self, principal: Principal) -> Ticket:
-        """Create a ticket for the caller; it can be used once, within 30 s."""
+        """Create a ticket for the caller, which can be used once within 30 s."""
         ticket = new_token(TICKET_PREFIX)
         expires_at = await queries.insert(
             self._db.pool,
@@ -29,7 +29,7 @@ class TicketService:
         return Ticket(ticket=ticket, expires_at=expires_at)
 
     async def redeem(self, ticket: str) -> Principal | None:
-        """Use a ticket; return its principal, or None for one that is unknown, used or expired."""
+        """Use a ticket and return its principal; None if it is unknown, used or expired."""
         found = await queries.take(self._db.pool, hash_token(ticket))
         if found is None or not found.is_valid:
             return None
@@ -38,5 +38,5 @@ class TicketService:
         )
 
     async def delete_expired(self) -> None:
-        """Delete tickets that were not used in time."""
+        """Delete expired tickets."""
         await queries.delete_expired(self._db.pool)

@@ -14,12 +14,12 @@ from app.events.send_queue import SendQueue
 from app.events.subscribers import JobSubscriber, UserSubscriber
 from app.http.problems import problem
 from app.jobs.service import JobService, UnfinishedJob
-from app.queue.errors import JobNotFound
+from app.queue.errors import JobDeleted
 
 Tag = str | int | None
 
 SNAPSHOT_BYTES = 256 * 1024
-"""The size at which a snapshot goes on in another frame: clients refuse frames too large."""
+"""Size from which a snapshot is split into frames; clients reject frames that are too large."""
 
 
 class Subscriptions:
@@ -36,10 +36,10 @@ class Subscriptions:
         self._all: UserSubscriber | None = None
 
     async def follow(self, job_id: str, *, after: int, tag: Tag = None) -> None:
-        """Send a job's events after `after`, then new ones; a second subscription starts anew.
+        """Send the events of a job after `after`, then new ones; replace an existing subscription.
 
         Raises:
-            JobNotFound: It does not exist or is another user's.
+            JobNotFound: It does not exist or belongs to another user.
         """
         state = await self._jobs.state(self._user_id, job_id)
         self.drop(job_id=job_id)
@@ -59,7 +59,7 @@ class Subscriptions:
         subscriber.start()
 
     async def follow_all(self, *, tag: Tag = None) -> None:
-        """Send the user's unfinished jobs and their nodes, then every event of every job."""
+        """Send a snapshot of the user's unfinished jobs, then the new events of all jobs."""
         self.drop(all_jobs=True)
         subscriber = UserSubscriber(
             self._broadcaster,
@@ -83,7 +83,7 @@ class Subscriptions:
         )
 
     def drop(self, *, job_id: str | None = None, all_jobs: bool = False) -> None:
-        """End subscriptions; one that does not exist is ignored."""
+        """End a subscription to one job or to all jobs, if it exists."""
         if job_id is not None and (subscriber := self._by_job.get(job_id)) is not None:
             subscriber.close()
             self._forget(job_id)
@@ -104,7 +104,7 @@ class Subscriptions:
 
     def _gone(self, job_id: str) -> None:
         self._forget(job_id)
-        body = problem(JobNotFound("The job was deleted."), instance="/v1/ws")
+        body = problem(JobDeleted(job_id), instance="/v1/ws")
         self._send("problem", None, job_id=job_id, problem=body)
 
     def _send(self, kind: str, tag: Tag, **fields: Any) -> None:
@@ -113,7 +113,7 @@ class Subscriptions:
 
 
 def _snapshots(jobs: list[UnfinishedJob]) -> Iterator[str]:
-    """Yield the frames of a snapshot: one or more."""
+    """Yield the frames of a snapshot, at least one."""
     items: list[str] = []
     size = 0
     for job, waiting_reason, nodes in jobs:

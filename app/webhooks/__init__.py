@@ -1,1 +1,1 @@
-"""Webhooks of jobs, by the Standard Webhooks specification."""
+"""Webhooks: messages about the end of jobs, sent according to Standard Webhooks."""

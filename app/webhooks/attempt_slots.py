@@ -1,4 +1,4 @@
-"""Limits on concurrent attempts, so that one receiver cannot block the others."""
+"""Limits of concurrent delivery attempts, so that one receiver cannot block the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ K = TypeVar("K")
 
 
 class AttemptSlots:
-    """Slots for attempts, limited in all, by user, and by receiver of a user."""
+    """Slots for attempts, with limits in total, per user, and per receiver of a user."""
 
     def __init__(self, *, total: int, per_receiver: int) -> None:
         self._total = total
@@ -20,11 +20,11 @@ class AttemptSlots:
 
     @property
     def are_full(self) -> bool:
-        """Whether no slot is free."""
+        """True while no slot is free."""
         return self._users.total() >= self._total
 
     def acquire(self, user_id: str, receiver: str) -> bool:
-        """Take a slot; return False where none is free for this user and receiver."""
+        """Acquire a slot; return False if none is free for this user and receiver."""
         if (
             self.are_full
             or self._users[user_id] >= self._per_user
@@ -36,7 +36,7 @@ class AttemptSlots:
         return True
 
     def release(self, user_id: str, receiver: str) -> None:
-        """Free a slot."""
+        """Release a slot."""
         _decrement(self._users, user_id)
         _decrement(self._receivers, (user_id, receiver))
 

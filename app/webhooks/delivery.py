@@ -1,4 +1,4 @@
-"""One attempt of a delivery: signs the message, posts it, and classifies the answer."""
+"""Delivery attempts: sign a message, post it, and classify the response."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of an attempt; without an error the message was delivered.
+    """Outcome of an attempt; without an error, the message was delivered.
 
-    `retry_after_s` is the time until the next attempt that the receiver asks for. After a final
-    outcome there is no other attempt.
+    `retry_after_s` is the delay that the receiver asks for. After a final outcome there are no
+    retries.
     """
 
     status_code: int | None = None
@@ -33,24 +33,24 @@ class Outcome:
 
 
 class DeliverySender:
-    """Posts messages, signed for webhooks with a secret (Standard Webhooks)."""
+    """Posts messages, with a signature if the webhook has a secret (Standard Webhooks)."""
 
     def __init__(self, client: WebhookClient, encryption: Encryption) -> None:
         self._client = client
         self._encryption = encryption
 
     async def send(self, attempt: AttemptRecord) -> Outcome:
-        """Make an attempt; a failure of any kind is an outcome too."""
+        """Make an attempt; every failure is returned as an outcome."""
         try:
             headers = self._headers(attempt)
             answer = await self._client.post(attempt.url, attempt.body.encode(), headers)
         except (UrlNotAllowed, UrlUnreachable) as exc:
             return Outcome(error=exc.detail)
         except DecryptionError:
-            return Outcome(error="The secret cannot be read: CONTEXT_SECRET_KEY has changed.")
+            return Outcome(error="Cannot decrypt the secret: CONTEXT_SECRET_KEY has changed.")
         except Exception:
-            logger.exception("webhook %s could not be sent", attempt.id)
-            return Outcome(error="The service could not send it.")
+            logger.exception("cannot send webhook %s", attempt.id)
+            return Outcome(error="The service failed to send the message.")
         return _outcome(answer, attempt.now)
 
     def _headers(self, attempt: AttemptRecord) -> dict[str, str]:
@@ -68,17 +68,17 @@ class DeliverySender:
 
 
 def _outcome(answer: Answer, now: datetime) -> Outcome:
-    """Return the outcome that Standard Webhooks gives an answer."""
+    """Return the outcome of a response, according to Standard Webhooks."""
     code = answer.status_code
-    # PostgreSQL's text holds no NUL.
+    # A text column of PostgreSQL cannot store NUL.
     body = answer.body.decode(errors="replace").replace("\x00", "\ufffd")
     if 200 <= code < 300:
         return Outcome(code, body)
     error = f"The receiver answered with status {code}."
     if 300 <= code < 400:
-        error += " Redirects are not followed: give the URL that they lead to."
+        error += " Redirects are not followed: use the URL of the target."
     elif code == HTTPStatus.GONE:
-        error += " It wants no more of it."
+        error += " It rejects all further attempts."
     return Outcome(
         code,
         body,

@@ -1,4 +1,4 @@
-"""Delivery of webhooks that are due; every replica does it, and each attempt is claimed by one."""
+"""Dispatcher of due webhook deliveries; every replica runs one, and claims each attempt."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 POLL_S = 1.0
 RECEIVERS_PER_QUERY = 500
 CLOSE_GRACE_S = 10.0
-"""The grace period of running attempts when the replica stops."""
+"""Grace period for running attempts when the replica stops."""
 
 _FIRST = ("", "")
 
 
 class WebhookDispatcher:
-    """The attempts of one replica.
+    """Claims due deliveries and runs their attempts.
 
-    A claim is a lease: when the replica dies, the attempt is retried once the lease has expired.
+    A claim is a lease: if the replica crashes, the attempt is repeated after the lease expires.
     """
 
     def __init__(self, db: Database, sender: DeliverySender, settings: Settings) -> None:
@@ -48,11 +48,11 @@ class WebhookDispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
-        """Poll now: a delivery has become due, or a slot is free."""
+        """Poll now, since a delivery has become due or a slot is free."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Wait until woken or until the next poll; then start the attempts that are due."""
+        """Wait for `wake` or the next poll, then start the attempts that are due."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):
                 await self._woken.wait()
@@ -61,7 +61,7 @@ class WebhookDispatcher:
             pass
 
     async def close(self) -> None:
-        """Wait for running attempts; cancel those that outlast the grace period."""
+        """Wait for running attempts; cancel them after the grace period."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_GRACE_S)
         for task in self._tasks:
@@ -69,7 +69,7 @@ class WebhookDispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _start_some(self) -> bool:
-        """Start what is due at the next receivers; return whether there are more receivers."""
+        """Start the due attempts of the next receivers; return True if more receivers follow."""
         found = await queries.due(
             self._db.pool,
             after=self._after,
@@ -89,7 +89,7 @@ class WebhookDispatcher:
         return are_more
 
     async def _start(self, due: Mapping[str, DueRecord]) -> None:
-        """Claim deliveries whose slots are taken, and start their attempts."""
+        """Claim deliveries for which slots were acquired, and start their attempts."""
         claimed: list[AttemptRecord] = []
         try:
             claimed = await queries.claim(self._db.pool, list(due), lease=self._lease)
@@ -108,15 +108,15 @@ class WebhookDispatcher:
             await self._settle(attempt, outcome)
         except Exception as exc:
             if is_database_away(exc):
-                logger.warning("webhook %s will be sent again: the database is away", attempt.id)
+                logger.warning("webhook %s is sent again: the database is unavailable", attempt.id)
             else:
-                logger.exception("the outcome of webhook %s could not be stored", attempt.id)
+                logger.exception("cannot store the outcome of webhook %s", attempt.id)
         finally:
             self._slots.release(attempt.user_id, attempt.receiver)
             self.wake()
 
     async def _settle(self, attempt: AttemptRecord, outcome: Outcome) -> None:
-        """Store the outcome of an attempt, and the time of the next one after a failure."""
+        """Store the outcome of an attempt and, after a failure, the time of the next one."""
         back_off: float | None = None
         if outcome.error is not None and not outcome.is_final:
             count = attempt.attempts - attempt.attempts_before

@@ -42,12 +42,12 @@ def _tasks(services: Services) -> list[PeriodicTask]:
 
 def _cleanup(services: Services) -> list[CleanupStep]:
     db = services.get(Database)
-    # Deliveries of a job are kept as long as its events.
+    # Deliveries have the same retention as events.
     older_than = timedelta(days=services.get(Settings).event_retention_days)
     return [
         deletion(
             CleanupPhase.RECORDS,
-            "webhook deliveries whose time is over",
+            "expired webhook deliveries",
             count=lambda: queries.count_old(db.pool, older_than),
             delete=lambda limit: queries.delete_old(db.pool, older_than, limit=limit),
         )

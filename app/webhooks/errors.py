@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.http.problems import NotFound
+from app.http.problems import ObjectNotFound
 
 
-class DeliveryNotFound(NotFound):
-    """The job has no such delivery, or it is another user's."""
+class DeliveryNotFound(ObjectNotFound):
+    """The delivery does not exist, or belongs to another job or user."""
 
     code = "delivery_not_found"
-    detail = "The job has no such delivery."
+    noun = "Webhook delivery"

@@ -12,11 +12,11 @@ from app.database.tables import Base
 
 
 class DeliveryRow(Base):
-    """A message for one URL, inserted in the transaction that ends its job.
+    """A delivery of a message to one URL, inserted in the transaction that ends the job.
 
-    `next_attempt_at` is null once the delivery is settled. A replica that makes an attempt moves it
-    to the end of its lease, so that an attempt which dies with its replica is retried.
-    `attempts` counts all attempts; an outcome is stored only while its attempt is the last one.
+    `next_attempt_at` is null when the delivery has succeeded or failed. During an attempt it is the
+    end of the replica's lease, so that the attempt is repeated if the replica crashes. `attempts`
+    counts all attempts; an outcome is stored only if its attempt is still the last one.
     `attempts_before` counts those before the last redelivery. `secret` is encrypted.
     """
 

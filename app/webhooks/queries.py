@@ -10,7 +10,7 @@ from app.database.statement import Executor, Query, Scalar, Statement
 
 
 class DeliveryRecord(NamedTuple):
-    """A delivery as its owner sees it."""
+    """A delivery with its status, for its owner."""
 
     id: str
     job_id: str
@@ -27,9 +27,9 @@ class DeliveryRecord(NamedTuple):
 
 
 class DueRecord(NamedTuple):
-    """A receiver and one of its deliveries that are due; `id` is None where none is.
+    """A receiver and one of its due deliveries, without an `id` if no delivery is due.
 
-    `place` is the receiver's number in the result, from 1.
+    `place` is the position of the receiver in the result, from 1.
     """
 
     user_id: str
@@ -62,8 +62,8 @@ insert into webhook_deliveries
     (id, user_id, job_id, type, url, receiver, secret, body, created_at, next_attempt_at)
 values (:id, :user_id, :job_id, :type, :url, :receiver, :secret, :body, :now, :now)"""
 )
-# The index leads from receiver to receiver, however many deliveries of one are waiting; then the
-# first few of each are read. `now()`, since the index is not used with `clock_timestamp()`.
+# An index scan skips from receiver to receiver, regardless of the number of their deliveries; then
+# the first few of each are read. `now()`, since `clock_timestamp()` would prevent the index scan.
 _DUE = Query(
     """
 with recursive receivers (user_id, receiver, place) as (
@@ -165,15 +165,15 @@ async def insert(
 async def due(
     on: Executor, *, after: tuple[str, str], receivers: int, each: int
 ) -> list[DueRecord]:
-    """Return the receivers after one, each with its first deliveries that are due.
+    """Return the receivers after `after`, each with its first due deliveries.
 
-    The first delivery of every receiver comes before the second of any.
+    The first deliveries of all receivers precede the second ones.
 
     Args:
         on: The connection.
         after: The user and the receiver after which the result begins.
-        receivers: How many receivers at most.
-        each: How many deliveries of each at most.
+        receivers: The maximum number of receivers.
+        each: The maximum number of deliveries of one receiver.
     """
     return await _DUE.all(
         on, after_user_id=after[0], after_receiver=after[1], receivers=receivers, each=each
@@ -181,7 +181,7 @@ async def due(
 
 
 async def claim(on: Executor, ids: Sequence[str], *, lease: timedelta) -> list[AttemptRecord]:
-    """Begin an attempt of those deliveries that are still due and that no other replica claims."""
+    """Begin an attempt of the deliveries that are still due and not claimed by another replica."""
     return await _CLAIM.all(on, ids=ids, lease=lease)
 
 
@@ -197,7 +197,7 @@ async def settle(
     body: str | None,
     error: str | None,
 ) -> None:
-    """Store the outcome of an attempt, unless another one has begun since."""
+    """Store the outcome of an attempt, unless a later attempt has begun."""
     await _SETTLE.execute(
         on,
         id=delivery_id,
@@ -219,15 +219,15 @@ async def of_job(on: Executor, job_id: str, *, user_id: str) -> list[DeliveryRec
 async def redeliver(
     on: Executor, delivery_id: str, *, job_id: str, user_id: str
 ) -> DeliveryRecord | None:
-    """Make a delivery due now, with as many attempts as a new one."""
+    """Make a delivery due now, with all attempts of a new one."""
     return await _REDELIVER.one(on, id=delivery_id, job_id=job_id, user_id=user_id)
 
 
 async def count_old(on: Executor, older_than: timedelta) -> int:
-    """Return how many settled deliveries are older than that."""
+    """Return the number of finished deliveries that are older than `older_than`."""
     return await _COUNT_OLD.value(on, older_than=older_than) or 0
 
 
 async def delete_old(on: Executor, older_than: timedelta, *, limit: int) -> int:
-    """Delete some of the settled deliveries that are older than that; return how many."""
+    """Delete finished deliveries that are older than `older_than`; return the number."""
     return await _DELETE_OLD.execute(on, older_than=older_than, limit=limit)

@@ -1,4 +1,4 @@
-"""Back-off between the attempts of a delivery."""
+"""Retry schedule of deliveries: the back-off between attempts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ JITTER = 0.1
 
 
 def back_off_s(schedule_s: Sequence[float], attempt: int, *, retry_after_s: float) -> float | None:
-    """Return the time from the `attempt`th attempt to the next one; None after the last one.
+    """Return the delay after the given attempt, counted from 1; None after the last one.
 
-    It is up to 10 % more or less than scheduled, so that deliveries which failed together are not
-    retried together. A receiver may ask for more, up to the longest time of the schedule.
+    It has a jitter of 10 %, so that deliveries that failed together are not retried together. A
+    receiver may ask for a longer delay, up to the longest one of the schedule.
     """
     if attempt > len(schedule_s):
         return None
@@ -23,7 +23,7 @@ def back_off_s(schedule_s: Sequence[float], attempt: int, *, retry_after_s: floa
 
 
 def retry_after_s(header: str | None, now: datetime) -> float:
-    """Return the seconds of a Retry-After header, in either of its forms."""
+    """Return the delay of a Retry-After header (seconds or a date), in seconds."""
     value = (header or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
@@ -31,5 +31,5 @@ def retry_after_s(header: str | None, now: datetime) -> float:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return 0
-    # The zone `-0000` is parsed to a time without a zone; it means UTC.
+    # The zone `-0000`, which means UTC, is parsed to a time without a zone.
     return max((moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds(), 0)

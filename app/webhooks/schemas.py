@@ -1,4 +1,4 @@
-"""Webhook deliveries in the form of the wire."""
+"""Conversion of webhook deliveries to their wire format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from processing_context.wire.webhooks import WebhookAnswer, WebhookDelivery
 
 
 def delivery_out(row: DeliveryRecord) -> WebhookDelivery:
-    """Return a delivery with the answer to its last attempt."""
+    """Return the wire model of a delivery, with the outcome of its last attempt."""
     return WebhookDelivery(
         id=row.id,
         job_id=row.job_id,

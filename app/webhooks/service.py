@@ -1,4 +1,4 @@
-"""Webhooks of jobs: validation, delivery at the end of a job, and redelivery."""
+"""Service for webhooks: validation, enqueueing of messages, and redelivery."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WebhookService:
         self._dispatcher = dispatcher
 
     async def accept(self, user_id: str, webhook: Webhook) -> dict[str, Any]:
-        """Return the form in which a webhook is stored with its job: the secret is encrypted.
+        """Validate a webhook; return the form that is stored with its job, the secret encrypted.
 
         Raises:
             UrlNotAllowed: The service does not post to this URL.
@@ -54,21 +54,21 @@ class WebhookService:
         return [delivery_out(delivery) for delivery in found]
 
     async def redeliver(self, user_id: str, job_id: str, delivery_id: str) -> WebhookDelivery:
-        """Deliver again now, whatever the outcome was; the id stays the same.
+        """Deliver a message again now, regardless of its outcome, with the same id.
 
         Raises:
-            DeliveryNotFound: The job has no such delivery.
+            DeliveryNotFound: The job has no delivery with this id.
         """
         delivery = await queries.redeliver(
             self._db.pool, delivery_id, job_id=job_id, user_id=user_id
         )
         if delivery is None:
-            raise DeliveryNotFound
+            raise DeliveryNotFound(delivery_id)
         self._dispatcher.wake()
         return delivery_out(delivery)
 
     def wake_dispatcher(self) -> None:
-        """Start deliveries that are due, once the transaction that enqueued them is committed."""
+        """Start due deliveries; to be called after the commit of the transaction of `enqueue`."""
         self._dispatcher.wake()
 
 
@@ -84,15 +84,15 @@ async def enqueue(
 ) -> None:
     """Insert a delivery to a webhook, in the transaction of the event that it reports.
 
-    So no message is lost, and none reports what was rolled back.
+    So no message is lost, and none reports an event that was rolled back.
 
     Args:
-        on: The transaction.
-        webhook: As `WebhookService.accept` returned it.
+        on: The connection of the transaction.
+        webhook: The webhook in the form that `WebhookService.accept` returned.
         user_id: The owner of the job.
         job_id: The job.
         type_: The type of the message.
-        body: The message.
+        body: The message as JSON.
         now: The time of the event.
     """
     url = httpx2.URL(webhook["url"])

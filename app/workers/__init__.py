@@ -1,1 +1,1 @@
-"""The domain of workers."""
+"""Workers: registration, heartbeats and capabilities."""

@@ -31,7 +31,7 @@ async def _delete(services: Services, user_id: str, *, limit: int) -> int:
 
 
 async def _are_left(services: Services, user_id: str) -> bool:
-    # A worker may still run another user's job.
+    # A fleet worker may still run a job of another user.
     return await queries.has_workers(services.get(Database).pool, user_id)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.http.problems import NotFound
+from app.http.problems import ObjectNotFound
 
 
-class WorkerNotFound(NotFound):
-    """The worker was deleted or removed as lost, or it is another user's."""
+class WorkerNotFound(ObjectNotFound):
+    """The worker was removed, possibly as lost, or it belongs to another user."""
 
     code = "worker_not_found"
-    detail = "There is no such worker: register again."
+    noun = "Worker"

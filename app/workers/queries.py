@@ -10,7 +10,7 @@ from app.database.statement import Connection, Executor, Query, Scalar, Statemen
 
 
 class WorkerRecord(NamedTuple):
-    """A worker and the ids of the jobs that it runs."""
+    """A worker with its state and the ids of its running jobs."""
 
     id: str
     name: str
@@ -26,7 +26,7 @@ class WorkerRecord(NamedTuple):
 
 
 class RegistrationRecord(NamedTuple):
-    """The owner of a worker, and what the worker can run."""
+    """The owner and the token of a worker, and the jobs that it can run."""
 
     user_id: str
     token_id: str
@@ -149,27 +149,27 @@ async def find(on: Executor, worker_id: str) -> RegistrationRecord | None:
 
 
 async def lock_shared(on: Connection, worker_id: str) -> RegistrationRecord | None:
-    """Return a registration that cannot be deleted until the end of the transaction."""
+    """Return a registration, locked against deletion until the end of the transaction."""
     return await _LOCK_SHARED.one(on, worker_id=worker_id)
 
 
 async def lock(on: Connection, worker_id: str) -> RegistrationRecord | None:
-    """Return a registration, locked: no claim gives the worker a job meanwhile."""
+    """Return a registration, locked so that no job is leased to the worker."""
     return await _LOCK.one(on, worker_id=worker_id)
 
 
 async def record_heartbeat(on: Executor, worker_id: str, *, is_draining: bool | None) -> None:
-    """Store that a worker was seen now, and whether it drains; None leaves that as it is."""
+    """Set `last_seen_at` to now and, if it is given, `is_draining`."""
     await _RECORD_HEARTBEAT.execute(on, worker_id=worker_id, is_draining=is_draining)
 
 
 async def mark_seen(on: Executor, worker_ids: Collection[str]) -> None:
-    """Store that workers were seen now; locked in one order, so that replicas do not deadlock."""
+    """Set `last_seen_at` of workers to now; rows are locked by id, so that no deadlock occurs."""
     await _MARK_SEEN.execute(on, worker_ids=list(worker_ids))
 
 
 async def active(on: Executor, *, user_id: str, lost_after_s: float) -> list[CapabilitiesRecord]:
-    """Return what the workers that take a user's jobs can run, each combination once."""
+    """Return the distinct capabilities of the active workers that run jobs of a user."""
     return await _ACTIVE.all(on, user_id=user_id, lost_after_s=lost_after_s)
 
 
@@ -189,5 +189,5 @@ async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:
 
 
 async def has_workers(on: Executor, user_id: str) -> bool:
-    """Return whether a user has workers."""
+    """Return True if a user has workers."""
     return bool(await _HAS_WORKERS.value(on, user_id=user_id))

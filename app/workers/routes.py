@@ -1,4 +1,4 @@
-"""Routes of workers, except those that claim or end jobs."""
+"""Routes to register and list workers, and for their heartbeats."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def register_worker(
     settings: SettingsDep,
     response: Response,
 ) -> WorkerRegistered:
-    """Register a worker; a worker that starts again registers anew."""
+    """Register a worker. A worker registers at each start."""
     worker_id, is_replay = await workers.register(principal, body, key)
     if is_replay:
         replayed(response)
@@ -50,7 +50,7 @@ async def register_worker(
 
 @router.get("")
 async def list_workers(workers: Workers, principal: PrincipalDep, page: PageDep) -> WorkerList:
-    """List one's workers, newest first."""
+    """List the caller's workers, newest first."""
     rows, following = await workers.page(principal.user_id, page)
     return WorkerList(next=following, workers=[worker_out(row) for row in rows])
 
@@ -62,6 +62,6 @@ async def worker_heartbeat(
     principal: PrincipalDep,
     body: WorkerHeartbeat | None = None,
 ) -> Worker:
-    """Say that a worker is there, and whether it takes new jobs."""
+    """Report that a worker is alive, and whether it accepts new jobs."""
     draining = body.draining if body else None
     return worker_out(await workers.heartbeat(worker_id, principal, draining=draining))

@@ -1,4 +1,4 @@
-"""Workers in the form of the wire."""
+"""Conversion of workers to their wire format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from processing_context.wire.workers import Worker
 
 
 def worker_out(row: WorkerRecord) -> Worker:
-    """Return a worker."""
+    """Return the wire model of a worker."""
     return Worker(
         id=row.id,
         name=row.name,

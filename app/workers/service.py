@@ -1,4 +1,4 @@
-"""Workers: registration, heartbeats, and who may act for a worker."""
+"""Service for workers: registration, heartbeats, and authorisation of requests for a worker."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MAX_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerCapabilities:
-    """The jobs that a worker can run; `node_types` None: all types."""
+    """Capabilities of a worker; `node_types` None: it runs all types."""
 
     names: frozenset[str]
     node_types: frozenset[str] | None
 
     def can_run(self, capabilities: Iterable[str], node_types: Iterable[str]) -> bool:
-        """Return whether the worker can run a job that needs these."""
+        """Return True if the worker can run a job with these requirements."""
         return self.names.issuperset(capabilities) and (
             self.node_types is None or self.node_types.issuperset(node_types)
         )
@@ -37,7 +37,7 @@ class WorkerCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A worker that claims jobs; `owner_id` None: jobs of all users."""
+    """A worker that claims jobs; `owner_id` None: it runs jobs of all users."""
 
     id: str
     owner_id: str | None
@@ -46,7 +46,7 @@ class Claimant:
 
 
 class WorkerService:
-    """Workers of all users; a worker is lost once it was not seen for two leases' time."""
+    """Workers of all users; a worker is lost if it was not seen for two lease durations."""
 
     def __init__(self, db: Database, *, lease_ttl_s: float) -> None:
         self._db = db
@@ -96,41 +96,41 @@ class WorkerService:
     async def heartbeat(
         self, worker_id: str, principal: Principal, *, draining: bool | None
     ) -> WorkerRecord:
-        """Store that a worker is alive; return it.
+        """Record a heartbeat of a worker; return the worker.
 
         Args:
             worker_id: The worker.
             principal: The token that acts for it.
-            draining: Whether it takes no new jobs; None leaves that as it is.
+            draining: Whether it accepts no new jobs; None for no change.
 
         Raises:
-            WorkerNotFound: It was deleted or removed as lost, or is another user's.
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
             Forbidden: Another token registered it.
         """
         async with self._db.transaction() as on:
-            _check(await queries.lock_shared(on, worker_id), principal)
+            _check(await queries.lock_shared(on, worker_id), worker_id, principal)
             await queries.record_heartbeat(on, worker_id, is_draining=draining)
             worker = await queries.get(on, worker_id, lost_after_s=self.lost_after_s)
         if worker is None:
-            raise WorkerNotFound
+            raise WorkerNotFound(worker_id)
         return worker
 
     async def claimant(self, worker_id: str, principal: Principal) -> Claimant:
-        """Return a worker that claims jobs; it may have been deleted since it was looked up.
+        """Return a worker that claims jobs, from a cache; it may have been deleted since.
 
-        What it can run never changes, so each replica looks it up once.
+        Its capabilities never change, so each replica reads them once.
 
         Raises:
-            WorkerNotFound: It was deleted or removed as lost, or is another user's.
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
             Forbidden: Another token registered it.
         """
         found = self._registrations.get(worker_id)
         if found is None:
-            found = _check(await queries.find(self._db.pool, worker_id), principal)
+            found = _check(await queries.find(self._db.pool, worker_id), worker_id, principal)
             if len(self._registrations) >= _MAX_CACHED:
                 self._registrations.clear()
             self._registrations[worker_id] = found
-        _check(found, principal)
+        _check(found, worker_id, principal)
         return Claimant(
             id=worker_id,
             owner_id=None if found.is_fleet else found.user_id,
@@ -139,36 +139,36 @@ class WorkerService:
         )
 
     def evict(self, worker_id: str) -> None:
-        """Drop a worker from the cache of registrations."""
+        """Remove a worker from the cache of registrations."""
         self._registrations.pop(worker_id, None)
 
     async def delete(self, on: Connection, worker_id: str, principal: Principal) -> None:
-        """Delete a worker; the caller releases its leases.
+        """Delete a worker; the caller must end its leases.
 
         Raises:
-            WorkerNotFound: It does not exist, or is another user's.
+            WorkerNotFound: It does not exist or belongs to another user.
             Forbidden: Another token registered it.
         """
-        _check(await queries.lock(on, worker_id), principal)
+        _check(await queries.lock(on, worker_id), worker_id, principal)
         await queries.delete(on, worker_id)
 
     async def active(self, user_id: str) -> list[WorkerCapabilities]:
-        """Return what the workers that take a user's jobs can run."""
+        """Return the capabilities of the active workers that run jobs of a user."""
         found = await queries.active(self._db.pool, user_id=user_id, lost_after_s=self.lost_after_s)
         return [_capabilities(row) for row in found]
 
     def mark_seen(self, worker_id: str) -> None:
-        """Note that a worker is alive; `flush_seen` stores it."""
+        """Record in memory that a worker is alive; `flush_seen` stores it."""
         self._seen.add(worker_id)
 
     async def flush_seen(self) -> None:
-        """Store which workers were seen since the last call, in one statement."""
+        """Store the workers seen since the last call, with one statement."""
         if self._seen:
             seen, self._seen = self._seen, set()
             await queries.mark_seen(self._db.pool, seen)
 
     async def delete_lost(self) -> None:
-        """Delete workers that were not seen for a day."""
+        """Delete workers that were not seen for a day and run no job."""
         await queries.delete_lost(self._db.pool)
 
 
@@ -179,15 +179,17 @@ def _capabilities(row: RegistrationRecord | CapabilitiesRecord) -> WorkerCapabil
     )
 
 
-def _check(found: RegistrationRecord | None, principal: Principal) -> RegistrationRecord:
-    """Return a registration that the token of a principal made.
+def _check(
+    found: RegistrationRecord | None, worker_id: str, principal: Principal
+) -> RegistrationRecord:
+    """Return a registration if the token of the principal created it.
 
     Raises:
-        WorkerNotFound: There is none, or it is another user's.
-        Forbidden: Another token made it.
+        WorkerNotFound: The worker does not exist or belongs to another user.
+        Forbidden: Another token registered the worker.
     """
     if found is None or found.user_id != principal.user_id:
-        raise WorkerNotFound
+        raise WorkerNotFound(worker_id)
     if found.token_id != principal.token_id:
-        raise Forbidden("Only the token that registered this worker may speak for it.")
+        raise Forbidden(f"Worker {worker_id} was registered by another token: use that token.")
     return found
