@@ -1,1 +1,1 @@
-"""The domain of events."""
+"""Events of jobs: ingest, log, node states, retention and subscribers."""

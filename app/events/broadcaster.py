@@ -1,8 +1,8 @@
 """Broadcast of stored events to the subscribers of this replica.
 
-Events that are stored here reach local subscribers in memory. Other replicas receive the id of the
-job and its last `seq`, and read the rows once for all of their subscribers. A slow poll finds what
-a lost notification left out.
+Local subscribers receive the events of this replica in memory. Other replicas are notified of the
+job's id and its last `seq`, and read the rows once for all of their subscribers. A slow poll finds
+events whose notification was lost.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ logger = logging.getLogger(__name__)
 TOPIC = "job"
 POLL_INTERVAL_S = 3.0
 LOOK_BACK = timedelta(minutes=2)
-"""Time after its end for which the poll still looks at a job."""
+"""Time for which the poll still includes a job after its end."""
 
 
 class Subscriber(Protocol):
     """A receiver of the events of some jobs."""
 
     def position(self, job_id: str) -> int | None:
-        """Return the last `seq` received; None while the subscriber reads the table itself."""
+        """Return the last `seq` received; None while the subscriber is reading the table."""
         ...
 
     def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
-        """Take the new ones of these events; read the table where events before are missing."""
+        """Process those of the events that are new; read the table if earlier ones are missing."""
         ...
 
     def catch_up(self, job_id: str, last_seq: int = 0) -> None:
-        """Read the table: it has more events, up to `last_seq` at least."""
+        """Read the table, which has more events, at least up to `last_seq`."""
         ...
 
     def job_deleted(self, job_id: str) -> None:
-        """Learn that the job was deleted."""
+        """Handle the deletion of a job."""
         ...
 
 
 class Broadcaster:
-    """The subscribers of one replica, by job and by user."""
+    """Passes stored events to the subscribers of a replica, by job and by user."""
 
     def __init__(self, log: EventLog, notifications: Notifications) -> None:
         self.log = log
@@ -63,14 +63,14 @@ class Broadcaster:
         notifications.on_reconnect(self._gap.set)
 
     def subscribe(self, subscriber: Subscriber, *, job_id: str = "", user_id: str = "") -> None:
-        """Deliver the events of a job, or of all jobs of a user, from now on."""
+        """Register a subscriber for the events of a job, or of all jobs of a user."""
         if job_id:
             self._by_job[job_id].add(subscriber)
         if user_id:
             self._by_user[user_id].add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber, *, job_id: str = "", user_id: str = "") -> None:
-        """Deliver no more of them; a second call does nothing."""
+        """Unregister a subscriber; do nothing if it is not registered."""
         for table, key in ((self._by_job, job_id), (self._by_user, user_id)):
             if key in table:
                 table[key].discard(subscriber)
@@ -78,14 +78,14 @@ class Broadcaster:
                     del table[key]
 
     def publish(self, batches: Iterable[LogBatch]) -> None:
-        """Broadcast events that have been committed, here and to the other replicas."""
+        """Broadcast committed events, in this replica and to the others."""
         for batch in batches:
             for subscriber in self._subscribers(batch.job_id, batch.user_id):
                 subscriber.deliver(batch.job_id, batch.events)
             self._notifications.notify(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
 
     async def poll(self) -> None:
-        """Look for unannounced events, after a pause or at once after a gap in listening."""
+        """Wait for the interval (not after an interruption of LISTEN), then find missed events."""
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL_S):
                 await self._gap.wait()
@@ -96,7 +96,7 @@ class Broadcaster:
                 self._announce(position)
 
     async def close(self) -> None:
-        """Stop reading for subscribers."""
+        """Cancel all reads for subscribers."""
         for task in self._fetches:
             task.cancel()
         await asyncio.gather(*self._fetches, return_exceptions=True)
@@ -121,7 +121,7 @@ class Broadcaster:
         self._announce(LogPosition(job_id, user_id, int(last_seq)))
 
     def _announce(self, end: LogPosition) -> None:
-        """Bring the subscribers of a job that are behind the end of its log up to it."""
+        """Make the subscribers of a job that are behind the end of its log catch up."""
         is_behind = False
         for subscriber in self._subscribers(end.job_id, end.user_id):
             position = subscriber.position(end.job_id)
@@ -139,7 +139,7 @@ class Broadcaster:
             task.add_done_callback(self._fetched)
 
     async def _fetch(self, job_id: str) -> None:
-        """Read the events that the slowest subscriber lacks, once for all of them."""
+        """Read the events that the slowest subscriber lacks, and deliver them to all."""
         try:
             while (after := self._lowest_position(self._fetching[job_id])) is not None:
                 events = await self.log.after(job_id, after)
@@ -157,7 +157,7 @@ class Broadcaster:
     def _fetched(self, task: asyncio.Task[None]) -> None:
         self._fetches.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
-            logger.warning("events were not read, the poll tries again: %s", exc)
+            logger.warning("cannot read events (the next poll retries): %s", exc)
 
     def _lowest_position(self, end: LogPosition) -> int | None:
         positions = [

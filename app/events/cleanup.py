@@ -1,4 +1,4 @@
-"""Events that are left of jobs, for the cleanup of files that jobs created."""
+"""Look-up of jobs with retained events, for the cleanup of files that jobs created."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from app.events import queries
 
 
 async def with_events(db: Database, job_ids: Collection[str]) -> set[str]:
-    """Return those of the jobs that have an event left."""
+    """Return the ids of the jobs that still have an event."""
     return await queries.jobs_with_events(db.pool, job_ids)

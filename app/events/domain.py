@@ -1,4 +1,4 @@
-"""Registration of job events and their log, and of the tables of the whole engine."""
+"""Registration of events, and of the tables that jobs, queue and events share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _tasks(services: Services) -> list[PeriodicTask]:
 
 
 async def _drop_old_events(services: Services, report: CleanupReport) -> None:
-    """Drop the days of events older than the retention, except events of unfinished jobs."""
+    """Delete the events older than the retention, day by day, except those of unfinished jobs."""
     db = services.get(Database)
     keep = timedelta(days=services.get(Settings).event_retention_days)
     days = await retention.expired_days(db, keep)
@@ -58,9 +58,9 @@ async def _drop_old_events(services: Services, report: CleanupReport) -> None:
         if not report.is_dry:
             await retention.delete_expired_loose(db, keep)
     except asyncpg.LockNotAvailableError:
-        report.problem("job_events is in use: old events are left for the next sweep")
+        report.problem("job_events is locked: old events are kept until the next cleanup")
     report.count("days of events", len(days) if report.is_dry else dropped)
-    report.count("events without a day of their own", loose)
+    report.count("events in the default partition", loose)
 
 
 def _cleanup(services: Services) -> list[CleanupStep]:

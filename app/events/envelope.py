@@ -1,7 +1,7 @@
-"""Events and their envelope: encoded once, placed in their job's log once the place is known.
+"""Encoding of events, and their envelope.
 
-An event is encoded before any lock is taken. Its envelope (`seq`, `attempt`, `time`) is put in
-front of it as text once it is known, and that text is stored and sent to every subscriber as it is.
+An event is encoded once, before any lock is taken. Its envelope (`seq`, `attempt`, `time`) is
+prepended as text when it is known. That text is stored, and sent to all subscribers unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SLOT = "\0"
 
 
 class EncodedEvent(NamedTuple):
-    """An event without its envelope; `tail` is its JSON as it follows the envelope."""
+    """An event without its envelope; `tail` is the JSON that follows the envelope."""
 
     type: str
     tail: str
@@ -30,7 +30,7 @@ class EncodedEvent(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """An event as it is stored and sent."""
+    """An event in the form that is stored and sent."""
 
     seq: int
     text: str
@@ -38,13 +38,13 @@ class StoredEvent(NamedTuple):
 
     @property
     def is_progress(self) -> bool:
-        """True for a `node_progress`."""
+        """True for a `node_progress` event."""
         return self.text.startswith(_PROGRESS)
 
 
 @dataclass(frozen=True)
 class LogBatch:
-    """Consecutive events of one job's log, with the fields of their envelopes."""
+    """Consecutive events of the log of one job, with the fields of their envelopes."""
 
     job_id: str
     user_id: str
@@ -61,7 +61,7 @@ class LogBatch:
 
     @cached_property
     def events(self) -> list[StoredEvent]:
-        """The events with their texts, which are made when the first subscriber needs them."""
+        """The events with their texts, which are created on first use."""
         return add_envelope(
             self.encoded,
             job_id=self.job_id,
@@ -73,7 +73,7 @@ class LogBatch:
 
 
 def encode(event: Mapping[str, Any]) -> EncodedEvent:
-    """Encode an event without the fields of its envelope."""
+    """Encode an event that has no envelope fields."""
     rest = dict(event)
     kind = rest.pop("type")
     is_end = kind == "job_update" and rest["status"] in ENDED
@@ -90,7 +90,7 @@ def add_envelope(
     time: datetime,
     traceparent: str | None,
 ) -> list[StoredEvent]:
-    """Return events as they follow the event `after` in the log of their job."""
+    """Return events with their envelopes, numbered from `after` + 1."""
     fields = {
         "type": _SLOT,
         "job_id": job_id,

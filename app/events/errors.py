@@ -6,6 +6,6 @@ from app.http.problems import TooLarge
 
 
 class EventTooLarge(TooLarge):
-    """An event is over the limit."""
+    """An event is larger than the limit."""
 
     code = "event_too_large"

@@ -1,4 +1,4 @@
-"""Batches of events that workers post, validated and encoded before any lock is taken."""
+"""Validation and encoding of the event batches that workers post."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_CLIENT_SEQ = 2**31 - 1
 
 
 class PostedEvent(NamedTuple):
-    """An event of a batch."""
+    """A validated event of a batch."""
 
     client_seq: int
     event: Mapping[str, Any]
@@ -28,7 +28,7 @@ class PostedEvent(NamedTuple):
 
     @property
     def end_status(self) -> str | None:
-        """The status with which the event ends the job, if it does."""
+        """The final status of the job, if the event ends it."""
         return str(self.event["status"]) if self.encoded.is_end else None
 
 
@@ -47,13 +47,13 @@ class PostedBatch:
 
     @property
     def result(self) -> str | None:
-        """The result with which the batch completes the job, as JSON; None when it does not."""
+        """The result as JSON text, if the batch completes the job."""
         last = self.events[-1]
         return dumps(last.event["result"]) if last.end_status == "completed" else None
 
     @property
     def progress(self) -> float | None:
-        """The last progress of the whole job that the batch reports, if it reports one."""
+        """The last progress of the whole job in the batch, if there is any."""
         for posted in reversed(self.events):
             if posted.event["type"] == "job_update" and posted.event.get("progress") is not None:
                 return float(posted.event["progress"])
@@ -72,9 +72,9 @@ def read_batch(
     """Validate and encode the events of a batch.
 
     Raises:
-        ValidationFailed: An event is not valid, is of another job, or its client_seq does not
-            follow.
-        EventTooLarge: An event is over the limit.
+        ValidationFailed: An event is invalid or belongs to another job, or the client_seq values
+            are not consecutive.
+        EventTooLarge: An event is larger than the limit.
     """
     bare = [_bare(index, raw, job_id) for index, raw in enumerate(events)]
     try:
@@ -93,10 +93,10 @@ def read_batch(
         before = posted[index - 1]
         if item.client_seq != before.client_seq + 1:
             raise _wrong(
-                index, CLIENT_SEQ, f"follows {before.client_seq}: it must be one more than that"
+                index, CLIENT_SEQ, f"must be {before.client_seq + 1}, after {before.client_seq}"
             )
         if before.encoded.is_end:
-            raise _wrong(index, "type", "comes after the end of the job: the end must come last")
+            raise _wrong(index, "type", "follows the event that ends the job, which must be last")
     return posted
 
 
@@ -104,9 +104,9 @@ def _bare(index: int, raw: Mapping[str, Any], job_id: str) -> dict[str, Any]:
     """Return an event without the fields that the service sets."""
     client_seq = raw.get(CLIENT_SEQ)
     if type(client_seq) is not int or not 1 <= client_seq <= MAX_CLIENT_SEQ:
-        raise _wrong(index, CLIENT_SEQ, "is needed: 1, 2, 3 … in each attempt")
+        raise _wrong(index, CLIENT_SEQ, "must be an integer, counted from 1 in each attempt")
     if raw.get("job_id") not in (None, job_id):
-        raise _wrong(index, "job_id", "is not the job that the events are posted to")
+        raise _wrong(index, "job_id", f"must be {job_id}, the job that the events are posted to")
     event = dict(raw)
     for key in SERVICE_FIELDS & raw.keys():
         del event[key]
@@ -126,16 +126,16 @@ def _encoded(
     if size * 4 > max_event_bytes and (size := len(encoded.tail.encode()) - 1) > max_event_bytes:
         raise EventTooLarge(
             f"Event {client_seq} ({event['type']}) has {size} bytes; the limit is "
-            f"{max_event_bytes}. Put the value into a temporary file or an asset and send its ref."
+            f"{max_event_bytes}. Store the value in a temporary file or an asset and send its ref."
         )
     return PostedEvent(client_seq, event, encoded)
 
 
 def _complete(index: int, event: dict[str, Any]) -> None:
-    """Add the fields that the end of a job always has."""
+    """Add the fields that are required at the end of a job."""
     status = event["status"]
     if status == "queued":
-        raise _wrong(index, "status", "a worker gives a job back with POST …/release")
+        raise _wrong(index, "status", "cannot be queued: release the job with POST …/release")
     if status not in ENDED:
         return
     if status == "completed":

@@ -1,4 +1,4 @@
-"""The events of a job as an HTTP stream: server-sent events, or lines of JSON."""
+"""HTTP streams of the events of a job: server-sent events or JSON Lines."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ STREAM_TYPES: dict[str, StreamType] = {
 }
 
 Frames: TypeAlias = "list[tuple[int, str]]"
-"""Events with their `seq`; an empty list where none came for a while."""
+"""Events with their `seq`; an empty list for a keep-alive."""
 
 
 class EventStreams:
-    """Streams of this replica; they end with the last event of their job, or with the replica."""
+    """Streams events to HTTP clients, until the last event of the job or the shutdown."""
 
     def __init__(self, broadcaster: Broadcaster, shutdown: Shutdown) -> None:
         self._broadcaster = broadcaster
@@ -81,7 +81,7 @@ class EventStreams:
 
 
 def wanted_stream(accept: str | None) -> StreamType | None:
-    """Return the kind of stream that an Accept header asks for, if it asks for one."""
+    """Return the media type of the stream that an Accept header asks for, or None."""
     for part in (accept or "").split(","):
         media_type = part.partition(";")[0].strip().lower()
         if media_type in STREAM_TYPES:

@@ -1,8 +1,8 @@
-"""Storage of the events that workers post: the batches of many jobs in one statement.
+"""Ingest: stores the event batches of many jobs with one statement.
 
-The conditions that a batch must meet to be stored (its lease is live, no event is missing or
-stored already) are part of the statement, so that the usual batch costs one round trip and no
-transaction of its own. A batch that does not meet them is not stored; the caller finds out why.
+The statement itself checks that the lease of a batch is live and that no event is missing or
+already stored, so that the usual batch costs one round trip. A batch that fails these checks is
+not stored; the caller must determine the reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.events.node_states import node_columns
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A posted batch that was stored: its events, and the state of its job and lease."""
+    """A batch that was stored: its events, and the state of its job and lease."""
 
     batch: LogBatch
     record: StoredBatchRecord
@@ -30,16 +30,16 @@ class StoredBatch:
 async def store_batches(
     on: Executor, batches: Sequence[PostedBatch], *, ttl_s: float, complete_jobs: bool = True
 ) -> list[StoredBatch | None]:
-    """Store batches that can be stored as they are, renew their leases and complete their jobs.
+    """Store batches, renew their leases and complete their jobs.
 
     Args:
-        on: With a transaction where the caller holds locks.
-        batches: Each of another job.
-        ttl_s: How long the leases last from now on.
-        complete_jobs: Whether to complete jobs; the caller does it otherwise.
+        on: The connection of the transaction if the caller holds locks, otherwise the pool.
+        batches: Batches of different jobs.
+        ttl_s: The duration of the renewed leases.
+        complete_jobs: Whether to complete jobs; otherwise the caller does.
 
     Returns:
-        The stored batches, with None in the place of a batch that was not stored.
+        A list in the order of `batches`, with None for a batch that was not stored.
     """
     stored: list[StoredBatch | None] = [None] * len(batches)
     results = [batch.result if complete_jobs else None for batch in batches]

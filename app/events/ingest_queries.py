@@ -1,4 +1,4 @@
-"""The statement that stores the batches of many jobs."""
+"""Statement that stores the event batches of many jobs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from app.events.sql import shared_sql, text_sql
 
 
 class StoredBatchRecord(NamedTuple):
-    """A batch that was stored: its place among the batches, and its job and lease.
+    """A stored batch: its position among the batches (from 1), its job and its lease.
 
-    `last_seq` is that of the job before the batch; `worker_id` and `expires_at` are those of the
-    lease.
+    `last_seq` is the last one of the job before the batch.
     """
 
     place: int
@@ -41,7 +40,7 @@ _UPSERT_NODES = upsert_sql(
     source=f"{nodes_sql(also='place')} join held h on h.place = n.place",
 )
 
-# The clock is read after the locks are held: before, it would be read before a wait for them.
+# The clock is read outside the CTE with the locks: inside, it would be read before the wait.
 STORE = Query(
     f"""
 with locked as materialized (

@@ -1,7 +1,7 @@
-"""Records of jobs, and the statements on jobs that events need.
+"""Records of jobs, and statements that read jobs and the ends of their logs.
 
-The columns of a record are `j.<field>` of the table `jobs j`; graphs, params and results are read
-as JSON text, since most often they are only passed on.
+The columns of a record are `j.<field>` of the table `jobs j`. Graphs, params and results are read
+as JSON text, since they are usually passed on without parsing.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class JobState(NamedTuple):
 
 
 class LogPosition(NamedTuple):
-    """The end of a job's log."""
+    """The end of the log of a job."""
 
     job_id: str
     user_id: str
@@ -121,12 +121,12 @@ async def get(on: Executor, job_id: str) -> JobRecord | None:
 
 
 async def log_positions(on: Executor, job_ids: Collection[str]) -> list[LogPosition]:
-    """Return the ends of the logs of jobs; one that does not exist is left out."""
+    """Return the ends of the logs of jobs, without jobs that do not exist."""
     return await _POSITIONS.all(on, job_ids=list(job_ids))
 
 
 async def log_positions_of_users(
     on: Executor, user_ids: Collection[str], look_back: timedelta
 ) -> list[LogPosition]:
-    """Return those of users' jobs that have not ended, or ended within `look_back`."""
+    """Return the log ends of users' jobs that have not ended or ended within `look_back`."""
     return await _POSITIONS_OF_USERS.all(on, user_ids=list(user_ids), look_back=look_back)

@@ -1,4 +1,4 @@
-"""Reading of the logs of jobs."""
+"""Event log: reads the stored events of jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE_BYTES = 1024 * 1024
 
 
 class EventLog:
-    """The logs of all jobs."""
+    """Reads the event logs of jobs."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -31,17 +31,17 @@ class EventLog:
         limit: int = PAGE_EVENTS,
         max_bytes: int = PAGE_BYTES,
     ) -> list[StoredEvent]:
-        """Return the next events after `seq`; an empty list only where there are none.
+        """Return the next events after `seq`; the list is empty only at the end of the log.
 
-        Where retention has removed the first of them, a `gap` stands for those: a frame that has
-        the `seq` of the last one. A log has no other holes: it only ever loses its beginning.
+        A `gap` frame replaces events that retention has removed; it has the `seq` of the last of
+        them. Retention only removes events from the beginning of a log, so there are no other gaps.
 
         Args:
             job_id: The job.
-            seq: The last event that the reader has.
-            known: The end of the log when this was called, where the reader knows it.
+            seq: The `seq` of the last event that the reader has.
+            known: The end of the log at the time of the call, if the reader knows it.
             limit: The maximum number of events.
-            max_bytes: The size of the events after which no more are added.
+            max_bytes: Size of the events from which no more are added.
         """
         events = await queries.after(self._db.pool, job_id, seq, limit=limit, max_bytes=max_bytes)
         missing_to = events[0].seq - 1 if events else known
@@ -50,14 +50,14 @@ class EventLog:
         return events
 
     async def positions(self, job_ids: Collection[str]) -> dict[str, LogPosition]:
-        """Return the ends of the logs of jobs; one that does not exist is left out."""
+        """Return the ends of the logs of jobs, without jobs that do not exist."""
         found = await job_queries.log_positions(self._db.pool, job_ids)
         return {position.job_id: position for position in found}
 
     async def positions_of_users(
         self, user_ids: Collection[str], look_back: timedelta
     ) -> list[LogPosition]:
-        """Return those of users' jobs that have not ended, or ended within `look_back`."""
+        """Return the log ends of users' jobs that have not ended or ended within `look_back`."""
         return await job_queries.log_positions_of_users(self._db.pool, user_ids, look_back)
 
     async def _gap(self, job_id: str, first: int, last: int) -> StoredEvent | None:

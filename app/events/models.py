@@ -1,4 +1,4 @@
-"""Tables of jobs, leases, events and node states, which `jobs`, `queue` and `events` share."""
+"""Tables of jobs, leases, events and node states, shared by `jobs`, `queue` and `events`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from app.database.tables import Base
 
 
 class JobRow(Base):
-    """One run of a graph. What each batch of events changes is in no index.
+    """A job: one run of a graph.
 
-    `available_at` is when a queued job may be claimed: `run_at`, or the end of a back-off. No
-    foreign key leads out of here: a job outlives its workflow, and users are swept, not cascaded.
+    Columns that every batch of events changes are in no index. `available_at` is the time from
+    which a queued job can be claimed: `run_at`, or the end of a back-off. There are no foreign
+    keys: a job outlives its workflow, and the jobs of deleted users are deleted by the cleanup.
     """
 
     __tablename__ = "jobs"
@@ -90,10 +91,11 @@ class JobRow(Base):
 
 
 class LeaseRow(Base):
-    """The right of one worker to run one attempt of a job.
+    """A lease: the right of one worker to run one attempt of a job.
 
-    A row stays for a day after its end, so that what its worker sends twice is still known.
-    `confirmed_at` is its first heartbeat or event: only from then on it counts as an attempt.
+    The row is kept for a day after the end, so that repeated requests of its worker are recognised.
+    `confirmed_at` is the time of the first heartbeat or event; only a confirmed lease counts as an
+    attempt.
     """
 
     __tablename__ = "job_leases"
@@ -117,10 +119,10 @@ class LeaseRow(Base):
 
 
 class JobEventRow(Base):
-    """One event of a job, as the JSON text that every reader gets.
+    """An event of a job, as the JSON text that is sent to readers.
 
-    Partitioned by day, so that retention drops whole partitions. No partition can hold `(job_id,
-    seq)` unique over all of them: `seq` is settled under the lock of the job's row.
+    Partitioned by day, so that retention drops whole partitions. A unique constraint on `(job_id,
+    seq)` over all partitions is impossible; `seq` is assigned under the lock of the job's row.
     """
 
     __tablename__ = "job_events"
@@ -134,9 +136,9 @@ class JobEventRow(Base):
 
 
 class NodeStateRow(Base):
-    """The latest state of a node in the present attempt; a new attempt begins without any.
+    """The latest state of a node in the current attempt; a new attempt deletes the states.
 
-    `error` is JSON like the event it comes from: a text column takes no NUL.
+    `error` is JSON, as in the event: a text column cannot store NUL.
     """
 
     __tablename__ = "job_nodes"

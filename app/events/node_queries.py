@@ -26,7 +26,7 @@ class NodeRecord(NamedTuple):
 
 
 class NodeOfJob(NamedTuple):
-    """The latest state of a node of one of several jobs, without its result."""
+    """The latest state of a node, with its job and without its result."""
 
     job_id: str
     node: NodeRecord
@@ -43,7 +43,7 @@ COLUMN_TYPES = {
     "result": "json",
     "seq": "int",
 }
-"""The columns that `upsert_sql` takes from parameters; `seq` counts within the batch."""
+"""Columns that `upsert_sql` takes from parameters; `seq` is relative to the batch."""
 
 _STATE = "node_id, node_name, node_type, coalesce(status, 'running') as status, error, progress"
 _OF_JOB = Query(
@@ -67,10 +67,10 @@ def node_parameter(column: str) -> str:
 
 
 def nodes_sql(*, also: str) -> str:
-    """Return the rows of the upsert as `n`, from the parameters that `node_parameter` names.
+    """Return SQL for the rows of the upsert, as `n`, from the parameters of `node_parameter`.
 
     Args:
-        also: One more column before the others, of whole numbers.
+        also: The name of an additional first column of integers.
     """
     types = {also: "int", **COLUMN_TYPES}
     arrays = ", ".join(f":{node_parameter(column)}::{kind}[]" for column, kind in types.items())
@@ -78,17 +78,17 @@ def nodes_sql(*, also: str) -> str:
 
 
 def upsert_sql(*, job_id: str, attempt: str, now: str, seq: str, source: str) -> str:
-    """Return the statement that stores the states of nodes.
+    """Return the statement that inserts or updates the states of nodes.
 
-    A row with a status replaces what the node's last update said; one without only moves its
-    progress.
+    A row with a status replaces status, error and result of the node; one without a status only
+    updates its progress.
 
     Args:
-        job_id: SQL, like the others.
+        job_id: The job; like the other arguments an SQL expression.
         attempt: The attempt of the job.
         now: The time of the events.
-        seq: The `seq` of the event that a row comes from.
-        source: What comes after `from`; it contains `nodes_sql`.
+        seq: The `seq` of the event that describes the state.
+        source: The FROM clause, which contains `nodes_sql`.
     """
     return f"""
 insert into job_nodes (job_id, node_id, node_name, node_type, status, error, progress, total,

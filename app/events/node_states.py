@@ -1,4 +1,4 @@
-"""The states of nodes that a batch of events describes, one row for each node."""
+"""Node states from a batch of events, one row for each node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from app.events.node_queries import COLUMN_TYPES
 
 
 def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, list[Any]]:
-    """Return the columns of the upsert for events with their `seq`.
+    """Return the columns of the upsert for events, which are given with their `seq`.
 
-    A row with a status replaces what the node's last update said; one without only moves its
-    progress.
+    A row with a status replaces status, error and result of the node; one without a status only
+    updates its progress.
     """
     states: dict[str, dict[str, Any]] = {}
     for seq, event in events:

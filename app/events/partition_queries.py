@@ -1,4 +1,4 @@
-"""Statements on the partitions of `job_events`, one for each day."""
+"""Statements on the daily partitions of `job_events`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.database.statement import Connection, Executor, Scalar, Statement
 _LOCK_ID = 7103452671
 
 _TODAY = Scalar("select (clock_timestamp() at time zone 'UTC')::date", date)
-# Not by to_regclass: its cache may be older than the wait for the lock.
+# Not by to_regclass: its cache may be stale after the wait for the lock.
 _EXISTS = Scalar(
     "select exists (select from pg_class where relname = :name and relkind = 'r')", bool
 )
@@ -30,12 +30,12 @@ def partition_name(day: date) -> str:
 
 
 async def today(on: Executor) -> date:
-    """Return the day of UTC, by PostgreSQL's clock."""
+    """Return the current day in UTC, by PostgreSQL's clock."""
     return await _TODAY.only(on)
 
 
 async def exists(on: Executor, day: date) -> bool:
-    """Return whether a day has a partition."""
+    """Return True if a day has a partition."""
     return await _EXISTS.only(on, name=partition_name(day))
 
 
@@ -45,19 +45,19 @@ async def days(on: Executor) -> list[date]:
 
 
 async def limit_lock_waits(on: Connection, seconds: int) -> None:
-    """Fail statements of this transaction that wait for a lock for longer than that."""
+    """Set `lock_timeout` for this transaction."""
     await Statement(f"set local lock_timeout = '{seconds}s'").execute(on)
 
 
 async def lock(on: Connection) -> None:
-    """Wait until no other replica creates partitions, until the end of the transaction."""
+    """Lock the creation of partitions until the end of the transaction."""
     await _LOCK.execute(on)
 
 
 async def create(on: Connection, day: date) -> None:
     """Create the partition of a day.
 
-    An empty table is attached: unlike CREATE … PARTITION OF, that does not lock out writers.
+    An empty table is attached, since CREATE TABLE … PARTITION OF would block writers.
     """
     name = partition_name(day)
     await Statement(

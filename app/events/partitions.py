@@ -1,4 +1,4 @@
-"""Partitions of `job_events`, one for each day of UTC, created ahead of time."""
+"""Creation of the daily partitions of `job_events`, ahead of time and in UTC."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LOCK_TIMEOUT_S = 5
 
 
 async def create_partitions(db: Database) -> None:
-    """Create the missing partitions from yesterday to some days ahead.
+    """Create the missing partitions, from yesterday to some days ahead.
 
-    Yesterday's is for events that are dated before midnight and stored after it. Events of a day
-    without a partition go into the default one, so no event is ever refused.
+    Yesterday's partition is for events that are dated before midnight but stored after it. Events
+    of a day without a partition are stored in the default partition.
     """
     today = await queries.today(db.pool)
     for offset in range(-1, DAYS_AHEAD + 1):
@@ -28,7 +28,7 @@ async def create_partitions(db: Database) -> None:
 
 
 async def create_partition(db: Database, day: date) -> None:
-    """Create the partition of a day if it is missing; log it when that is not possible now."""
+    """Create the partition of a day if it is missing; log a warning if that is impossible now."""
     if await queries.exists(db.pool, day):
         return
     try:
@@ -38,6 +38,6 @@ async def create_partition(db: Database, day: date) -> None:
             if not await queries.exists(on, day):
                 await queries.create(on, day)
     except asyncpg.CheckViolationError:
-        logger.warning("events of %s are in the default partition and stay there", day)
+        logger.warning("cannot create a partition for %s: the default one has events of it", day)
     except asyncpg.LockNotAvailableError:
-        logger.warning("no partition for %s yet: the table is busy", day)
+        logger.warning("cannot create a partition for %s yet: the table is locked", day)

@@ -1,4 +1,4 @@
-"""Statements on events."""
+"""Statements on the events of a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.events.envelope import StoredEvent
 from app.runtime.ids import created_at
 
 CLOCK_MARGIN = timedelta(days=1)
-"""Maximum lead of the clock that made a job's id over PostgreSQL's, which dates events."""
+"""Tolerated difference of the clock that dates job ids and PostgreSQL's, which dates events."""
 
 _AFTER = Query(
     """
@@ -42,21 +42,21 @@ where exists (select from job_events e where e.job_id = j.id and e.time >= :sinc
 
 
 def _since(job_id: str) -> datetime:
-    """Return a time before a job's first event, so that older partitions are not searched."""
+    """Return a time before the job's first event, so that older partitions are not scanned."""
     return created_at(job_id) - CLOCK_MARGIN
 
 
 async def after(
     on: Executor, job_id: str, seq: int, *, limit: int, max_bytes: int
 ) -> list[StoredEvent]:
-    """Return events after `seq`: at most `limit`, and no more once there are `max_bytes`."""
+    """Return events after `seq`, at most `limit`, and none after the first `max_bytes`."""
     return await _AFTER.all(
         on, job_id=job_id, seq=seq, since=_since(job_id), limit=limit, max_bytes=max_bytes
     )
 
 
 async def insert(on: Executor, job_id: str, event: StoredEvent, time: datetime) -> None:
-    """Insert an event, in the transaction that holds the lock of the job's row."""
+    """Insert an event; the transaction must hold the lock of the job's row."""
     await _INSERT.execute(on, job_id=job_id, time=time, **event._asdict())
 
 
@@ -67,7 +67,7 @@ async def delete(on: Executor, job_id: str) -> None:
 
 
 async def jobs_with_events(on: Executor, job_ids: Collection[str]) -> set[str]:
-    """Return those of the jobs that have an event left."""
+    """Return the ids of the jobs that still have an event."""
     if not job_ids:
         return set()
     since = _since(min(job_ids))

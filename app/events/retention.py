@@ -1,10 +1,10 @@
-"""Retention of events: a day at a time, by dropping its partition.
+"""Retention of events: drops the partitions of expired days.
 
-Events of a job that has not ended are kept, however old: before a day is dropped, they move to the
-default partition. To keep the whole day for them would let one job that no worker can run keep
-the events of all users. They are deleted from the default partition once their job has ended, like
-events that came there because their day had no partition. Events are removed from the oldest on,
-so that a log only ever loses its beginning.
+Events of unfinished jobs are kept regardless of age: before a partition is dropped, they move to
+the default partition (keeping the partition would let one job that no worker can run retain the
+events of all users). The default partition also has events of days without a partition. Expired
+events are deleted from it once their job has ended. Events are always removed oldest first, so
+that only the beginning of a log can be missing.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from app.events import retention_queries as queries
 
 BATCH = 5000
 LOCK_TIMEOUT_S = 1
-"""Maximum time that other statements wait behind the wait for the lock on the table."""
+"""Maximum wait for the lock on the table, during which other statements queue behind it."""
 
 
 async def expired_days(db: Database, keep: timedelta) -> list[date]:
-    """Return the days whose events are all older than `keep`, oldest first."""
+    """Return the days with a partition whose events are all older than `keep`, oldest first."""
     limit = await queries.limit_of(db.pool, keep)
     return [day for day in await partition_queries.days(db.pool) if _end_of(day) <= limit]
 
@@ -29,12 +29,11 @@ async def expired_days(db: Database, keep: timedelta) -> list[date]:
 async def drop_day(db: Database, day: date) -> None:
     """Drop the partition of a day.
 
-    The events that stay are copied before the table is locked, and no event is added to a day that
-    is over. So the lock, for which all events wait, is held for little more than a change of the
-    catalog.
+    Retained events are copied before the table is locked, and no events are added to a past day.
+    So the lock, which blocks all writes of events, is held only for a change of the catalog.
 
     Raises:
-        asyncpg.LockNotAvailableError: The table is in use; try again later.
+        asyncpg.LockNotAvailableError: The table is in use; retry later.
     """
     await _delete_from_default(db, before=_end_of(day))
     async with db.transaction() as on:
@@ -46,12 +45,12 @@ async def drop_day(db: Database, day: date) -> None:
 
 
 async def expired_loose(db: Database, keep: timedelta) -> int:
-    """Return how many events of ended jobs, older than `keep`, are in the default partition."""
+    """Return the number of expired events of ended jobs in the default partition."""
     return await queries.count_in_default(db.pool, await queries.limit_of(db.pool, keep))
 
 
 async def delete_expired_loose(db: Database, keep: timedelta) -> int:
-    """Delete those events; return how many."""
+    """Delete expired events of ended jobs from the default partition; return their number."""
     return await _delete_from_default(db, before=await queries.limit_of(db.pool, keep))
 
 

@@ -1,4 +1,4 @@
-"""Statements on events that are older than the retention."""
+"""Statements for the retention of events."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _RESTORE = Statement("insert into job_events select * from kept_events")
 
 
 async def limit_of(on: Executor, keep: timedelta) -> datetime:
-    """Return the time before which events are older than `keep`, by PostgreSQL's clock."""
+    """Return the current time minus `keep`, by PostgreSQL's clock."""
     return await _LIMIT.only(on, keep=keep)
 
 
 async def count_in_default(on: Executor, before: datetime) -> int:
-    """Return how many events of ended jobs from before then the default partition has."""
+    """Return the number of events of ended jobs before a time in the default partition."""
     return await _COUNT.only(on, before=before)
 
 
 async def delete_from_default(on: Executor, before: datetime, *, limit: int) -> int:
-    """Delete events of ended jobs from the default partition, oldest first; return how many."""
+    """Delete events of ended jobs from the default partition, oldest first; return the number."""
     return await _DELETE.execute(on, before=before, limit=limit)
 
 
 async def copy_unfinished(on: Connection, day: date) -> None:
-    """Copy a day's events of unfinished jobs into a table that lasts for the transaction."""
+    """Copy a day's events of unfinished jobs into a temporary table of the transaction."""
     await Statement(
         f"""
 create temporary table kept_events on commit drop as
@@ -52,5 +52,5 @@ where j.status in ('queued', 'running')"""
 
 
 async def restore_unfinished(on: Connection) -> None:
-    """Insert the copied events again; without a partition they go into the default one."""
+    """Insert the copied events, which are then stored in the default partition."""
     await _RESTORE.execute(on, timeout=COPY_TIMEOUT_S)

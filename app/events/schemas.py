@@ -1,4 +1,4 @@
-"""Rows of jobs and nodes as they cross the wire."""
+"""Conversion of jobs and node states to their wire format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.events.node_queries import NodeRecord
 from processing_context.wire.jobs import Job, NodeState
 
 LARGE = {"params", "graph", "result"}
-"""The fields that lists leave out."""
+"""Fields of a job that lists leave out."""
 
 _PLAIN = (
     "id",
@@ -39,7 +39,7 @@ _plain_values = attrgetter(*_PLAIN)
 
 
 def job_json(job: JobRecord, waiting_reason: str | None = None) -> dict[str, Any]:
-    """Return a `Job` for orjson; its JSON texts go into the reply as they are."""
+    """Return the JSON of a `Job`, as values for orjson; JSON texts are copied unparsed."""
     return {
         **_plain(job),
         "graph": orjson.Fragment(job.graph),

@@ -1,4 +1,4 @@
-"""Queue of frames for one connection, bounded, with progress merged for a slow reader."""
+"""Bounded queue of frames for one connection, which merges progress events for a slow reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.events.envelope import StoredEvent
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
 MERGE_ABOVE_BYTES = 256 * 1024
 MERGED_BYTES = 64 * 1024
-"""The maximum size of a merged event: clients refuse frames that are too large."""
+"""Maximum size of a merged event; clients reject frames that are too large."""
 DRAINED_BELOW_BYTES = 512 * 1024
 TAKE_BYTES = 128 * 1024
 
@@ -24,10 +24,10 @@ RESTARTING = 1012
 TOO_SLOW = 4408
 
 Send = Callable[[str], Awaitable[None] | None]
-"""Sends a frame. Returns None when it was sent at once, else an awaitable that finishes it."""
+"""Function that sends a frame and returns None, or an awaitable that completes the sending."""
 
 
-class SendQueueClosed(Exception):  # an end, not an error
+class SendQueueClosed(Exception):  # signals an end, not an error
     """The queue is closed and empty; `code` is the close code of the WebSocket."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -37,7 +37,7 @@ class SendQueueClosed(Exception):  # an end, not an error
 
 
 class _Frame:
-    """One frame; consecutive `node_progress` events may be merged into it."""
+    """A frame, into which consecutive `node_progress` events can be merged."""
 
     __slots__ = ("_chunks", "_first", "_last", "_size", "job_id", "seq", "text")
 
@@ -81,11 +81,11 @@ class _Frame:
 
 
 class SendQueue:
-    """Frames in order: a writer takes them, and putting one never waits (`drain` does).
+    """Queue between producers, which never wait in `put`, and the writer of a connection.
 
     Args:
-        send: Sends a frame when the queue is empty and the writer idle, so that the writer need
-            not be woken: that costs as much as the sending. Without it the writer takes all.
+        send: Sends a frame directly if the queue is empty and the writer idle: waking the writer
+            costs as much as sending. Without it, all frames go through the writer.
     """
 
     def __init__(self, send: Send | None = None) -> None:
@@ -107,10 +107,10 @@ class SendQueue:
             self._add(_Frame(text), len(text))
 
     def put_event(self, job_id: str, event: StoredEvent) -> None:
-        """Add an event; in a long queue, progress is merged into the event right before it.
+        """Add an event; in a long queue, progress is merged into the event directly before it.
 
-        Only into that one: a reader that stops in between and resumes after the last `seq` it saw
-        would otherwise miss the chunks of those merged to a later place.
+        Only consecutive events are merged: otherwise a reader that disconnects and resumes after
+        the last `seq` it received would miss the chunks that were merged to a later position.
         """
         if self._bytes > MERGE_ABOVE_BYTES and event.is_progress:
             before = self._latest.get(job_id)
@@ -125,7 +125,7 @@ class SendQueue:
             self._add(frame, len(event.text))
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Stop the writer: after a normal end it still sends the queued frames."""
+        """Close the queue; with the code NORMAL, the writer still sends the queued frames."""
         if self._closed is None:
             self._closed = SendQueueClosed(code, reason)
             if code != NORMAL:
@@ -136,11 +136,11 @@ class SendQueue:
             self._closing.set()
 
     async def wait_closed(self) -> None:
-        """Return once the queue is closed, whether or not it is empty."""
+        """Wait until the queue is closed; it need not be empty."""
         await self._closing.wait()
 
     async def drain(self) -> None:
-        """Wait until the queue is short enough: a replay goes at the pace of its reader.
+        """Wait until the queue is short, so that a replay is no faster than its reader.
 
         Raises:
             SendQueueClosed: The queue is closed.
@@ -174,7 +174,7 @@ class SendQueue:
         return taken
 
     async def _wait_filled(self) -> None:
-        """Wait for frames or the end; first finish a frame whose sending has begun."""
+        """Wait for frames or the close; complete a frame that `send` has begun first."""
         while True:
             self._is_writer_idle = not self._filled.is_set()
             try:
@@ -189,7 +189,7 @@ class SendQueue:
                 self._filled.clear()
 
     def _send_now(self, text: str) -> bool:
-        """Send a frame without the writer if the writer is idle; return whether that was done."""
+        """Send a frame directly if the writer is idle; return True if it was sent."""
         if self._send is None or not self._is_writer_idle or self._closed is not None:
             return False
         self._rest = self._send(text)

@@ -1,4 +1,4 @@
-"""Snapshots of jobs, which stand for events that retention has removed."""
+"""Snapshots of jobs, which replace events that retention has removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.events.schemas import job_out, node_out
 
 
 class Snapshot(NamedTuple):
-    """A job without its events; `text` is JSON: `{"job": …, "nodes": […]}`."""
+    """The state of a job and its nodes; `text` is JSON: `{"job": …, "nodes": […]}`."""
 
     text: str
     last_seq: int
@@ -20,9 +20,9 @@ class Snapshot(NamedTuple):
 
 
 async def take_snapshot(on: Executor, job_id: str) -> Snapshot | None:
-    """Return a snapshot of a job; None when the job does not exist.
+    """Return a snapshot of a job; None if the job does not exist.
 
-    It has no reason why the job is queued: only events of ended jobs are removed.
+    It has no queue reason, since only events of ended jobs are removed.
     """
     record = await job_queries.get(on, job_id)
     if record is None:

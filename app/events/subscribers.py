@@ -1,8 +1,8 @@
 """Subscribers that send the log of a job, or of all jobs of a user, to one connection.
 
-A subscriber first registers with the broadcaster, then reads the table up to its end, then takes
-the events that the broadcaster delivers. Where one is missing before them it reads the table again.
-So no event is missed and none is sent twice.
+A subscriber registers with the broadcaster, then reads the table up to its end, then sends the
+events that the broadcaster delivers. If earlier events are missing, it reads the table again. So
+every event is sent exactly once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RETRY_S = 0.5
 
 
 class LogSubscriber:
-    """Base of the subscribers of one job and of all jobs of a user."""
+    """Base class of the subscribers to one job and to all jobs of a user."""
 
     def __init__(self, broadcaster: Broadcaster, send_queue: SendQueue) -> None:
         self._broadcaster = broadcaster
@@ -38,11 +38,11 @@ class LogSubscriber:
         self._is_closed = False
 
     def position(self, job_id: str) -> int | None:
-        """Return the last `seq` sent; None while the subscriber reads the table itself."""
+        """Return the last `seq` sent; None while the subscriber is reading the table."""
         return None if job_id in self._reading else self._sent.get(job_id, 0)
 
     def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
-        """Send the new ones of these events; read the table where events before are missing."""
+        """Send those of the events that are new; read the table if earlier ones are missing."""
         if self._is_closed:
             return
         sent = self._sent.get(job_id, 0)
@@ -54,7 +54,7 @@ class LogSubscriber:
             self._send(job_id, events)
 
     def catch_up(self, job_id: str, last_seq: int = 0) -> None:
-        """Read the table from the present position on, up to `last_seq` at least."""
+        """Read the table from the current position, at least up to `last_seq`."""
         if self._is_closed:
             return
         self._reading[job_id] = True
@@ -63,13 +63,13 @@ class LogSubscriber:
             self._task = asyncio.create_task(self._read_all(), name=f"read-{job_id}")
 
     def close(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._is_closed = True
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
     def job_deleted(self, job_id: str) -> None:
-        """Learn that the job was deleted."""
+        """Handle the deletion of the job; the base class does nothing."""
 
     def _send(self, job_id: str, events: Sequence[StoredEvent]) -> None:
         sent = self._sent.get(job_id, 0)
@@ -82,10 +82,10 @@ class LogSubscriber:
                     self._on_last_event(job_id)
 
     def _on_last_event(self, job_id: str) -> None:
-        """Learn that the job's last event has been sent."""
+        """Handle the end of a job whose last event has been sent."""
 
     def _on_caught_up(self, job_id: str) -> None:
-        """Learn that all events in the table have been sent."""
+        """Handle the end of a replay: all events in the table have been sent."""
 
     async def _read_all(self) -> None:
         try:
@@ -94,7 +94,7 @@ class LogSubscriber:
         except SendQueueClosed:
             self._is_closed = True
         except Exception:
-            logger.exception("a subscriber failed")
+            logger.exception("subscriber failed")
             self._send_queue.close(CRASHED, "internal error")
 
     async def _read(self, job_id: str) -> None:
@@ -119,17 +119,17 @@ class LogSubscriber:
 
 
 class JobSubscriber(LogSubscriber):
-    """Sends the log of one job after the event `after`, to its end.
+    """Sends the events of one job after `after`, up to the last one.
 
     Args:
         broadcaster: The broadcaster of the replica.
         send_queue: Receives the events.
         job_id: The job.
         after: The `seq` of the last event that the connection has.
-        state: The state of the job when it was looked up.
+        state: The state of the job, read before.
         on_caught_up: Called once with the last `seq` when all events in the table have been sent.
         on_end: Called when the last event of the job has been sent.
-        on_deleted: Called when the job was deleted.
+        on_deleted: Called when the job has been deleted.
     """
 
     def __init__(
@@ -159,17 +159,17 @@ class JobSubscriber(LogSubscriber):
         return self._sent[self.job_id]
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._broadcaster.subscribe(self, job_id=self.job_id)
         self.catch_up(self.job_id, self._last_seq)
 
     def close(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         super().close()
         self._broadcaster.unsubscribe(self, job_id=self.job_id)
 
     def job_deleted(self, job_id: str) -> None:
-        """Report the deletion of the job, once the events that were read have been sent."""
+        """Report the deletion of the job after the events that have been read are sent."""
         if job_id not in self._reading and not self._is_closed:
             self.close()
             if self._call_on_deleted is not None:
@@ -195,7 +195,7 @@ class JobSubscriber(LogSubscriber):
 
 
 class UserSubscriber(LogSubscriber):
-    """Sends the events of all jobs of a user from one moment on.
+    """Sends the new events of all jobs of a user.
 
     Args:
         broadcaster: The broadcaster of the replica.
@@ -219,47 +219,47 @@ class UserSubscriber(LogSubscriber):
         self._early: set[str] | None = set()
 
     def subscribe(self) -> None:
-        """Note from now on which jobs have new events; `start` reads them."""
+        """Subscribe; jobs with new events are recorded until `start` reads the events."""
         self._broadcaster.subscribe(self, user_id=self._user_id)
 
     def start(self, positions: Mapping[str, int]) -> None:
-        """Begin to send after these positions; a job without one is new, and sent whole."""
+        """Start sending after these positions; jobs without a position are sent from the start."""
         early, self._early = self._early or set(), None
         self._sent.update(positions)
         for job_id in early:
             self.catch_up(job_id)
 
     def resume(self, job_id: str, last_sent: int) -> None:
-        """Continue with a job that another subscriber sent until now."""
+        """Take over a job from another subscriber of the connection."""
         self._sent[job_id] = max(last_sent, self._sent.get(job_id, 0))
 
     def position(self, job_id: str) -> int | None:
-        """Return the last `seq` sent; None where the subscriber takes no events now."""
+        """Return the last `seq` sent; None while the subscriber does not accept events."""
         if self._early is not None or self._is_elsewhere(job_id):
             return None
         return super().position(job_id)
 
     def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
-        """Send the new ones of these events."""
+        """Send those of the events that are new."""
         if self._early is not None:
             self._early.add(job_id)
         elif not self._is_elsewhere(job_id):
             super().deliver(job_id, events)
 
     def catch_up(self, job_id: str, last_seq: int = 0) -> None:
-        """Read the table from the present position on, up to `last_seq` at least."""
+        """Read the table from the current position, at least up to `last_seq`."""
         if self._early is not None:
             self._early.add(job_id)
         elif not self._is_elsewhere(job_id):
             super().catch_up(job_id, last_seq)
 
     def close(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         super().close()
         self._broadcaster.unsubscribe(self, user_id=self._user_id)
 
     def _on_last_event(self, job_id: str) -> None:
-        """Forget jobs that ended so long ago that the poll does not look at them any more."""
+        """Remove the positions of jobs that the poll no longer includes."""
         now = time.monotonic()
         self._ended_at[job_id] = now
         keep_s = 3 * LOOK_BACK.total_seconds()

@@ -1,4 +1,4 @@
-"""Waits for new events of a job, without reading them."""
+"""Waiting for new events of a job without reading them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from app.runtime.shutdown import Shutdown
 
 
 class JobWatch:
-    """A subscriber that only notes that a job has a new event, or its last one.
+    """Subscriber that waits for a new event of a job, or for the last one.
 
-    It subscribes before the state is read that the wait depends on, so that no event between the
-    two is missed.
+    It must be entered before the state of the job is read, so that no event in between is missed.
 
     Args:
         broadcaster: The broadcaster of the replica.
         job_id: The job.
-        until_end: Whether to wait for the last event instead of any.
+        until_end: Whether to wait for the last event instead of any event.
     """
 
     def __init__(self, broadcaster: Broadcaster, job_id: str, *, until_end: bool = False) -> None:
@@ -40,38 +39,38 @@ class JobWatch:
         self._broadcaster.unsubscribe(self, job_id=self._job_id)
 
     def start(self, last_seq: int) -> None:
-        """Set the last `seq` of the state that was read: only events after it count."""
+        """Set the last `seq` of the state that was read; only later events end the wait."""
         self._last_seq = max(last_seq, self._last_seq)
 
     def position(self, job_id: str) -> int:
-        """Return the last `seq` known."""
+        """Return the last known `seq`."""
         del job_id
         return self._last_seq
 
     def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
-        """Note the events."""
+        """End the wait if one of the events is new (or the last one, with `until_end`)."""
         del job_id
         self._last_seq = max(self._last_seq, events[-1].seq)
         if not self._until_end or any(event.is_end for event in events):
             self._happened.set()
 
     def catch_up(self, job_id: str, last_seq: int = 0) -> None:
-        """Note that the events are not in the table any more."""
+        """End the wait, since the table has new events."""
         del job_id, last_seq
         self._happened.set()
 
     def job_deleted(self, job_id: str) -> None:
-        """Note that no event will come."""
+        """End the wait, since there will be no event."""
         del job_id
         self._happened.set()
 
     async def wait(self, seconds: float, shutdown: Shutdown) -> None:
-        """Return once the event has come, the time is over, or the replica shuts down."""
+        """Wait for the event, the timeout, or the shutdown of the replica."""
         await first_of(self._happened.wait(), shutdown.wait(), seconds=seconds)
 
 
 async def first_of(*awaitables: Awaitable[Any], seconds: float) -> None:
-    """Return when one of the awaitables is done or the time is over; cancel the others."""
+    """Wait until one of the awaitables is done or the timeout is over; cancel the others."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
