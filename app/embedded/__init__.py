@@ -1,1 +1,1 @@
-"""Embedded PostgreSQL and S3 servers, which keep their data in the data directory."""
+"""Embedded PostgreSQL and S3 servers, with their data in the data directory."""

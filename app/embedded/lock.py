@@ -1,8 +1,8 @@
-"""Lock of a data directory, so that it is used by one stack at a time.
+"""Lock of a data directory, which only one stack can use at a time.
 
-Two files are locked: `lock` by the process of the stack; `servers.lock` by its servers, which
-inherit the descriptor, so that it is free once the last of them has ended. The two tell a running
-stack from the ending servers of a killed one without process ids, which may be reused.
+Two files are locked: `lock` by the process of the stack, and `servers.lock` by its servers, which
+inherit the descriptor, so that it is released when the last of them exits. The two distinguish a
+running stack from servers of a killed one without process ids, which may be reused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from app.runtime.errors import CommandError
 
 LEFTOVERS_S = 60.0
-"""The time for the servers of a killed stack to end: PostgreSQL writes a checkpoint."""
+"""Time for the servers of a killed stack to exit, since PostgreSQL writes a checkpoint."""
 
 
 def _try_lock(fd: int) -> bool:
@@ -38,7 +38,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def in_use(data_dir: Path) -> bool:
-    """Return whether a stack is running in a data directory."""
+    """Return True if a stack is running in a data directory."""
     if not (data_dir / "lock").exists():
         return False
     with _opened(data_dir / "lock") as fd:
@@ -47,14 +47,14 @@ def in_use(data_dir: Path) -> bool:
 
 @contextmanager
 def data_dir_lock(data_dir: Path, *, leftovers_s: float = LEFTOVERS_S) -> Iterator[int]:
-    """Lock a data directory; yield the descriptor that the servers have to inherit.
+    """Lock a data directory; yield the descriptor that the servers must inherit.
 
     Args:
         data_dir: The data directory.
-        leftovers_s: The time for the servers of a killed stack to end.
+        leftovers_s: The time for the servers of a killed stack to exit.
 
     Raises:
-        CommandError: Another stack is running there, or servers of a killed one do not end.
+        CommandError: Another stack is running there, or servers of a killed one do not exit.
     """
     with _opened(data_dir / "lock") as own, _opened(data_dir / "servers.lock") as servers:
         if not _try_lock(own):
@@ -74,7 +74,7 @@ def _wait_for_leftovers(fd: int, data_dir: Path, timeout_s: float) -> None:
     while not _try_lock(fd):
         if time.monotonic() > deadline:
             raise CommandError(
-                f"servers of an earlier stack still run in {data_dir} {timeout_s:g} s after it "
-                f"died (fuser {data_dir / 'servers.lock'} lists them): end them and start again"
+                f"servers of an earlier stack still run in {data_dir} after {timeout_s:g} s "
+                f"(fuser {data_dir / 'servers.lock'} lists them): stop them and start again"
             )
         time.sleep(0.05)

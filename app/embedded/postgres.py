@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL server, reachable by a private Unix socket only: no port, no password."""
+"""Embedded PostgreSQL server on a private Unix socket, without a TCP port or a password."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Postgres:
         self.child = Child(self._server(data_dir / "log" / "postgres.log"), inherit=inherit)
 
     def prepare(self) -> None:
-        """Create the cluster and the database if there are none."""
+        """Create the cluster and the database at the first start."""
         make_socket_dir(self._sockets, self._identity)
         if not self._data.exists():
             self._create()
@@ -41,12 +41,12 @@ class Postgres:
         if owner != self._identity.uid:
             raise CommandError(
                 f"{self._data} belongs to user {owner}, but PostgreSQL would run as user "
-                f"{self._identity.uid}: start the service as the user who made the data dir"
+                f"{self._identity.uid}: start the service as the user who created the data dir"
             )
         self._check_version()
 
     def is_ready(self) -> bool:
-        """Return whether the server accepts connections."""
+        """Return True if the server accepts connections."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -105,8 +105,8 @@ class Postgres:
         found = re.search(r"\d+", said)
         if found is None or found[0] != made_by:
             raise CommandError(
-                f"{self._data} was made by PostgreSQL {made_by}, the programs in {self._programs} "
-                f"are {said.strip()}: set CONTEXT_POSTGRES_BIN_DIR to a PostgreSQL {made_by}, or "
+                f"{self._data} was created by PostgreSQL {made_by}, the programs in "
+                f"{self._programs} are {said.strip()}: set CONTEXT_POSTGRES_BIN_DIR to a PostgreSQL {made_by}, or "
                 "move the data with pg_upgrade"
             )
 

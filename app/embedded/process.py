@@ -1,4 +1,4 @@
-"""Child processes that end when their parent dies."""
+"""Child processes that are signalled when their parent dies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with_parent(death_signal: int) -> Callable[[], None] | None:
-    """Return a function that a child calls before exec, to be signalled when its parent dies."""
+    """Return a `preexec_fn` that requests a signal for the child when its parent dies."""
     if _libc is None:
         return None
     libc, parent = _libc, os.getpid()
@@ -37,14 +37,14 @@ def _die_with_parent(death_signal: int) -> Callable[[], None] | None:
 
 
 def plain_environment() -> dict[str, str]:
-    """Return the environment without the service's settings and other variables for servers."""
+    """Return the environment without variables that configure the service or its servers."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, and the way to stop it. Without `log` it shares the output of this process."""
+    """A command, and how to stop it. Without a `log`, it shares the output of this process."""
 
     name: str
     argv: list[str]
@@ -56,7 +56,7 @@ class Command:
     identity: Identity = field(default_factory=Identity)
 
     def popen_args(self) -> dict[str, Any]:
-        """Return the arguments of `subprocess` for its user and its death signal."""
+        """Return the arguments of `subprocess.Popen` for the user and the death signal."""
         return {
             "args": self.identity.wrap(self.argv, self.death_signal),
             "env": dict(self.environment),
@@ -66,7 +66,7 @@ class Command:
 
 
 class Child:
-    """A process started from a `Command`, in its own session: it receives no Ctrl-C itself."""
+    """A process started from a `Command`, in its own session, so that it receives no Ctrl-C."""
 
     def __init__(self, command: Command, *, inherit: int | None = None) -> None:
         self.command = command
@@ -75,12 +75,12 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id of the last start."""
+        """The process id, also after the exit."""
         return self._started().pid
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code; None while it runs."""
+        """The exit code; None while the process is running."""
         return self._started().poll()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -92,7 +92,8 @@ class Child:
         """Start the process; to be called in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
-                "the kernel ends a child with the thread that started it: use the main one"
+                "the kernel signals a child when the thread that started it ends: use the main "
+                "thread"
             )
         command = self.command
         with contextlib.ExitStack() as files:
@@ -108,12 +109,12 @@ class Child:
             )
 
     def ask_to_stop(self) -> None:
-        """Send the stop signal if the process runs."""
+        """Send the stop signal if the process is running."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(self.command.stop_signal)
 
     def wait(self) -> None:
-        """Wait for the end; kill the process group after `Command.stop_s`."""
+        """Wait for the exit; kill the process group after `Command.stop_s`."""
         if self._process is None:
             return
         try:
@@ -122,7 +123,7 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """Kill the process group if the process runs."""
+        """Kill the process group if the process is running."""
         if self._process is None or self._process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -147,7 +148,7 @@ def run(command: Command, *, stdin: bytes = b"") -> None:
     """Run a command and wait for it.
 
     Raises:
-        CommandError: It failed; the text has its last lines of output.
+        CommandError: It failed; the message has the last lines of its output.
     """
     done = subprocess.run(
         input=stdin,

@@ -1,4 +1,4 @@
-"""Embedded S3 server (SeaweedFS), in one process and on the loopback interface only."""
+"""Embedded S3 server (SeaweedFS) in one process, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.settings import Settings
 
 _GRPC = 10_000  # weed adds this to an HTTP port for the gRPC port
 _PARTS = {"master": 0, "volume": 2, "filer": 4, "s3": 6, "admin": 8}
-# All ports are below 32768, from where the kernel takes ports for outgoing connections.
+# All ports are below 32768, where the kernel's ports for outgoing connections begin.
 _BASES = range(10_300, 22_000, 10)
 
 
@@ -47,7 +47,7 @@ class SeaweedFS:
             "WEED_JWT_SIGNING_READ_KEY": credentials.s3_volume_read_key,
             "WEED_JWT_FILER_SIGNING_KEY": credentials.s3_filer_write_key,
             "WEED_JWT_FILER_SIGNING_READ_KEY": credentials.s3_filer_read_key,
-            "GOMEMLIMIT": "512MiB",  # without it the garbage collector lets it grow to 1 GB
+            "GOMEMLIMIT": "512MiB",  # without it, the process grows to 1 GB
         }
         self.child = Child(
             Command(
@@ -55,7 +55,7 @@ class SeaweedFS:
                 argv=self._argv(program),
                 environment=environment,
                 stop_signal=signal.SIGTERM,
-                # It often hangs while it stops, after its data is written; acknowledged writes
+                # It often hangs in its shutdown, after its data is written; acknowledged writes
                 # survive a kill.
                 stop_s=2,
                 death_signal=signal.SIGKILL,
@@ -75,7 +75,7 @@ class SeaweedFS:
 
     @property
     def endpoint(self) -> str:
-        """The URL of the server."""
+        """The URL of the S3 API."""
         return _endpoint(self._base)
 
     def prepare(self) -> None:
@@ -84,20 +84,20 @@ class SeaweedFS:
         make_socket_dir(self._sockets, Identity())
 
     def is_ready(self) -> bool:
-        """Return whether the server stores an object: its status page reports success too early."""
+        """Return True if an object can be stored: the status page reports success too early."""
         try:
             obstore.put(self._store, ".ready", b"")
             obstore.delete(self._store, ".ready")
-        except (BaseError, OSError):  # OSError: no such bucket yet
+        except (BaseError, OSError):  # OSError: the bucket does not exist yet
             return False
         return True
 
     def clean_up(self) -> None:
-        """Release the ports; remove the sockets that the server leaves in /tmp."""
+        """Release the ports, and remove the sockets that the server leaves in /tmp."""
         self._reservation.close()
         for part, offset in _PARTS.items():
             port = self._base + offset + _GRPC
-            # A file of another user stays.
+            # Files of other users cannot be removed.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink()  # noqa: S108
 
@@ -132,9 +132,9 @@ def _endpoint(base: int) -> str:
 
 
 def _choose_base(memory: Path) -> tuple[int, socket.socket]:
-    """Return the first of ten free ports, and a socket that reserves them against other stacks.
+    """Return the first of ten consecutive free ports, and a socket that reserves them.
 
-    They are the ports of the last start if these are still free.
+    The ports of the last start are preferred. The reservation is for other stacks.
     """
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         remembered = int(json.loads(memory.read_text())["s3"])
@@ -144,11 +144,14 @@ def _choose_base(memory: Path) -> tuple[int, socket.socket]:
         if reservation := _reserve(base):
             memory.write_text(json.dumps({"s3": base}) + "\n")
             return base, reservation
-    raise CommandError("found no ten free ports on 127.0.0.1 for the embedded S3 server")
+    raise CommandError(
+        "the embedded S3 server needs ten consecutive free ports on 127.0.0.1: stop programs that "
+        "use ports below 32768"
+    )
 
 
 def _reserve(base: int) -> socket.socket | None:
-    """Bind a port between those of the server, which binds its own a second later."""
+    """Bind a port that the server does not use, since it binds its own ports a second later."""
     reservation = socket.socket()
     try:
         reservation.bind(("127.0.0.1", base + 1))
@@ -168,7 +171,7 @@ def _are_free(base: int) -> bool:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server does: a port with connections in TIME_WAIT counts as free.
+        # Like the server: a port with connections in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

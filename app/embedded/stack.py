@@ -1,4 +1,4 @@
-"""The stack: embedded servers in place of those that the settings do not name."""
+"""Stack of embedded servers, for those that the settings do not name."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Server(Protocol):
     child: Child
 
     def prepare(self) -> None:
-        """Create the files that it needs to start."""
+        """Create the files that the server needs to start."""
 
     def is_ready(self) -> bool:
-        """Return whether it accepts requests."""
+        """Return True if the server accepts requests."""
 
     def clean_up(self) -> None:
-        """Remove its files outside the data directory."""
+        """Remove the server's files outside the data directory."""
 
 
 class Stack:
-    """The servers of a data directory, the slowest to start first; `settings` has their URLs."""
+    """Servers of a data directory, the slowest first; `settings` has their URLs."""
 
     def __init__(self, settings: Settings, servers: Sequence[Server] = ()) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class Stack:
         """Start the servers concurrently, call `meanwhile`, and wait until all are ready.
 
         Raises:
-            CommandError: One has ended or is not ready in time.
+            CommandError: A server has exited or is not ready in time.
         """
         for server in self.servers:
             server.prepare()
@@ -73,7 +73,7 @@ class Stack:
             for child in children:
                 child.wait()
         except KeyboardInterrupt:
-            logger.warning("stopped at once; the servers will recover at the next start")
+            logger.warning("servers were killed; they will recover at the next start")
         finally:
             for server in self.servers:
                 server.child.kill()
@@ -82,7 +82,7 @@ class Stack:
     def watches(self) -> list[Coroutine[None, None, None]]:
         """Return coroutines that restart the servers, to be run in the main thread.
 
-        Each ends only by CommandError: its server cannot be restarted.
+        A coroutine ends only with CommandError, if its server cannot be restarted.
         """
         return [keep_running(server.child, server.is_ready, tries=8) for server in self.servers]
 
@@ -102,7 +102,7 @@ def running_stack(
         meanwhile: Called while the servers start.
 
     Raises:
-        CommandError: They cannot start, or the data directory is in use.
+        CommandError: A server cannot start, or the data directory is in use.
     """
     if settings.database_url is not None and settings.s3_endpoint is not None:
         meanwhile()
@@ -143,7 +143,7 @@ def embedded_stack(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def embedded_database(settings: Settings) -> Iterator[str]:
-    """Yield the URL of the database: as configured, of a running stack, or of one run meanwhile."""
+    """Yield the URL of the database: configured, of a running stack, or of a temporary stack."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -157,7 +157,7 @@ def embedded_database(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def reachable_stack(settings: Settings) -> Iterator[Settings]:
-    """Yield settings with the URLs of servers: configured, of a running stack, or run meanwhile."""
+    """Yield settings with server URLs: configured, of a running stack, or of a temporary stack."""
     if settings.database_url is not None and settings.s3_endpoint is not None:
         yield settings
         return
@@ -185,7 +185,8 @@ def _access(endpoint: str, credentials: Credentials) -> dict[str, object]:
 
 def _with_data_dir(settings: Settings) -> Settings:
     data_dir = settings.data_dir.expanduser().absolute()
-    # Root runs PostgreSQL as another user, who has to traverse it; the files in it are private.
+    # For root, PostgreSQL runs as another user, who must be able to enter the folder; its files
+    # are private.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
         data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -199,7 +200,7 @@ def _with_data_dir(settings: Settings) -> Settings:
 def _check_alive(child: Child) -> None:
     if child.exit_code is not None:
         raise CommandError(
-            f"{child.command.name} ended at its start (exit code {child.exit_code}); the end of "
+            f"{child.command.name} exited at its start (exit code {child.exit_code}); the end of "
             f"{child.command.log}:\n{child.log_tail()}"
         )
 

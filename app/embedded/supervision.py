@@ -1,4 +1,4 @@
-"""Restart of child processes that end, with back-off."""
+"""Restart of child processes that exit, with back-off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.runtime.errors import CommandError
 logger = logging.getLogger(__name__)
 
 START_S = 60.0
-"""The time for a server to start: PostgreSQL may have to recover."""
+"""Time for a server to start, since PostgreSQL may have to recover."""
 _POLL_S = 0.1
 _MIN_BACK_OFF_S = 0.1
 _MAX_BACK_OFF_S = 5.0
@@ -21,15 +21,15 @@ _SETTLED_S = 30.0
 
 
 async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int | None) -> None:
-    """Restart a child process whenever it ends; to be run in the main thread.
+    """Restart a child process whenever it exits; to be run in the main thread.
 
     Args:
         child: The process.
-        is_ready: Whether it has started.
-        tries: The number of failed starts in a row that are allowed; None: no limit.
+        is_ready: Returns True once it has started.
+        tries: The maximum number of consecutive failed starts; None for no limit.
 
     Raises:
-        CommandError: It has failed that often.
+        CommandError: The maximum is reached.
     """
     name, back_off, failures, started = child.command.name, _MIN_BACK_OFF_S, 0, time.monotonic()
     while True:
@@ -37,20 +37,20 @@ async def keep_running(child: Child, is_ready: Callable[[], bool], *, tries: int
         if time.monotonic() - started > _SETTLED_S:
             back_off = _MIN_BACK_OFF_S
         logger.warning(
-            "%s ended (exit code %s); starting it again in %.1f s", name, child.exit_code, back_off
+            "%s exited (code %s); restarting it in %.1f s", name, child.exit_code, back_off
         )
         await asyncio.sleep(back_off)
         back_off = min(2 * back_off, _MAX_BACK_OFF_S)
         child.start()
         started = time.monotonic()
         if await _becomes_ready(child, is_ready):
-            logger.info("%s is back", name)
+            logger.info("%s was restarted", name)
             failures = 0
             continue
         child.kill()
         failures += 1
         if failures == tries:
-            raise CommandError(f"{name} does not come back, see {child.command.log}")
+            raise CommandError(f"{name} cannot be restarted, see {child.command.log}")
 
 
 async def _wait_for_end(child: Child) -> None:

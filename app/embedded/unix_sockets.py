@@ -1,4 +1,4 @@
-"""Private folders for Unix sockets: PostgreSQL trusts every client that reaches its socket."""
+"""Private folders for Unix sockets, since PostgreSQL trusts every client on its socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = ".s.PGSQL.5432"
 
 
 def socket_dir(data_dir: Path, server: str) -> Path:
-    """Return the folder of a server: in the data directory if its path is short enough."""
+    """Return the folder for a server's socket: in the data directory unless its path is too long."""
     inside = data_dir / f"{server}-run"
     if len(bytes(inside / _LONGEST_NAME)) <= _LONGEST_ADDRESS:
         return inside
@@ -24,16 +24,17 @@ def socket_dir(data_dir: Path, server: str) -> Path:
 
 
 def make_socket_dir(path: Path, identity: Identity) -> None:
-    """Create the folder, or use that of an earlier start.
+    """Create the folder, or check that of an earlier start.
 
     Raises:
-        CommandError: It belongs to another user, or other users can enter it.
+        CommandError: The folder belongs to another user, or other users can enter it.
     """
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     is_own = status.st_uid in (os.geteuid(), identity.uid)
     if not is_own or status.st_mode & 0o077 or path.is_symlink():
         raise CommandError(
-            f"{path}, for a server's sockets, is not ours alone (mode 700): remove it"
+            f"{path}, for a server's sockets, is not private (another owner, or mode not 700): "
+            "remove it"
         )
     identity.own(path)
