@@ -1,1 +1,1 @@
-"""The `serve` command: embedded servers, the API and a local worker in one process tree."""
+"""The `serve` command: embedded servers, the API and a local worker as one process tree."""

@@ -14,14 +14,14 @@ def bind(settings: Settings) -> socket.socket:
     It is bound before anything else starts, so that a second service fails at once.
 
     Raises:
-        CommandError: The port is in use, or the host is not an address of this machine.
+        CommandError: The port is in use, or the host cannot be resolved to a local address.
     """
     where = f"{settings.host}:{settings.port}"
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise CommandError(
-            f"CONTEXT_HOST={settings.host} is no address: {error.strerror}"
+            f"CONTEXT_HOST={settings.host} is not an address of this machine: {error.strerror}"
         ) from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
@@ -31,14 +31,14 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise CommandError(
-            f"cannot listen on {where} ({error.strerror}): stop what does, or set CONTEXT_PORT "
-            "(and CONTEXT_DATA_DIR, for a second stack)"
+            f"cannot listen on {where} ({error.strerror}): stop the program that uses the port, or "
+            "set CONTEXT_PORT (and CONTEXT_DATA_DIR, for a second stack)"
         ) from error
     return listener
 
 
 def local_url(listener: socket.socket) -> str:
-    """Return the URL of a listening socket for clients on this machine."""
+    """Return the URL of a listening socket, for clients on this machine."""
     host, port = listener.getsockname()[:2]
     if listener.family == socket.AF_INET6:
         return f"http://[{'::1' if host == '::' else host}]:{port}"

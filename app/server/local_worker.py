@@ -1,4 +1,4 @@
-"""The local worker: runs jobs beside the API, so that a first workflow needs no second terminal."""
+"""Local worker process, which `serve` runs so that workflows run without a separate worker."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ GRACE_S = 1.5
 
 
 def local_worker(url: str, token: str, settings: Settings) -> Child:
-    """Return the worker process, not yet started.
+    """Return the worker process, not started yet.
 
-    Its token is passed by the environment, since all users of the machine can read command lines.
+    The token is passed in the environment, since all users of the machine can read command lines.
     """
     program = [sys.executable, "-m", "processing_context.cli.main", "worker"]
     options = {
@@ -34,7 +34,7 @@ def local_worker(url: str, token: str, settings: Settings) -> Child:
             argv=[*program, *(f"--{name}={value}" for name, value in options.items())],
             environment=environment | {"CONTEXT_TOKEN": token},
             stop_signal=signal.SIGTERM,
-            # The API, to which it would release its leases, dies with this process.
+            # It is killed with this process: the API that could release its leases is gone too.
             death_signal=signal.SIGKILL,
             stop_s=GRACE_S + 1,
         )

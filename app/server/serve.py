@@ -1,4 +1,4 @@
-"""Start and stop of everything that the `serve` command runs."""
+"""Start and stop of the processes of the `serve` command."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def serve(settings: Settings) -> None:
     """Run the service until SIGINT or SIGTERM.
 
     Raises:
-        CommandError: A part cannot start, or an embedded server cannot be restarted.
+        CommandError: A part cannot be started, or an embedded server cannot be restarted.
     """
     interrupt = _Interrupt()
     interrupt.install()
 
     def import_application() -> None:
-        """Import the application, which takes longer than the embedded servers need to start."""
+        """Import the application while the servers start, since the import takes even longer."""
         import_module("app.server.supervisor")
         interrupt.check()
 
@@ -39,21 +39,21 @@ def serve(settings: Settings) -> None:
         interrupt.check()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Supervisor(stack, listener).run())
-        # The handlers of the loop are gone; a signal while the servers stop kills them.
+        # The event loop's handlers are removed; a signal while the servers stop kills them.
         interrupt.install()
 
 
 class _Interrupt:
-    """Signal handler that raises KeyboardInterrupt and remembers the signal.
+    """Signal handler that raises KeyboardInterrupt and records the signal.
 
-    The exception alone is lost when it is raised in a destructor, and imports run many of them.
+    An exception raised in a destructor is discarded, and imports run many destructors.
     """
 
     def __init__(self) -> None:
         self._was_received = False
 
     def install(self) -> None:
-        """Handle SIGINT and SIGTERM from now on; to be called in the main thread."""
+        """Install the handler for SIGINT and SIGTERM; to be called in the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
 

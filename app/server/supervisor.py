@@ -25,7 +25,7 @@ from app.users.bootstrap import first_user, worker_token
 
 
 class Supervisor:
-    """Runs the API and the local worker of a stack, and stops them in an order that loses no work.
+    """Runs the API and the local worker of a stack, and stops them without losing work.
 
     Args:
         stack: The running stack.
@@ -43,10 +43,10 @@ class Supervisor:
         self._worker: Child | None = None
 
     async def run(self) -> None:
-        """Run until a signal is received or a part fails for good.
+        """Run until a signal is received or a part fails permanently.
 
         Raises:
-            CommandError: A part has failed for good.
+            CommandError: A part has failed permanently.
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
@@ -76,18 +76,18 @@ class Supervisor:
     async def _wait_until_started(self, api: asyncio.Task[None]) -> None:
         while not self._server.started:
             if api.done():
-                raise CommandError("the API did not start; the log says why") from api.exception()
+                raise CommandError("the API did not start: see the log above") from api.exception()
             await asyncio.sleep(0.01)
 
     async def _start_worker(self) -> Coroutine[None, None, None]:
-        """Start the local worker; return the coroutine that restarts it when it ends."""
+        """Start the local worker; return the coroutine that restarts it when it exits."""
         token = await worker_token(self._settings)
         self._worker = local_worker(local_url(self._listener), token, self._settings)
         self._worker.start()
         return keep_running(self._worker, lambda: True, tries=None)
 
     async def _stop(self, api: asyncio.Task[None]) -> None:
-        """End long polls, let the worker release its leases, then stop the API."""
+        """Begin the shutdown, wait for the worker to release its leases, then stop the API."""
         services: Services = self._app.state.services
         services.get(Shutdown).begin()
         if self._worker is not None:

@@ -1,8 +1,8 @@
-"""HTTP protocol of uvicorn with fewer system calls.
+"""HTTP protocol for uvicorn that makes fewer system calls.
 
-uvloop makes one system call for each write, and each one wakes the reader. For a small request,
-whose head uvicorn writes separately, that is a fifth of the service's CPU time; for a small
-WebSocket frame it is more than everything else, and events come in batches.
+uvloop makes one system call for each write, and each one wakes the reader. For a small response,
+whose head uvicorn writes separately, that is a fifth of the CPU time; for a small WebSocket frame
+it is more than the rest together, and events come in batches.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 WRITE_AT_ONCE_BYTES = 64 * 1024
-"""The size at which gathered data is written: only the transport knows that its buffer is full."""
+"""Size from which gathered data is written at once, so that the transport's flow control works."""
 
 _HEAD_AND_BODY = 2
 
 
 class GatheringTransport:
-    """A transport that gathers the writes of one iteration of the event loop into one.
+    """Transport that combines the writes of one iteration of the event loop.
 
     Args:
         transport: The underlying transport.
         loop: Its event loop.
-        at_most: The number of writes after which data is written without waiting; None: no limit.
+        at_most: The number of writes after which data is written at once; None for no limit.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class GatheringTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write together with the other writes of this iteration."""
+        """Buffer the data until the end of the iteration, or write it at once at a limit."""
         if not data:
             return
         self._pending.append(bytes(data))
@@ -56,12 +56,12 @@ class GatheringTransport:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def close(self) -> None:
-        """Close after gathered data has been written."""
+        """Close the transport after writing gathered data."""
         self._flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Close without writing gathered data."""
+        """Close the transport without writing gathered data."""
         self._pending.clear()
         self._transport.abort()
 
@@ -73,7 +73,7 @@ class GatheringTransport:
             data = b"".join(self._pending)
             self._pending.clear()
             self._size = 0
-            if not self._transport.is_closing():  # the peer may have disconnected
+            if not self._transport.is_closing():  # the client may have disconnected
                 self._transport.write(data)
 
 
@@ -86,6 +86,6 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", gathering))
 
     def handle_websocket_upgrade(self) -> None:
-        """Lift the limit of gathered writes, and hand the connection over."""
+        """Remove the limit of gathered writes, and upgrade the connection."""
         cast("GatheringTransport", self.transport).at_most = None
         super().handle_websocket_upgrade()

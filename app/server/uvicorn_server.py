@@ -13,9 +13,9 @@ from app.settings import Settings
 
 
 class Server(uvicorn.Server):
-    """uvicorn server of an application.
+    """uvicorn server for an application, without signal handlers.
 
-    It handles no signals: the `serve` command stops other parts before the API.
+    The `serve` command handles signals, since it stops other parts before the API.
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
@@ -30,8 +30,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Longer than clients keep idle connections (httpx 5 s, nginx 60 s), so that no
-                # request is sent on a connection that is being closed.
+                # Longer than clients keep idle connections (httpx 5 s, nginx 60 s), so that they
+                # send no request on a connection that is being closed.
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=int(settings.shutdown_grace_s),
             )
@@ -39,5 +39,5 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers."""
+        """Do nothing, instead of installing signal handlers."""
         yield
