@@ -34,7 +34,7 @@ WIRE_LIBRARIES = frozenset({"pydantic", *sys.stdlib_module_names})
 
 
 def domain_packages(source: str) -> list[str]:
-    """Return the packages of the domains, in the order of the tuple `DOMAINS` of `app.domains`."""
+    """Return the packages of the domains, in the order of the tuple `DOMAINS` in `app.domains`."""
     packages: dict[str, str] = {}
     names: list[str] = []
     for node in ast.parse(source).body:
@@ -97,13 +97,13 @@ class _ImportContract(Contract):
 
 
 class DomainOrder(_ImportContract):
-    """Modules of the service import only what comes before them.
+    """Contract: modules of the service import only modules that precede them in an order.
 
-    The order is: the infrastructure, layer by layer, `app.domain`, the domains as listed in
-    `app/domains.py`, the assembly. `app.settings` may be imported everywhere.
+    The order is: the layers of the infrastructure, `app.domain`, the domains in the order of
+    `app/domains.py`, the assembly. `app.settings` can be imported everywhere.
 
     Options:
-        assembly: Modules and folders that may import everything.
+        assembly: Modules and folders that can import everything.
         independent: Domains that import no other domain.
     """
 
@@ -118,15 +118,15 @@ class DomainOrder(_ImportContract):
             return None
         before, after = self._place(imported), self._place(importer)
         if after is None:
-            return f"{importer} is neither in a domain of app/domains.py nor infrastructure"
+            return f"{importer} belongs neither to a domain in app/domains.py nor to infrastructure"
         if before is None:
-            return f"{imported} is neither in a domain of app/domains.py nor infrastructure"
+            return f"{imported} belongs neither to a domain in app/domains.py nor to infrastructure"
         if before == after:
             return None
         if before[0] >= after[0]:
-            return f"{before[1]} does not come before {after[1]}"
+            return f"{before[1]} does not precede {after[1]}"
         if after[1] in self.independent and before[0] > len(INFRASTRUCTURE) + 1:
-            return f"{after[1]} imports no other domain"
+            return f"{after[1]} must not import other domains"
         return None
 
     def _place(self, module: str) -> tuple[int, str] | None:
@@ -193,7 +193,7 @@ def _kind(module: str) -> str:
 
 
 class ModuleKinds(_ImportContract):
-    """Each kind of module of a domain imports only the kinds that it is meant to use.
+    """Contract: each kind of module in a domain imports only certain kinds of modules.
 
     Options:
         engine: Domains that this contract treats as one.
@@ -216,16 +216,18 @@ class ModuleKinds(_ImportContract):
         if not _is_in(importer, "app"):
             return None
         if _is_in(imported, "processing_context") and not _is_in(imported, WIRE):
-            return "the service uses the wire models of the client only"
+            return "of the client, the service uses only the wire models"
         domain = self._domain(importer)
         return None if domain is None else self._problem_in_domain(domain, importer, imported)
 
     def _problem_in_domain(self, domain: str, importer: str, imported: str) -> str | None:
         kind, rule = _kind(importer), _RULES[_kind(importer)]
         if _is_in(imported, WIRE):
-            return None if rule.has_wire else f"{kind} modules do not use wire models"
+            return None if rule.has_wire else f"{kind} modules must not use wire models"
         if not _is_in(imported, "app"):
-            return f"{kind} modules do not use {imported}" if imported in rule.libraries else None
+            if imported in rule.libraries:
+                return f"{kind} modules must not use {imported}"
+            return None
         other = self._domain(imported)
         if other == domain:
             is_value = imported in self.values and kind in ("queries", "routes", "schemas")
@@ -239,7 +241,7 @@ class ModuleKinds(_ImportContract):
             return f"{kind} modules import only {sorted(rule.others)} of another domain"
         if rule.folders is None or imported == SETTINGS or _package(imported, rule.folders):
             return None
-        return f"{kind} modules do not import {imported}"
+        return f"{kind} modules must not import {imported}"
 
     def _domain(self, module: str) -> str | None:
         """Return the domain of a module; `engine` for the domains of the engine."""
