@@ -92,7 +92,7 @@ async def test_a_child_that_does_not_come_back_is_given_up(tmp_path: Path) -> No
     )
     child = Child(command)
     child.start()
-    with pytest.raises(CommandError, match="the failing one does not come back"):
+    with pytest.raises(CommandError, match="the failing one cannot be restarted"):
         await keep_running(child, lambda: False, tries=2)
 
 

@@ -122,13 +122,13 @@ async def test_events_of_a_job_that_has_not_ended_stay(service: Service) -> None
         assert await sweep(settings) == {}
         await held.complete()
         assert seqs(await events_of(user, held.id)) == [1, 2, 3, 4, 5, 6]
-        found = {"events without a day of their own": 4}
+        found = {"events in the default partition": 4}
         assert await sweep(settings, dry=True) == found
         assert await sweep(settings) == found
         assert seqs(await events_of(user, held.id)) == [5, 6]
         assert seqs(await events_of(user, queued_id)) == [1]
         await user.http.post(f"/v1/jobs/{queued_id}/cancel")
-        assert await sweep(settings) == {"events without a day of their own": 1}
+        assert await sweep(settings) == {"events in the default partition": 1}
         assert seqs(await events_of(user, queued_id)) == [2]
 
 
@@ -198,7 +198,7 @@ async def test_files_of_a_job_go_with_its_last_event(service: Service) -> None:
             "temporary files kept for their jobs": 1,
         }
         await held.complete()
-        assert await sweep(settings) == {"events without a day of their own": 2}
+        assert await sweep(settings) == {"events in the default partition": 2}
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == httpx.codes.OK
         await age(settings, held.id, OLD)
         assert await sweep(settings) == {

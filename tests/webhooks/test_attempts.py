@@ -114,7 +114,7 @@ async def test_what_cannot_be_sent_at_all_ends_like_any_failure(
     await sender.run(sender.db.pool.execute(broken, failed["id"]))
     await redeliver(user, job_id, failed["id"])
     failed = await settled(user, job_id, "failed", attempts=6)
-    assert failed["last_answer"]["error"] == "The service could not send it."
+    assert failed["last_answer"]["error"] == "The service failed to send the message."
     assert len(receiver.received) == 3
 
 

@@ -122,7 +122,7 @@ async def test_old_deliveries_are_swept_with_the_events(
         aged = f"{int(old.timestamp() * 1000):012x}"
         statement = "update webhook_deliveries set id = $1 || substr(id, 13)"
         await service.run(service.db.pool.execute(statement, aged))
-        what = {"webhook deliveries whose time is over": 1}
+        what = {"expired webhook deliveries": 1}
         assert await sweep(service.settings, event_retention_days=32) == {}
         assert await sweep(service.settings, dry=True) == what
         assert await sweep(service.settings) == what
