@@ -106,8 +106,8 @@ class Postgres:
         if found is None or found[0] != made_by:
             raise CommandError(
                 f"{self._data} was created by PostgreSQL {made_by}, the programs in "
-                f"{self._programs} are {said.strip()}: set CONTEXT_POSTGRES_BIN_DIR to a PostgreSQL {made_by}, or "
-                "move the data with pg_upgrade"
+                f"{self._programs} are {said.strip()}: set CONTEXT_POSTGRES_BIN_DIR "
+                f"to a PostgreSQL {made_by}, or move the data with pg_upgrade"
             )
 
 
