@@ -1,4 +1,4 @@
-"""`kill -9` of a server and of its parent: nothing is lost, nothing stays behind."""
+"""Tests of embedded servers after `kill -9` of a server or of its parent."""
 
 from __future__ import annotations
 

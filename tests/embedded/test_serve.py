@@ -1,4 +1,4 @@
-"""`python -m app serve` as people run it: start, stop, `kill -9`, start again."""
+"""Tests of `python -m app serve`: start, stop, `kill -9` and restart."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def rows(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Return what the start-up block says, once it is there."""
+    """Return the fields of the start-up summary, once it is printed."""
     assert process.stdout
     found: dict[str, str] = {}
     for line in process.stdout:
@@ -111,7 +111,7 @@ def test_it_starts_stops_and_survives_a_kill(serve: Serve, tmp_path: Path) -> No
 
 
 def outside(running: Stack) -> dict[str, str]:
-    """Return what makes `serve` use servers that run already."""
+    """Return the settings with which `serve` uses servers that are already running."""
     given = running.settings.model_dump(include={"database_url", "s3_endpoint"})
     for name in ("s3_access_key", "s3_secret_key", "secret_key"):
         given[name] = getattr(running.settings, name).get_secret_value()
@@ -158,7 +158,7 @@ def test_a_signal_while_it_starts_leaves_nothing(serve: Serve) -> None:
     process.terminate()
     process.communicate(timeout=WAIT_S)
     assert process.returncode == 130
-    # One that the signal caught between fork and exec dies by the kernel, just after us.
+    # A child that was signalled between fork and exec is killed by the kernel a moment later.
     wait_until(lambda: not any(is_alive(pid) for pid in started))
 
 

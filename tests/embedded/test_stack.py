@@ -1,4 +1,4 @@
-"""The embedded servers while all goes well, and what they refuse."""
+"""Tests of the embedded stack: start, stop and errors of its configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Root and plain users, folders that PostgreSQL's user may and may not pass."""
+"""Tests of the user that PostgreSQL runs as, and of folders that this user cannot enter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of several jobs in one request, and the text of events, which is put together twice."""
+"""Tests of ingest: events of several jobs in one request, and the text of stored events."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_only_the_workers_own_token_posts_for_it(service: Service) -> None
 
 
 async def test_readers_of_the_stream_see_the_very_text_that_is_stored(service: Service) -> None:
-    """Whoever listens here is given the service's own text, all others what PostgreSQL made."""
+    """Local subscribers receive the text of the service, all others the text from PostgreSQL."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     odd = {"type": "log", "level": "info", "message": 'tab\t "quote" \\ \u0000 é 😀 {x} %s $1'}
     async with owner(service) as user:

@@ -1,4 +1,4 @@
-"""Events that are too old: which go, which stay, and what readers are told of those that went."""
+"""Tests of the retention of events, and of the gaps that readers receive."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def all_gone(service: Service, user: User) -> dict[str, Any]:
 
 
 async def gap(user: User, job: dict[str, Any], first: int, last: int) -> dict[str, Any]:
-    """Return the gap that a reader of a job has to be told of."""
+    """Return the gap frame that a reader of a job must receive."""
     nodes = (await user.http.get(f"/v1/jobs/{job['id']}/nodes")).json()["nodes"]
     return {
         "type": "gap",
@@ -102,7 +102,7 @@ async def test_a_day_goes_when_all_of_it_is_too_old(service: Service) -> None:
 
 
 async def test_events_of_a_job_that_has_not_ended_stay(service: Service) -> None:
-    """However old, and beside a job of the same day that has ended; once it ends they go too."""
+    """Regardless of age, and of an ended job of the same day; they are deleted after its end."""
     settings = service.settings
     async with owner(service) as user:
         worker = await worker_of(user)
@@ -148,7 +148,7 @@ async def test_events_whose_day_had_no_partition_are_read_and_go_too(
 
 
 async def test_the_days_to_come_have_their_partitions(service: Service) -> None:
-    """From the start on: nothing has to be made at midnight, nor for a day after it."""
+    """Partitions exist from the start, so none has to be created at midnight or a day later."""
     settings = service.settings
     names = await days_with_partition(settings)
     today = datetime.now(UTC).date()
@@ -162,7 +162,7 @@ async def test_the_days_to_come_have_their_partitions(service: Service) -> None:
 
 
 async def test_a_table_in_use_is_left_for_the_next_sweep(service: Service) -> None:
-    """Nobody waits for long behind a sweep that waits, and what it began is undone."""
+    """Other statements wait only shortly behind a waiting cleanup, which is rolled back."""
     settings = service.settings
     assert settings.database_url
     async with owner(service) as user:

@@ -113,7 +113,7 @@ async def test_a_replay_waits_until_there_is_room() -> None:
 
 
 class Peer:
-    """What is sent to, by the writer or past it; it may be asked to hold the next frame back."""
+    """Receiver of sent frames, which can block the next frame."""
 
     def __init__(self) -> None:
         self.got: list[str] = []

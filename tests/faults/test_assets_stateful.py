@@ -35,7 +35,7 @@ CONTENT = st.integers(0, 12_000).map(lambda size: size.to_bytes(2, "big") * (siz
 
 @dataclass
 class Node:
-    """What an asset should be. `content` is None for a folder."""
+    """Expected state of an asset; `content` None: a folder."""
 
     id: str
     parent_id: str | None
@@ -46,7 +46,7 @@ class Node:
 
     @property
     def is_folder(self) -> bool:
-        """Whether others can be in it."""
+        """True for a folder."""
         return self.content is None
 
 

@@ -64,7 +64,7 @@ async def wrong(
 
 @pytest_asyncio.fixture
 async def user(right: Service) -> AsyncIterator[User]:
-    """Somebody who asks the right replica."""
+    """A client of the replica with the correct clock."""
     async with owner(right) as made:
         yield made
 
@@ -88,7 +88,7 @@ def assert_lasts(expires_at: str, seconds: float, since: datetime) -> None:
 
 
 async def test_the_clock_is_wrong(misled: User) -> None:
-    """Or the tests below would show nothing: a signature tells its date."""
+    """The precondition of the tests below: the date in a signature shows the clock."""
     made = await misled.http.post("/v1/temp", content=b"x", headers={"Content-Type": "a/b"})
     assert made.is_success, made.text
     dated = httpx.URL(made.json()["get_url"]).params["X-Amz-Date"]

@@ -1,4 +1,4 @@
-"""What nobody must notice: the service and PostgreSQL killed while they work."""
+"""Tests of crashes of the service and of PostgreSQL, which clients must not notice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_job_outlives_a_kill_of_the_service_and_its_caller_never_notices
                 messages.append(await ctx.pop_message_async())
             first.send_signal(signal.SIGKILL)
             first.wait()
-            await asyncio.sleep(1)  # in which worker and caller meet nobody
+            await asyncio.sleep(1)  # worker and client cannot connect meanwhile
             with running_service(settings):
                 async with asyncio.timeout(WAIT_S):
                     assert await run == {"n": 7}
@@ -62,7 +62,7 @@ async def test_a_job_outlives_a_kill_of_the_service_and_its_caller_never_notices
 
 
 async def are_many(made: Sized) -> bool:
-    """Whether enough was made for a kill to fall into the middle of it."""
+    """Return True if enough was created for a kill in the middle."""
     return len(made) > 20
 
 

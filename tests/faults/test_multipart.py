@@ -88,7 +88,7 @@ async def test_a_check_that_was_killed_is_done_by_another_replica(
         await complete(user, asset_id)
         await checked(user, asset_id)
         pool = service.db.pool
-        # As whoever was killed while he read it has left it.
+        # The state after a kill during the read.
         claimed = """update assets set status = 'ready', sha256 = repeat('0', 64),
             sha256_due = now() + interval '1 h' where id = $1"""
         await service.run(pool.execute(claimed, asset_id))

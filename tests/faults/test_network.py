@@ -1,4 +1,4 @@
-"""What lies between the machines fails: the network of a worker, PostgreSQL, the wake-ups."""
+"""Tests of network faults: connections of workers, to PostgreSQL, and lost notifications."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def counts_until(path: Path) -> dict[str, Any]:
 
 
 def said(events: list[Event], attempt: int) -> list[str]:
-    """What the node said in an attempt."""
+    """Progress that the node reported in an attempt."""
     return [e["message"] for e in events if e["type"] == "log" and e["attempt"] == attempt]
 
 

@@ -74,7 +74,7 @@ class Caller:
         await asyncio.gather(*(one(number % 7) for number in range(jobs)))
 
     async def answer(self, method: str, path: str, **options: Any) -> Any:
-        """Return the JSON of the first answer that is none of "try again"."""
+        """Repeat a request while it fails temporarily; return the JSON of the response."""
         while True:
             try:
                 reply = await self.http.request(method, path, **options)
@@ -90,7 +90,7 @@ class Caller:
 
 
 class Machines:
-    """What is killed: replica and worker `i` of each pair."""
+    """The processes to kill: replica and worker `i` of each pair."""
 
     def __init__(self, replicas: list[Replica], url: str, stack: AsyncExitStack) -> None:
         self._replicas = replicas

@@ -41,12 +41,12 @@ def open_upload(url: str, token: str, method: str, path: str, length: int) -> so
 
 
 async def is_announced(service: Service) -> bool:
-    """Whether the journal knows of the one upload that is under way."""
+    """Return True if the journal has an entry for the running upload."""
     return [op for _, op in await journal(service)] == ["put"]
 
 
 async def is_settled(service: Service) -> bool:
-    """Whether nothing is left to do."""
+    """Return True if there is nothing left to do."""
     return await journal(service) == []
 
 

@@ -96,7 +96,7 @@ async def test_two_replicas_deliver_each_message_once(
 async def test_what_one_replica_leaves_another_delivers(
     start_service: Callable[..., Service],
 ) -> None:
-    """The first one may not go to the receiver at all, and ends; nobody wakes the second."""
+    """The first replica cannot reach the receiver and stops; the second one is not notified."""
     one = start_service(webhook_retry_s=(1,) * 100)
     two = start_service(like=one, fetch_allow=("127.0.0.1",))
     async with owner(two) as user, one.client(user.token) as http, receiving() as receiver:

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, told to end, forgotten, or started too early."""
+"""Tests of workers that are killed, suspended, stopped, removed, or started before the service."""
 
 from __future__ import annotations
 

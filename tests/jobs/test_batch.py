@@ -135,7 +135,7 @@ async def test_jobs_of_many_requests_at_once_are_all_made_each_for_its_user(
 
 
 async def test_a_job_of_a_user_who_is_gone_spoils_nobody_elses(service: Service) -> None:
-    """His token is remembered for seconds; his row may be gone."""
+    """The token is cached for some seconds, while the user's row may be deleted."""
     async with owner(service) as user, owner(service) as gone:
         await listed(gone)
         pool = service.db.pool

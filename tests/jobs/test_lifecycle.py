@@ -1,4 +1,4 @@
-"""A job from its start to its end, through a worker that does as it is told."""
+"""Tests of the lifecycle of a job, with a worker that the test drives."""
 
 from __future__ import annotations
 

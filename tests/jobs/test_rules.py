@@ -1,4 +1,4 @@
-"""Rules of jobs that need no database."""
+"""Unit tests of rules for jobs, without a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancellation of jobs in each state."""
+"""Tests of the cancellation of jobs in each state."""
 
 from __future__ import annotations
 

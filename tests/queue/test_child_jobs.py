@@ -1,4 +1,4 @@
-"""Jobs that jobs start."""
+"""Tests of child jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which job goes to which worker, and when."""
+"""Tests of claims: the selection of jobs for workers, and waiting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.services import Service, eventually, with_domain
 
 
 async def are_waiting(service: Service, count: int) -> None:
-    """Return when so many claims wait for jobs."""
+    """Wait until that many claims are waiting."""
 
     async def holds() -> bool:
         return len(service.get(WaitingClaims)) == count
@@ -197,7 +197,7 @@ async def test_a_worker_that_hung_up_takes_no_job(start_service: Callable[..., S
             await asyncio.gather(impatient, return_exceptions=True)
             await are_waiting(service, 0)
         job = await start(user)
-        await asyncio.sleep(0.5)  # in which somebody could take it
+        await asyncio.sleep(0.5)  # time for another claim to take it
         assert (await get(user, job["id"]))["status"] == "queued"
         assert len(await worker.claim()) == 1
 

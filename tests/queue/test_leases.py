@@ -1,4 +1,4 @@
-"""Leases: what they are good for, and what happens when a worker is lost."""
+"""Tests of leases: the rights of their tokens, expiry, and lost workers."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ async def test_a_lease_token_acts_as_the_owner_while_the_lease_lives(service: Se
 
 
 async def make_available(service: Service, job_id: str, *, in_s: float) -> None:
-    """Change when a queued job may be claimed."""
+    """Set the time from which a queued job can be claimed."""
     pool = service.db.pool
     change = "update jobs set available_at = now() + $2 * interval '1 s' where id = $1"
     await service.run(pool.execute(change, job_id, in_s))
 
 
 async def backed_off_s(service: Service, job_id: str) -> float:
-    """Return how long after the end of its last lease a job may be claimed."""
+    """Return the delay from the end of the last lease of a job until it can be claimed."""
     pool = service.db.pool
     delay = """select extract(epoch from j.available_at - max(l.ended_at))::float
         from jobs j join job_leases l on l.job_id = j.id where j.id = $1 group by j.id"""

@@ -1,6 +1,6 @@
-"""Leases against a model: whatever happens, in whatever order, and at once.
+"""Stateful test of leases against a model, with operations in random order and concurrently.
 
-Time is the test's own: what runs out does so by a statement, and the reaper runs when it is told.
+The test controls time: leases are expired by a statement, and the test runs the reaper.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ async def prepared(world: World, chance: random.Random) -> str:
 
 
 def possible(world: World, job_id: str) -> list[Op]:
-    """What may happen to a job at once."""
+    """Sets of operations on a job that run concurrently."""
     workers = world.model.workers
     ops: list[Op] = [Claim(worker, max_jobs=1) for worker in workers]
     ops += [Cancel(job_id), Delete(job_id), Reap(), Expire(job_id), TimeOut(job_id)]

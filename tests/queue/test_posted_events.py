@@ -1,4 +1,4 @@
-"""Events that the holder of a lease posts: nothing is stored twice, or in part."""
+"""Tests of posted events: every batch is stored once, and completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that are made while a claim waits for them: given to it at once, as the queue would."""
+"""Tests of new jobs that are leased at once to a waiting claim, by the rules of the queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.services import WAIT_S, Service, User, eventually
 
 
 async def have_looked(service: Service, count: int) -> None:
-    """Return when so many claims wait, having found nothing."""
+    """Wait until that many claims are waiting after they found no job."""
 
     async def holds() -> bool:
         return [claim.has_polled for claim in service.get(WaitingClaims)].count(True) == count
@@ -31,7 +31,7 @@ async def waiting(
 
 
 async def was_handed(user: User, job_id: str) -> bool:
-    """Whether a job's first two events were stored by one statement."""
+    """Return True if the first two events of a job were stored by one statement."""
     first, second = (await events_of(user, job_id))[:2]
     assert [first["status"], second["status"]] == ["queued", "running"]
     assert [first["seq"], second["seq"]] == [1, 2]
@@ -106,7 +106,7 @@ async def test_who_waited_first_comes_first_also_where_the_later_job_finds_a_cla
         other = await start(user, graph=graph("test.Other"))
         worker = await worker_of(user, node_types=["test.Node"])
         claim = await waiting(service, worker)
-        made = await start(user)  # a job of his waits already: this one goes the usual way
+        made = await start(user)  # the user has a queued job, so this one is queued too
         [held] = await claim
         assert held.id == made["id"]
         assert not await was_handed(user, held.id)

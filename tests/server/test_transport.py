@@ -1,4 +1,4 @@
-"""Writes to a connection: gathered in one turn of the loop, in order, and none of them lost."""
+"""Tests of `GatheringTransport`: writes are combined, in order and completely."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The description of the socket says what the wire models say; live tests hold it to the wire."""
+"""Tests of the AsyncAPI document: it agrees with the wire models."""
 
 from __future__ import annotations
 

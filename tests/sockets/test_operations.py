@@ -1,4 +1,4 @@
-"""Operations on a WebSocket: run, cancel, problems, and messages that are none."""
+"""Tests of operations on a WebSocket: run, cancel, problems, and malformed messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a message, by what its receiver answers."""
+"""Tests of delivery attempts: outcomes by the response of the receiver."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_what_cannot_be_sent_at_all_ends_like_any_failure(
 async def test_why_nothing_can_be_sent_is_told_in_the_delivery(
     start_service: Callable[..., Service], receiver: Receiver
 ) -> None:
-    """A name may lead elsewhere by the time of the delivery: what counts is where it leads then."""
+    """The address is checked at the delivery, since a name may resolve differently by then."""
     lenient = start_service(**PATIENT)
     async with owner(lenient) as user:
         job_id = await start_with_webhook(user, receiver.url())

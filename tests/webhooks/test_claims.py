@@ -1,4 +1,4 @@
-"""How what is due is found and claimed, in whatever number."""
+"""Tests of the look-up and claims of due deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks and deliveries as their owner gives and sees them, and nobody else."""
+"""Tests of the routes for webhook deliveries, and of their access control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a receiver is sent when a job ends."""
+"""Tests of the messages that are sent when a job ends."""
 
 from __future__ import annotations
 

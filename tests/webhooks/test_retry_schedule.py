@@ -1,4 +1,4 @@
-"""When a failed attempt is made again, and how many are made at once."""
+"""Tests of the retry schedule and of the attempt slots."""
 
 from __future__ import annotations
 
