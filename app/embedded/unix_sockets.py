@@ -15,7 +15,7 @@ _LONGEST_NAME = ".s.PGSQL.5432"
 
 
 def socket_dir(data_dir: Path, server: str) -> Path:
-    """Return the folder for a server's socket: the data directory, or `/tmp` for a long path."""
+    """Return the folder for a socket: in the data directory, or for long paths a temporary one."""
     inside = data_dir / f"{server}-run"
     if len(bytes(inside / _LONGEST_NAME)) <= _LONGEST_ADDRESS:
         return inside
