@@ -176,7 +176,7 @@ async def test_a_table_in_use_is_left_for_the_next_sweep(service: Service) -> No
             await blocker.fetch("select count(*) from job_events")
             report = await report_of(settings)
             assert report.problems == [
-                "job_events is in use: old events are left for the next sweep"
+                "job_events is locked: old events are kept until the next cleanup"
             ]
             await transaction.rollback()
         finally:
