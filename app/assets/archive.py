@@ -1,6 +1,6 @@
-"""Archives: assets as one zip, written while it is sent.
+"""Zip archives of assets, streamed while they are written.
 
-Memory holds the names of the files, never their bytes.
+Memory holds the names of the files, but not their bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_MEMBERS = 50_000
 MAX_PATH_BYTES = 32_000
 MAX_PART_BYTES = 240
 SEND_BYTES = 256 * 1024
-# Characters that Windows does not allow in a name, and names that it takes for devices.
+# Windows forbids these characters in names, and reserves these names for devices.
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -35,50 +35,53 @@ _DEVICES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry of the zip; a folder's path ends in a slash."""
+    """Entry of the zip; the path of a folder ends in a slash."""
 
     path: str
     asset: ArchiveAsset
 
 
 class ArchiveService:
-    """Archives of assets."""
+    """Creates archives of assets."""
 
     def __init__(self, db: Database, bucket: Bucket) -> None:
         self._db = db
         self._bucket = bucket
 
     async def open(self, user_id: str, asset_ids: Sequence[str]) -> Archive:
-        """Return the archive of a user's assets, folders with all that is in them.
+        """Return the archive of a user's assets; folders are included with everything below them.
 
         Raises:
-            AssetNotFound: An asset does not exist, or is another user's.
-            UploadIncomplete: The bytes of an asset have not been uploaded. Such files within
-                folders are left out, as they are of lists.
-            AssetCorrupt: The bytes of an asset are not what was declared.
+            AssetNotFound: An asset does not exist, or it belongs to another user.
+            UploadIncomplete: A requested asset has not been uploaded. Such files within folders
+                are left out, as in lists.
+            AssetCorrupt: The bytes of an asset do not match their declared SHA-256.
             TooLarge: The archive would have too many entries.
         """
         wanted = list(dict.fromkeys(asset_ids))
-        if not all(is_id(asset_id) for asset_id in wanted):
-            raise AssetNotFound
+        for asset_id in wanted:
+            if not is_id(asset_id):
+                raise AssetNotFound(asset_id)
         found = await queries.trees(self._db.pool, wanted, user_id=user_id, limit=MAX_MEMBERS + 1)
         assets = {asset.id: asset for asset in found}
         if len(assets) > MAX_MEMBERS:
-            raise TooLarge(f"An archive holds at most {MAX_MEMBERS} files and folders.")
-        if not assets.keys() >= set(wanted):
-            raise AssetNotFound("One of the assets does not exist.")
-        if any(assets[asset_id].status == "pending" for asset_id in wanted):
-            raise UploadIncomplete("The bytes of one of the assets have not come yet.")
+            raise TooLarge(f"The archive would have more than {MAX_MEMBERS} files and folders.")
+        for asset_id in wanted:
+            if asset_id not in assets:
+                raise AssetNotFound(asset_id)
+        for asset_id in wanted:
+            if assets[asset_id].status == "pending":
+                raise UploadIncomplete(f"The upload of asset {asset_id} is not complete.")
         ready = [asset for asset in assets.values() if asset.status != "pending"]
         for asset in ready:
             if asset.status == "corrupt":
-                raise AssetCorrupt(f"The bytes of asset {asset.id} are not those declared.")
+                raise AssetCorrupt(f"The bytes of asset {asset.id} are corrupt: upload them again.")
         members = list(_members([assets[asset_id] for asset_id in wanted], ready))
         return Archive(self._db, self._bucket, members)
 
 
 class Archive:
-    """A zip, whose entries were found and checked before its first byte."""
+    """Zip whose entries are read and checked before the first byte is sent."""
 
     def __init__(self, db: Database, bucket: Bucket, members: Sequence[Member]) -> None:
         self._db = db
@@ -86,7 +89,7 @@ class Archive:
         self._members = members
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the zip. Files are stored uncompressed: large ones are compressed by themselves.
+        """Yield the zip. Files are stored uncompressed: large media formats are compressed already.
 
         Raises:
             ContentMissing: Storage has lost the bytes of a file.
@@ -112,7 +115,7 @@ class Archive:
         try:
             return await self._bucket.read(key_of(asset), 0, asset.size)
         except ObjectMissing:
-            # The bytes may have been replaced since.
+            # The bytes may have been replaced since the rows were read.
             current = await queries.ready_version(self._db.pool, asset.id)
         try:
             if current is not None:
@@ -123,7 +126,7 @@ class Archive:
 
 
 class _Pipe(io.RawIOBase):
-    """Buffer that the zip is written to and taken from; it cannot be sought in."""
+    """Buffer between the zip writer and the response; not seekable."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -157,7 +160,9 @@ def _members(tops: Sequence[ArchiveAsset], assets: Sequence[ArchiveAsset]) -> It
             path = above + _unique(safe_name(asset.name), taken)
             count += 1
             if len(path.encode()) > MAX_PATH_BYTES or count > MAX_MEMBERS:
-                raise TooLarge("The folders are nested too deeply, or too often, for an archive.")
+                raise TooLarge(
+                    "The paths in the archive are too long, or it has too many files and folders."
+                )
             if asset.content_type == FOLDER:
                 path += "/"
                 folders.append((path, children.get(asset.id, [])))
@@ -165,7 +170,7 @@ def _members(tops: Sequence[ArchiveAsset], assets: Sequence[ArchiveAsset]) -> It
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is one valid part of a path on every system."""
+    """Return a name that is a valid path component on every operating system."""
     clean = "".join(
         "_" if c in _FORBIDDEN or not c.isprintable() else c
         for c in unicodedata.normalize("NFC", name)
@@ -181,7 +186,7 @@ def safe_name(name: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Return a name that no other entry of the folder has, also if case is ignored."""
+    """Return a name that is unique in its folder, ignoring case."""
     stem, dot, extension = name.rpartition(".")
     if not stem:
         stem, dot, extension = name, "", ""

@@ -1,4 +1,4 @@
-"""Statements on the assets that go into an archive."""
+"""Statements on the assets of an archive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.database.statement import Executor, Query
 
 
 class ArchiveAsset(NamedTuple):
-    """A file or folder of an archive."""
+    """Row of a file or folder of an archive."""
 
     id: str
     parent_id: str | None
@@ -23,7 +23,7 @@ class ArchiveAsset(NamedTuple):
 
 
 class AssetVersion(NamedTuple):
-    """The present bytes of an asset."""
+    """Current version of an asset's bytes."""
 
     id: str
     version: str
@@ -47,10 +47,10 @@ _READY_VERSION = Query(
 async def trees(
     on: Executor, ids: Sequence[str], *, user_id: str, limit: int
 ) -> list[ArchiveAsset]:
-    """Return those of the ids that are a user's assets, and all below them, by id."""
+    """Return the user's assets among the ids, and all assets below them, in the order of ids."""
     return await _TREES.all(on, ids=ids, user_id=user_id, limit=limit)
 
 
 async def ready_version(on: Executor, asset_id: str) -> AssetVersion | None:
-    """Return the present bytes of an asset that is ready."""
+    """Return the current version of an asset's bytes; None if the asset is not ready."""
     return await _READY_VERSION.one(on, asset_id=asset_id)

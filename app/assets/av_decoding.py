@@ -1,4 +1,7 @@
-"""Functions of the decoders: audio and video, by FFmpeg's libraries."""
+"""Decoder functions for audio and video, using FFmpeg's libraries.
+
+They run in decoder processes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from PIL import Image, ImageStat
 from app.assets.image_decoding import webp
 from app.media.decoders.refusals import CannotDecode, TooMuch
 
-# No playlist and no protocol: such a "file" would make FFmpeg open others.
+# Playlists and protocols are excluded: FFmpeg would open other files that they refer to.
 _OPTIONS = {
     "format_whitelist": (
         "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,wav,w64,aiff,flac,mp3,aac,"
@@ -36,17 +39,17 @@ av.logging.set_level(av.logging.PANIC)
 
 
 def facts(source: BinaryIO, *, max_pixels: int) -> bytes:
-    """Return JSON with `duration` (seconds) and, with pictures, `width` and `height` as seen."""
+    """Return JSON with `duration` in seconds and, for videos, displayed `width` and `height`."""
     with _opened(source) as container:
         video = _video(container)
         if video is not None:
             _prepare(video, max_pixels)
         elif not container.streams.audio:
-            raise CannotDecode("The file has neither a video nor an audio track.")
+            raise CannotDecode("The file has neither a video track nor an audio track.")
         found: dict[str, float | int | None] = {"duration": _declared_duration(container)}
         if video is not None:
             width, height = _shape(video)
-            # Which way is up is written beside the first frame.
+            # The rotation is metadata of the first frame.
             frame = next(container.decode(video), None)
             if frame is not None and frame.rotation % 180:
                 width, height = height, width
@@ -59,7 +62,13 @@ def facts(source: BinaryIO, *, max_pixels: int) -> bytes:
 
 
 def thumbnail(source: BinaryIO, *, size: int, max_pixels: int) -> bytes:
-    """Return the first good frame of a video as a WebP that fits a square, upright."""
+    """Return the first meaningful frame of a video as an upright WebP that fits a square.
+
+    Args:
+        source: The video.
+        size: The side of the square in pixels.
+        max_pixels: The limit for the pixels of a frame.
+    """
     with _opened(source) as container:
         video = _video(container)
         if video is None:
@@ -76,11 +85,11 @@ def _opened(source: BinaryIO) -> Iterator[InputContainer]:
         with av.open(source, "r", options=_OPTIONS, metadata_errors="replace") as container:
             yield container
     except (av.FFmpegError, ValueError, OverflowError):
-        raise CannotDecode("The file is no audio or video that can be read, or broken.") from None
+        raise CannotDecode("The file is not a readable audio or video file.") from None
 
 
 def _video(container: InputContainer) -> VideoStream | None:
-    """Return the first track of moving pictures: no cover of an album."""
+    """Return the first video track; cover pictures of audio files do not count."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
@@ -93,14 +102,14 @@ def _prepare(video: VideoStream, max_pixels: int) -> None:
             f"The video has {video.width} x {video.height} pixels; the limit is {max_pixels}."
         )
     if not video.width or not video.height:
-        raise CannotDecode("The video has no size.")
-    # Frames may come larger than the container says.
+        raise CannotDecode("The video declares no width and height.")
+    # Frames may be larger than the container declares.
     video.codec_context.options = {"max_pixels": str(max_pixels)}
     video.codec_context.thread_count = 1
 
 
 def _shape(video: VideoStream) -> tuple[int, int]:
-    """Return width and height as seen, with pixels that are not square made so."""
+    """Return the displayed width and height, corrected for pixels that are not square."""
     aspect = video.sample_aspect_ratio or 1
     if not 0.1 < aspect < 10:
         aspect = 1
@@ -113,7 +122,7 @@ def _within(shape: tuple[int, int], size: int) -> tuple[int, int]:
 
 
 def _good_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
-    """Return the first frame that shows something, else the lightest of those looked at."""
+    """Return the first frame that is neither dark nor uniform, else the brightest one examined."""
     best: tuple[float, VideoFrame] | None = None
     for number, frame in enumerate(container.decode(video)):
         small = _image(frame, width=64, height=64, interpolation="AREA").convert("L")
@@ -127,7 +136,7 @@ def _good_frame(container: InputContainer, video: VideoStream) -> VideoFrame:
         if number == FIRST_FRAMES + KEY_FRAMES:
             break
     if best is None:
-        raise CannotDecode("The video has no frame.")
+        raise CannotDecode("The video has no frames.")
     return best[1]
 
 
@@ -143,7 +152,7 @@ def _declared_duration(container: InputContainer) -> float | None:
 
 
 def _counted_duration(container: InputContainer) -> float | None:
-    """Return where the last packet ends: files that are recorded live declare no duration."""
+    """Return the end of the last packet: live recordings declare no duration."""
     end = 0.0
     for packet in container.demux():
         if packet.pts is not None and packet.time_base is not None:

@@ -1,6 +1,6 @@
-"""Statements on the work that follows an upload: its SHA-256, and the metadata of media.
+"""Statements on the background work after an upload: checksums and media metadata.
 
-Due work is recorded in the rows, so that any replica does it, and another one after a crash.
+Due times are stored in the rows, so that any replica can claim the work, also after a crash.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from app.database.statement import Executor, Query, Scalar, Statement
 
 
 class UncheckedAsset(NamedTuple):
-    """An asset whose SHA-256 is due."""
+    """Row of an asset whose SHA-256 is due."""
 
     id: str
     version: str
 
 
 class UninspectedAsset(NamedTuple):
-    """An asset whose media metadata are due."""
+    """Row of an asset whose media metadata are due."""
 
     id: str
     version: str
@@ -70,24 +70,24 @@ where id = :id and version = :version and facts_due is not null"""
 
 
 async def claim_sha256(on: Executor, lease: timedelta) -> UncheckedAsset | None:
-    """Return an asset whose SHA-256 is due, leased; None when there is none."""
+    """Lease and return an asset whose SHA-256 is due; None if there is no such asset."""
     return await _CLAIM_SHA256.one(on, lease=lease)
 
 
 async def delay_sha256(on: Executor, asset: UncheckedAsset, delay: timedelta) -> None:
-    """Let an asset's SHA-256 be due later; a claim is renewed like this too."""
+    """Postpone the due time of an asset's SHA-256, or renew the lease on it."""
     await _DELAY_SHA256.execute(on, **asset._asdict(), delay=delay)
 
 
 async def set_sha256(on: Executor, asset: UncheckedAsset, sha256: str) -> str | None:
-    """Set an asset's SHA-256; return its status, or None when the bytes were replaced."""
+    """Set an asset's SHA-256; return its status, or None if the bytes have been replaced."""
     return await _SET_SHA256.value(on, **asset._asdict(), sha256=sha256)
 
 
 async def claim_media_metadata(
     on: Executor, lease: timedelta, *, limit: int
 ) -> list[UninspectedAsset]:
-    """Return assets whose media metadata are due, leased."""
+    """Lease and return assets whose media metadata are due."""
     return await _CLAIM_MEDIA_METADATA.all(on, lease=lease, limit=limit)
 
 
@@ -100,7 +100,7 @@ async def set_media_metadata(
     height: int | None,
     duration: float | None,
 ) -> None:
-    """Set an asset's media metadata, unless its bytes were replaced."""
+    """Set an asset's media metadata unless its bytes have been replaced."""
     await _SET_MEDIA_METADATA.execute(
         on,
         id=asset.id,

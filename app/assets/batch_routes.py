@@ -1,4 +1,4 @@
-"""Routes of many assets in one request: creation of small ones, and look-up."""
+"""Routes that create or look up many assets in one request."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ async def create_assets(
     principal: PrincipalDep,
     settings: Annotated[Settings, Injected(Settings)],
 ) -> Response:
-    """Make many small assets: a form with a part `json`, then one part `file`.
+    """Create many small assets from a form with a part `json`, then one part `file`.
 
-    Each item of `json` is what one `POST /v1/assets` is, its Idempotency-Key included, and has its
-    own result; the part `file` holds the bytes of all, one after the other. With the header
+    Each item of `json` corresponds to one `POST /v1/assets`, including its Idempotency-Key, and has
+    its own result. The part `file` is the concatenated bytes of all items. With the header
     `Idempotency-Key` the items need no keys of their own.
     """
     limit = MAX_BATCH_BYTES + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
     items = await _items(form, settings.max_json_bytes)
-    _give_keys(items, request.headers.get("idempotency-key"))
+    _derive_keys(items, request.headers.get("idempotency-key"))
     await batches.create(principal, items, route=request.url.path.removesuffix("/batch"))
     results = [_result(item, request) for item in items]
     return marked(
@@ -81,7 +81,7 @@ async def find_assets(
     principal: PrincipalDep,
     body: AssetsFind,
 ) -> Response:
-    """Return many assets at once, with fresh URLs; what is not there is left out."""
+    """Return many assets with new presigned URLs; ids that were not found are left out."""
     found = await assets.get_many(principal.user_id, body.asset_ids)
     return json_response({"assets": with_urls(request, found)})
 
@@ -91,25 +91,25 @@ async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
     for name, limit in (("json", max_json_bytes), ("file", MAX_BATCH_BYTES)):
         part = await form.next_part()
         if part is None or part.name != name:
-            raise InvalidAsset("The form has a part `json`, then a part `file`.")
+            raise InvalidAsset("The form must have a part `json`, then a part `file`.")
         parts.append(await form.read(limit))
     if await form.next_part() is not None:
-        raise InvalidAsset("The part `file` comes once, and last.")
+        raise InvalidAsset("The form must have one part `file`, as the last part.")
     return items_of(parse_part(parts[0], AssetBatch).assets, parts[1])
 
 
-def _give_keys(items: list[Item], key: str | None) -> None:
-    """Derive the keys of the items from that of the whole batch, if it has one."""
+def _derive_keys(items: list[Item], key: str | None) -> None:
+    """Derive the idempotency keys of the items from the key of the batch, if it has one."""
     if key is None:
         return
     check_key(key)
     if any(item.wanted.idempotency_key is not None for item in items):
-        raise InvalidAsset("Give the batch an Idempotency-Key, or its items: not both.")
+        raise InvalidAsset("Send an Idempotency-Key for the batch or for its items, not for both.")
     for number, item in enumerate(items):
         item.wanted.idempotency_key = f"{key} {number}"
 
 
 def _result(item: Item, request: Request) -> dict[str, Any]:
     asset = None if item.asset is None else with_urls(request, [item.asset])[0]
-    why = None if item.problem is None else problem(item.problem, instance=request.url.path)
-    return {"asset": asset, "problem": why, "is_replay": item.is_replay}
+    details = None if item.problem is None else problem(item.problem, instance=request.url.path)
+    return {"asset": asset, "problem": details, "is_replay": item.is_replay}

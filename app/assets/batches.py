@@ -1,6 +1,6 @@
-"""Creation of many small assets by one request, each as if it had been sent alone.
+"""Creation of many small assets in one request; each succeeds or fails on its own.
 
-Their bytes are held in memory; together they are no more than one piece of a large upload.
+Their bytes are held in memory: the limit for a batch is as small as one part of a large upload.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, BatchItem
 
 _OF_ONE_ITEM = (InvalidParent, QuotaExceeded, IdempotencyInFlight)
-"""Problems of some items that fail the transaction of all."""
+"""Problems of single items that roll back the transaction of all items."""
 
 
 @dataclass(slots=True)
 class Item:
-    """An item of a batch; at the end it has an asset or a problem."""
+    """Item of a batch; when the batch has been processed, it has an asset or a problem."""
 
     wanted: BatchItem
     data: bytes
@@ -49,23 +49,26 @@ class Item:
 
     @property
     def object_key(self) -> str:
-        """The key of its object."""
+        """Key of the item's object in storage."""
         return object_key(self.asset_id, self.version)
 
     @property
     def is_open(self) -> bool:
-        """Whether it has neither an asset nor a problem yet."""
+        """True while the item has neither an asset nor a problem."""
         return self.asset is None and self.problem is None
 
 
 def items_of(wanted: Sequence[BatchItem], data: bytes) -> list[Item]:
-    """Return the items with their shares of the bytes.
+    """Return the items of a batch, each with its bytes.
 
     Raises:
-        InvalidAsset: There are more bytes than their sizes say, or fewer.
+        InvalidAsset: `data` is longer or shorter than the sum of the sizes.
     """
     if sum(item.size for item in wanted) != len(data):
-        raise InvalidAsset(f"The part `file` has {len(data)} bytes; the sizes say otherwise.")
+        raise InvalidAsset(
+            f"The part `file` has {len(data)} bytes, but the sizes of the items add up to "
+            f"{sum(item.size for item in wanted)}."
+        )
     items, start = [], 0
     for item in wanted:
         piece = data[start : start + item.size]
@@ -76,7 +79,7 @@ def items_of(wanted: Sequence[BatchItem], data: bytes) -> list[Item]:
 
 
 class BatchService:
-    """Creates many assets at once. A problem with one item leaves the others alone."""
+    """Creates many assets in one request. A problem with one item does not affect the others."""
 
     def __init__(
         self,
@@ -95,15 +98,15 @@ class BatchService:
         self._quotas = quotas
 
     async def create(self, principal: Principal, items: Sequence[Item], *, route: str) -> None:
-        """Create the assets; each item then has its asset or its problem.
+        """Create the assets, and set the asset or the problem of each item.
 
         Args:
             principal: The caller.
             items: The items.
-            route: The route whose requests with the same idempotency keys are the same.
+            route: The route that the idempotency keys of the items belong to.
 
         Raises:
-            Unavailable: None could be created, as the database or storage does not answer.
+            Unavailable: No item was created, because the database or storage cannot be reached.
         """
         reservation = KeyReservation(self._db, principal.user_id, route)
         try:
@@ -126,7 +129,7 @@ class BatchService:
     async def _find_previous(
         self, user_id: str, items: Sequence[Item], reservation: KeyReservation
     ) -> None:
-        """Give items the assets that earlier requests with their keys created."""
+        """Set the assets of items whose idempotency keys were used by earlier requests."""
         by_key = {key: item for item in items if (key := item.wanted.idempotency_key) is not None}
         if not by_key:
             return
@@ -141,11 +144,12 @@ class BatchService:
                 item.problem = problem
         for asset in await self._assets.get_many(user_id, list(created)):
             created[asset.id].asset = asset
-        for item in _open(list(created.values())):
-            item.problem = AssetNotFound()
+        for asset_id, item in created.items():
+            if item.is_open:
+                item.problem = AssetNotFound(asset_id)
 
     async def _check(self, principal: Principal, items: Sequence[Item]) -> None:
-        """Find the items that cannot be created, before anything is stored."""
+        """Set the problems of items that cannot be created, before anything is stored."""
         folders = await self._folders(principal.user_id, items)
         remaining = await self._quotas.remaining(principal) if items else None
         for item in items:
@@ -160,7 +164,7 @@ class BatchService:
                 remaining = None if remaining is None else remaining - item.wanted.size
 
     async def _folders(self, user_id: str, items: Sequence[Item]) -> set[str | None]:
-        """Return those of the parents that exist; None is the top level."""
+        """Return the ids of the parents that exist, and None, which is the top level."""
         parents = {item.wanted.asset.parent_id for item in items}
         ids = [parent for parent in parents if parent is not None and is_id(parent)]
         if not ids:
@@ -171,10 +175,10 @@ class BatchService:
         self, principal: Principal, items: Sequence[Item], reservation: KeyReservation
     ) -> None:
         async with self._journal.putting(*(item.object_key for item in items)):
-            ends = await asyncio.gather(*map(self._put, items), return_exceptions=True)
-            for end in ends:
-                if end is not None:
-                    raise end
+            results = await asyncio.gather(*map(self._put, items), return_exceptions=True)
+            for result in results:
+                if result is not None:
+                    raise result
             stored = _open(items)
             try:
                 await self._insert(principal, stored, reservation)
@@ -242,7 +246,7 @@ def _open(items: Sequence[Item]) -> list[Item]:
 def _check_draft(item: Item) -> None:
     draft = item.wanted.asset
     if draft.name is None:
-        raise InvalidAsset("An asset of a batch needs a name.")
+        raise InvalidAsset("Each asset of a batch needs a name.")
     if draft.content_type == FOLDER:
-        raise InvalidAsset("A folder has no bytes: make it with POST /v1/assets.")
+        raise InvalidAsset("A batch cannot create folders: create them with POST /v1/assets.")
     check_workflow_id(draft)

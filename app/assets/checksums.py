@@ -1,6 +1,6 @@
-"""SHA-256 of multipart uploads, computed after they are complete.
+"""Verification of the SHA-256 of multipart uploads after their completion.
 
-Due work is recorded in the rows, so that any replica does it, and another one after a crash.
+Due times are stored in the rows, so that any replica can claim the work, also after a crash.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ RETRY_MISSING = timedelta(hours=1)
 
 
 class Checksums:
-    """Computes checksums that are due, and compares them with those that were declared."""
+    """Computes due checksums and compares them with the declared ones."""
 
     def __init__(self, db: Database, bucket: Bucket) -> None:
         self._db = db
         self._bucket = bucket
 
     async def verify_due(self) -> int:
-        """Verify the assets that are due, one after the other; return how many.
+        """Verify the assets that are due, one after the other; return their number.
 
-        Replicas share the work.
+        Each asset is leased, so that replicas share the work.
         """
         done = 0
         while (asset := await queries.claim_sha256(self._db.pool, LEASE)) is not None:
@@ -45,14 +45,18 @@ class Checksums:
                 await self._delay(asset, RETRY)
                 break
             except ObjectMissing:
-                # Deleted or replaced meanwhile, or lost, which a reader learns.
+                # Deleted, replaced or lost; readers of a lost object get ContentMissing.
                 await self._delay(asset, RETRY_MISSING)
                 continue
             finally:
                 renewal.cancel()
             status = await queries.set_sha256(self._db.pool, asset, sha256)
             if status == "corrupt":
-                logger.warning("asset %s has another SHA-256 than declared: %s", asset.id, sha256)
+                logger.warning(
+                    "asset %s does not match its declared SHA-256; the computed one is %s",
+                    asset.id,
+                    sha256,
+                )
             done += 1
         return done
 
@@ -67,4 +71,8 @@ class Checksums:
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
-                logger.warning("the check of a SHA-256 was not renewed: %s", exc)
+                logger.warning(
+                    "cannot renew the lease for computing the SHA-256 of asset %s: %s",
+                    asset.id,
+                    exc,
+                )

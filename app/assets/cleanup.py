@@ -1,4 +1,4 @@
-"""Cleanup of assets: abandoned uploads, lost objects, wrong totals, and assets of users."""
+"""Cleanup of abandoned uploads, lost objects, wrong byte counts and assets of deleted users."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Delete = Callable[[Connection], Awaitable[list[DeletedAsset]]]
 
 
 class AssetCleanup:
-    """Deletion of assets and their objects, and correction of totals.
+    """Deletes abandoned assets with their objects, and corrects the byte counts of users.
 
     Args:
         db: The database.
         storage: The storage.
-        upload_ttl: The time after which an upload that was not completed is abandoned.
+        upload_ttl: The age at which a pending upload counts as abandoned.
     """
 
     def __init__(self, db: Database, storage: Storage, *, upload_ttl: timedelta) -> None:
@@ -40,11 +40,11 @@ class AssetCleanup:
         self._upload_ttl = upload_ttl
 
     async def count_abandoned(self) -> int:
-        """Return how many reserved uploads were abandoned."""
+        """Return the number of abandoned uploads."""
         return await queries.count_abandoned(self._db.pool, older_than=self._upload_ttl)
 
     async def delete_abandoned(self, limit: int) -> int:
-        """Delete some of the reserved uploads that were abandoned; return how many."""
+        """Delete at most `limit` abandoned uploads; return their number."""
         older_than = self._upload_ttl
         ids = await queries.abandoned(self._db.pool, older_than=older_than, limit=limit)
         if not ids:
@@ -54,11 +54,11 @@ class AssetCleanup:
         )
 
     async def delete_of_user(self, user_id: str, *, limit: int) -> int:
-        """Delete some of a deleted user's assets; return how many."""
+        """Delete at most `limit` assets of a deleted user; return their number."""
         ids = await queries.of_user(self._db.pool, user_id, limit=limit)
         if not ids:
             return 0
-        # The folders are not visible any more; their contents may be deleted after them.
+        # A folder can be deleted before its contents: a deleted user has no view of either.
         await queries.move_children_to_top(self._db.pool, ids)
         return await self._delete(lambda on: queries.delete(on, ids))
 
@@ -70,7 +70,7 @@ class AssetCleanup:
         return len(deleted)
 
     async def correct_totals(self, report: CleanupReport) -> None:
-        """Compare the counts of users' bytes with their assets, and correct them."""
+        """Compare the byte counts of users with the sizes of their assets, and correct them."""
         wrong = 0
         after = ""
         while compared := await quota_queries.compare(
@@ -81,16 +81,16 @@ class AssetCleanup:
                     continue
                 wrong += 1
                 logger.error(
-                    "the count of bytes of user %s is off by %d", counted.user_id, counted.missing
+                    "the byte count of user %s is too low by %d", counted.user_id, counted.missing
                 )
                 if not report.is_dry:
                     await quota_queries.correct(self._db.pool, counted)
             after = max(counted.user_id for counted in compared)
-        report.count("wrong counts of a user's bytes", wrong)
+        report.count("wrong byte counts of users", wrong)
 
 
 class AssetObjects:
-    """The objects of assets and thumbnails, for the comparison of the bucket with the rows."""
+    """Objects of assets and thumbnails, for comparing the bucket with the rows."""
 
     label = "assets"
     bucket: BucketName = "assets"
@@ -100,20 +100,20 @@ class AssetObjects:
         self._db = db
 
     async def known(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that a row names, as bytes or as a thumbnail."""
+        """Return the keys that belong to the row of an asset or of a thumbnail."""
         return set(await queries.known(self._db.pool, keys))
 
     async def uploading(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys whose multipart upload may still be completed."""
+        """Return the keys whose multipart upload may still be completed."""
         return set(await queries.pending(self._db.pool, keys))
 
     def listings(self) -> Sequence[KeyListing]:
-        """Return the listings of assets and of thumbnails whose objects have to exist."""
+        """Return functions that list the keys of assets and of thumbnails that must exist."""
         on = self._db.pool
         return [partial(queries.stored, on), partial(queries.stored_thumbnails, on)]
 
     async def handle_losses(self, keys: Sequence[str]) -> int:
-        """Mark assets whose objects are lost as corrupt, and delete lost thumbnails."""
+        """Mark assets whose objects are lost as corrupt, and delete the rows of lost thumbnails."""
         for key in keys:
             asset_id, version = split_key(key)
             if await queries.mark_lost(self._db.pool, asset_id, version):

@@ -1,4 +1,4 @@
-"""Statements of the cleanup of assets."""
+"""Statements of the cleanup of assets and of their objects."""
 
 from __future__ import annotations
 
@@ -60,29 +60,29 @@ where id = :asset_id and version = :version and status = 'ready'"""
 
 
 async def abandoned(on: Executor, *, older_than: timedelta, limit: int) -> list[str]:
-    """Return the ids of reserved uploads that were not completed in time."""
+    """Return the ids of uploads that were not completed in time."""
     return await _ABANDONED_IDS.values(on, older_than=older_than, limit=limit)
 
 
 async def count_abandoned(on: Executor, *, older_than: timedelta) -> int:
-    """Return how many reserved uploads were not completed in time."""
+    """Return the number of uploads that were not completed in time."""
     return await _COUNT_ABANDONED.value(on, older_than=older_than) or 0
 
 
 async def delete_abandoned(
     on: Connection, ids: Sequence[str], *, older_than: timedelta
 ) -> list[DeletedAsset]:
-    """Delete those of the assets whose uploads were not completed in time."""
+    """Delete the assets among the ids whose uploads were not completed in time."""
     return await _DELETE_ABANDONED.all(on, ids=ids, older_than=older_than)
 
 
 async def of_user(on: Executor, user_id: str, *, limit: int) -> list[str]:
-    """Return the ids of a user's assets."""
+    """Return the ids of at most `limit` assets of a user."""
     return await _OF_USER.values(on, user_id=user_id, limit=limit)
 
 
 async def move_children_to_top(on: Executor, folder_ids: Sequence[str]) -> None:
-    """Move what is in folders to the top level."""
+    """Move the direct contents of folders to the top level."""
     await _MOVE_CHILDREN_TO_TOP.execute(on, ids=folder_ids)
 
 
@@ -92,12 +92,12 @@ async def delete(on: Connection, ids: Sequence[str]) -> list[DeletedAsset]:
 
 
 async def known(on: Executor, keys: Collection[str]) -> list[str]:
-    """Return those of the keys that a row names, as bytes or as a thumbnail."""
+    """Return the keys that belong to the row of an asset or of a thumbnail."""
     return await _KNOWN.values(on, **_split(keys))
 
 
 async def pending(on: Executor, keys: Collection[str]) -> list[str]:
-    """Return those of the keys that belong to pending assets."""
+    """Return the keys that belong to pending assets."""
     return await _PENDING.values(on, **_split(keys))
 
 
@@ -113,7 +113,7 @@ def _split(keys: Collection[str]) -> dict[str, list[str]]:
 async def stored(
     on: Executor, *, after: str, last: str | None, older_than: timedelta, limit: int
 ) -> list[str]:
-    """Return keys of assets whose objects have to exist, as a `KeyListing`."""
+    """Return keys of assets whose objects must exist; a `KeyListing`."""
     last_id = None if last is None else split_key(last)[0]
     return await _STORED.values(
         on, after=split_key(after)[0], last=last_id, older_than=older_than, limit=limit
@@ -125,18 +125,18 @@ async def stored_thumbnails(
     *,
     after: str,
     last: str | None,
-    older_than: timedelta,  # noqa: ARG001  # a thumbnail's row is made after its object
+    older_than: timedelta,  # noqa: ARG001  # thumbnail rows are inserted after the object is stored
     limit: int,
 ) -> list[str]:
-    """Return keys of thumbnails, whose objects have to exist, as a `KeyListing`."""
+    """Return keys of thumbnails, whose objects must exist; a `KeyListing`."""
     return await _STORED_THUMBNAILS.values(on, after=after, last=last, limit=limit)
 
 
 async def delete_thumbnail(on: Executor, key: str) -> None:
-    """Delete a thumbnail by its key; replies do not name it any more."""
+    """Delete the row of a thumbnail, also where it is the default thumbnail of its asset."""
     await _DELETE_THUMBNAIL.execute(on, key=key)
 
 
 async def mark_lost(on: Executor, asset_id: str, version: str) -> bool:
-    """Mark an asset without an object as corrupt; return False when it was replaced."""
+    """Mark an asset without an object as corrupt; return False if its bytes were replaced."""
     return await _MARK_LOST.execute(on, asset_id=asset_id, version=version) > 0

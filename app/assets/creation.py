@@ -1,4 +1,4 @@
-"""Rows of new assets, for all ways of uploading their bytes."""
+"""Insertion of assets, shared by all kinds of upload."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from processing_context.wire.assets import AssetCreate, UploadCreate
 
 
 class AssetCreation:
-    """Inserts assets; those created with a job's token belong to the job."""
+    """Inserts assets. Assets created with the token of a job belong to the job."""
 
     def __init__(self, db: Database, quotas: Quotas) -> None:
         self._db = db
         self._quotas = quotas
 
     async def check(self, user_id: str, draft: AssetCreate | UploadCreate) -> None:
-        """Check the objects that a draft refers to, before its bytes are read.
+        """Check the parent and the workflow id of a draft, before its bytes are read.
 
         Raises:
-            InvalidAsset: The workflow's id is malformed.
+            InvalidAsset: The workflow id is malformed.
             InvalidParent: The parent is not a folder of the user.
         """
         check_workflow_id(draft)
@@ -42,35 +42,35 @@ class AssetCreation:
         """Insert an asset.
 
         Raises:
-            InvalidParent: The parent has been deleted meanwhile.
-            QuotaExceeded: The user would have more bytes than the quota.
-            Unauthorized: The user has been deleted meanwhile.
+            InvalidParent: The parent has been deleted concurrently.
+            QuotaExceeded: The upload would exceed the quota of the user.
+            Unauthorized: The user has been deleted concurrently.
         """
         return (await self.insert_all(on, principal, [asset]))[0]
 
     async def insert_all(
         self, on: Connection, principal: Principal, assets: Sequence[NewAsset]
     ) -> list[AssetRecord]:
-        """Insert assets, all or none, as `insert` does."""
+        """Insert assets atomically; raises the same errors as `insert`."""
         try:
             inserted = await queries.insert(on, assets)
         except asyncpg.ForeignKeyViolationError as exc:
             if "parent_id" in (exc.constraint_name or ""):
                 raise InvalidParent from None
-            raise Unauthorized("The user of this token was deleted.") from None
+            raise Unauthorized("The user of this token has been deleted.") from None
         if any(asset.size for asset in assets):
             await self._quotas.enforce(on, principal)
         return inserted
 
 
 def check_workflow_id(draft: AssetCreate | UploadCreate) -> None:
-    """Check that the workflow's id of a draft is well-formed.
+    """Check that the workflow id of a draft is well-formed.
 
     Raises:
-        InvalidAsset: It is not.
+        InvalidAsset: The id is malformed.
     """
     if draft.workflow_id is not None and not is_id(draft.workflow_id):
-        raise InvalidAsset("workflow_id is no id.")
+        raise InvalidAsset("`workflow_id` is not an id: ids have 32 hexadecimal digits.")
 
 
 def new_asset(
@@ -88,9 +88,9 @@ def new_asset(
     upload_id: str | None = None,
     part_size: int | None = None,
 ) -> NewAsset:
-    """Return the row of a new asset."""
-    # Bytes that do not pass through the service are looked at once they are stored.
-    is_unseen = status == "pending" and media_types.is_generic(content_type)
+    """Return the row of a new asset, not inserted yet."""
+    # The type of bytes that do not pass through the service is detected after the upload.
+    is_undetected = status == "pending" and media_types.is_generic(content_type)
     return NewAsset(
         id=asset_id,
         user_id=principal.user_id,
@@ -108,5 +108,5 @@ def new_asset(
         put_ttl=put_ttl,
         upload_id=upload_id,
         part_size=part_size,
-        needs_media_metadata=media_types.is_media(content_type) or is_unseen,
+        needs_media_metadata=media_types.is_media(content_type) or is_undetected,
     )

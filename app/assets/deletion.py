@@ -1,4 +1,4 @@
-"""Deletion of the objects of assets whose rows are deleted."""
+"""Deletion of objects whose assets have been deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.storage import Journal
 
 
 class RetiredObjects(NamedTuple):
-    """Keys of objects to delete, and the ids of their unfinished multipart uploads by key."""
+    """Keys of objects to delete; `uploads` maps keys to the ids of unfinished multipart uploads."""
 
     keys: list[str]
     uploads: dict[str, str]
@@ -21,9 +21,10 @@ class RetiredObjects(NamedTuple):
 async def retire_objects(
     on: Connection, journal: Journal, deleted: Sequence[DeletedAsset]
 ) -> RetiredObjects:
-    """Enter the objects of deleted assets into the journal, in the transaction that deletes them.
+    """Add the objects of deleted assets to the journal, in the transaction that deletes the rows.
 
-    They are deleted after the commit, by `Journal.delete` at once or else when they are due.
+    After the commit, pass the result to `Journal.delete`; objects that are left are deleted when
+    their journal entries are due.
     """
     files = [asset for asset in deleted if asset.version is not None]
     keys = [key_of(asset) for asset in files]

@@ -1,4 +1,4 @@
-"""Uploads of assets through the service, streamed to storage."""
+"""Uploads through the service, streamed to storage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from processing_context.wire.assets import FOLDER, AssetCreate
 from processing_context.wire.base import Name
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""How many bytes of a form its boundaries and the heads of its parts may have."""
+"""Limit for the boundaries and part headers of a form."""
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -60,22 +60,24 @@ class DirectUploadService:
     async def create(
         self, principal: Principal, form: FormReader, key: IdempotencyKey, *, declared: int
     ) -> tuple[AssetRecord, bool]:
-        """Create an asset from a form: part `json` if any, then part `file`; else a folder.
+        """Create an asset from a form with an optional part `json`, then a part `file`.
+
+        A form without a part `file` creates a folder.
 
         Args:
             principal: The caller.
             form: The form.
-            key: Its Idempotency-Key.
-            declared: How many bytes its parts have at least.
+            key: The Idempotency-Key of the request.
+            declared: The minimum size of the parts in bytes, by the Content-Length.
 
         Returns:
-            The asset, and whether an earlier request with the same key created it.
+            The asset, and True if an earlier request with the same key created it.
 
         Raises:
-            InvalidAsset: The parts do not make an asset.
+            InvalidAsset: The parts do not describe an asset.
             InvalidParent: The parent is not a folder of the user.
             TooLarge: The file is larger than the limit.
-            QuotaExceeded: The user would have more bytes than the quota.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         created = await key.begin()
         draft, file = await self._read_head(form)
@@ -108,12 +110,12 @@ class DirectUploadService:
         name: str,
         content_type: str | None,
     ) -> AssetRecord:
-        """Create an asset from bytes that are not the request's body.
+        """Create an asset from bytes of another source than the request body.
 
         Raises:
-            InvalidParent: The parent has been deleted meanwhile.
-            TooLarge: There are more bytes than the limit.
-            QuotaExceeded: The user would have more bytes than the quota.
+            InvalidParent: The parent has been deleted concurrently.
+            TooLarge: The bytes are more than the limit.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         limits = self._limits(principal, await self._quotas.remaining(principal))
         return await self._store(
@@ -139,19 +141,19 @@ class DirectUploadService:
 
         Args:
             principal: The caller.
-            asset_id: The asset.
-            body: Its new bytes.
+            asset_id: The id of the asset.
+            body: The new bytes.
             content_type: The content type that the caller declares.
-            if_match: The version to replace; None: any.
-            declared: How many bytes the body has; 0: not known.
+            if_match: The If-Match header; None replaces any version.
+            declared: The size of the body in bytes; 0 if it is not known.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            PreconditionFailed: `if_match` names another version.
-            NoContent: It is a folder.
-            UploadIncomplete: Its first bytes have not been uploaded.
-            TooLarge: There are more bytes than the limit.
-            QuotaExceeded: The user would have more bytes than the quota.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            PreconditionFailed: The asset has another ETag than `if_match`.
+            NoContent: The asset is a folder.
+            UploadIncomplete: The asset has a pending upload.
+            TooLarge: The bytes are more than the limit.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         asset = await self._assets.get(principal.user_id, asset_id)
         _check_replaceable(asset, if_match)
@@ -190,13 +192,15 @@ class DirectUploadService:
             if part.name == "file":
                 break
             if part.name != "json" or draft is not None:
-                raise InvalidAsset("The form has one part `json` at most, then one part `file`.")
+                raise InvalidAsset(
+                    "The form must have at most one part `json`, then one part `file`."
+                )
             draft = parse_part(await form.read(self._max_json_bytes), AssetCreate)
         draft = draft or AssetCreate()
         if part is None and draft.content_type != FOLDER:
-            raise InvalidAsset("The form has no part `file`; only a folder has none.")
+            raise InvalidAsset("The form has no part `file`, which all assets except folders need.")
         if part is not None and draft.content_type == FOLDER:
-            raise InvalidAsset("A folder has no part `file`.")
+            raise InvalidAsset("A folder has no bytes: send the form without a part `file`.")
         return draft, part
 
     async def _create_folder(
@@ -244,10 +248,10 @@ class DirectUploadService:
 
 
 async def _receive_file(form: FormReader, limits: Limits, upload: Upload | None = None) -> Received:
-    """Read the part `file`, which is the last one."""
+    """Read the part `file`, and check that it is the last one."""
     received = await receive(form.chunks(), limits, upload)
     if await form.next_part() is not None:
-        raise InvalidAsset("The part `file` comes once, and last.")
+        raise InvalidAsset("The form must have one part `file`, as the last part.")
     return received
 
 
@@ -256,8 +260,8 @@ def _name(draft: AssetCreate, file: Part) -> str:
         return _NAME.validate_python(draft.name if draft.name is not None else file.file_name)
     except ValidationError:
         raise InvalidAsset(
-            "The asset needs a name of 1 to 1,000 characters without NUL: in `json`, or as the "
-            "name of the file."
+            "The asset needs a name of 1 to 1,000 characters without NUL: set it in `json`, or as "
+            "the file name of the part `file`."
         ) from None
 
 
@@ -274,7 +278,7 @@ def _check_replaceable(asset: AssetRecord, if_match: str | None) -> None:
 
 
 def _replaced_type(declared: str | None, head: bytes, asset: AssetRecord) -> str:
-    """Return the content type of new bytes: as declared, as detected, or as it was."""
+    """Return the content type of new bytes: the declared, the detected or the previous one."""
     if declared is not None and not media_types.is_generic(declared):
         return declared
     return media_types.sniff(head) or asset.content_type

@@ -1,4 +1,4 @@
-"""Registration of assets."""
+"""Registration of the domain of assets."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _cleanup(services: Services) -> list[CleanupStep]:
     return [
         deletion(
             CleanupPhase.FILES,
-            "reserved uploads that nobody finished",
+            "abandoned uploads",
             count=assets.count_abandoned,
             delete=assets.delete_abandoned,
         ),

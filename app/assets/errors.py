@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from app.http.problems import Conflict, Forbidden, Invalid, NotFound
+from app.http.problems import Conflict, Forbidden, Invalid, ObjectNotFound
 
 
-class AssetNotFound(NotFound):
-    """The asset does not exist, or it is another user's: the reply must not reveal which."""
+class AssetNotFound(ObjectNotFound):
+    """The asset does not exist, or it belongs to another user."""
 
     code = "asset_not_found"
-    detail = "There is no such asset."
+    noun = "Asset"
 
 
 class InvalidParent(Invalid):
     """The parent does not exist, or it is not a folder."""
 
     code = "invalid_parent"
-    detail = "parent_id names no folder of yours."
+    detail = "`parent_id` is not the id of a folder of the user."
 
 
 class InvalidAsset(Invalid):
@@ -33,10 +33,10 @@ class FolderNotEmpty(Conflict):
 
 
 class MoveBelowItself(Conflict):
-    """The new parent of a folder is the folder itself, or below it."""
+    """The new parent of a folder is the folder itself, or an asset below it."""
 
     code = "move_below_itself"
-    detail = "A folder cannot be moved below itself."
+    detail = "A folder cannot be moved into itself or into a folder below it."
 
 
 class NoContent(Conflict):
@@ -47,49 +47,49 @@ class NoContent(Conflict):
 
 
 class UploadIncomplete(Conflict):
-    """The bytes have not been uploaded, or not all of them."""
+    """The bytes have not been uploaded completely."""
 
     code = "upload_incomplete"
-    detail = "The upload is not complete: storage does not have the object yet."
+    detail = "The upload is not complete: put the bytes to the URL of the upload first."
 
 
 class UploadEnded(Conflict):
     """The asset has no pending upload."""
 
     code = "upload_ended"
-    detail = "This asset has no pending upload: its bytes are stored."
+    detail = "The asset has no pending upload: its bytes are stored."
 
 
 class UploadExpired(Conflict):
-    """Storage has deleted the parts, which were left for too long."""
+    """Storage has deleted the parts of an upload that was not completed in time."""
 
     code = "upload_expired"
-    detail = "Storage has given up this upload: abort it and reserve it again."
+    detail = "Storage has deleted the parts of this upload: abort it and reserve a new one."
 
 
 class AssetCorrupt(Conflict):
-    """The bytes have another SHA-256 than was declared."""
+    """The stored bytes do not match the declared SHA-256, or storage has lost them."""
 
     code = "asset_corrupt"
-    detail = "The bytes of this asset are not those that were declared: upload them again."
+    detail = "The bytes of this asset are corrupt or lost: upload them again."
 
 
 class ContentMissing(Conflict):
-    """The object of the asset does not exist any more."""
+    """The object of the asset is missing in storage."""
 
     code = "content_missing"
     detail = "Storage has lost the bytes of this asset: upload them again."
 
 
 class ChecksumMismatch(Invalid):
-    """The SHA-256 of the bytes is not the one that was declared."""
+    """The bytes do not match the declared SHA-256."""
 
     code = "checksum_mismatch"
-    detail = "The stored bytes have another SHA-256 than was declared."
+    detail = "The stored bytes do not match the declared SHA-256."
 
 
 class QuotaExceeded(Forbidden):
-    """The user's assets would have more bytes than their quota."""
+    """The upload would exceed the quota of the user."""
 
     code = "quota_exceeded"
 

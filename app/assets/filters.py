@@ -6,10 +6,15 @@ from typing import NamedTuple
 
 
 class AssetFilters(NamedTuple):
-    """Filters of a list; those that are None or empty are not applied.
+    """Filters of a list of assets; filters that are None or empty are not applied.
 
-    Without `parent_id` the list has the assets at the top level, with `recursive` those at all
-    levels; `content_type` is a whole type, or a prefix that ends in a slash.
+    Attributes:
+        parent_id: The folder; without it, the list has the assets at the top level.
+        workflow_id: The workflow.
+        job_id: The job that created the assets.
+        content_type: A complete type, or a prefix that ends in a slash.
+        q: A part of the name.
+        recursive: Include the assets at all levels below.
     """
 
     parent_id: str | None = None

@@ -1,4 +1,4 @@
-"""Checks of the folder that an asset is put into."""
+"""Check of the parent folder of an asset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ async def check_parent(on: Executor, user_id: str, parent_id: str | None) -> Non
     """Check that a parent is a folder of the user; None is the top level.
 
     Raises:
-        InvalidParent: It is not.
+        InvalidParent: The parent is not a folder of the user.
     """
     if parent_id is None:
         return

@@ -1,4 +1,7 @@
-"""Functions of the decoders: still images, by Pillow."""
+"""Decoder functions for images, using Pillow.
+
+They run in decoder processes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from PIL.Image import Transpose
 from app.media.decoders.refusals import CannotDecode, TooMuch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Those of Pillow's formats that are read: no external program, no script, no other file."""
+"""Accepted Pillow formats: they run no external program or script, and read no other file."""
 _ORIENTATION = 0x0112
 _TRANSPOSED = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -26,7 +29,7 @@ _TRANSPOSED = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-# What Pillow's readers raise on broken files.
+# Exceptions that Pillow raises on broken files.
 _BROKEN = (
     OSError,
     ValueError,
@@ -38,12 +41,12 @@ _BROKEN = (
     TypeError,
 )
 
-# Our own limit comes first, and has a better answer than a warning.
+# Replaced by the limit `max_pixels`, which has an error message of its own.
 Image.MAX_IMAGE_PIXELS = None
 
 
 def facts(source: BinaryIO, *, max_pixels: int) -> bytes:
-    """Return JSON with `width` and `height` as seen, orientation applied; pixels are not read."""
+    """Return JSON with the displayed `width` and `height`; pixels are not decoded."""
     with opened(source, max_pixels) as image:
         width, height = image.size
         if _orientation(image) >= 5:
@@ -52,10 +55,16 @@ def facts(source: BinaryIO, *, max_pixels: int) -> bytes:
 
 
 def thumbnail(source: BinaryIO, *, size: int, max_pixels: int) -> bytes:
-    """Return the (first) image as a WebP that fits a square, upright; it is never enlarged."""
+    """Return the first image of a file as an upright WebP that fits a square; never enlarged.
+
+    Args:
+        source: The image.
+        size: The side of the square in pixels.
+        max_pixels: The limit for the pixels of the image.
+    """
     with opened(source, max_pixels) as image:
         orientation = _orientation(image)
-        # JPEG is decoded at a fraction of its size.
+        # JPEG can be decoded at a fraction of its size, which saves time and memory.
         image.draft("RGB", (size * 2, size * 2))
         plain = _plain(image)
         plain.thumbnail((size, size), reducing_gap=2.0)
@@ -65,7 +74,7 @@ def thumbnail(source: BinaryIO, *, size: int, max_pixels: int) -> bytes:
 
 
 def webp(image: Image.Image) -> bytes:
-    """Return an image as WebP."""
+    """Return an image encoded as WebP."""
     out = io.BytesIO()
     image.save(out, "WEBP", quality=80, method=4, icc_profile=image.info.get("icc_profile"))
     return out.getvalue()
@@ -73,11 +82,11 @@ def webp(image: Image.Image) -> bytes:
 
 @contextmanager
 def opened(source: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
-    """Open an image; what goes wrong with it in the block is `CannotDecode`.
+    """Open an image; decoding errors in the block are raised as `CannotDecode`.
 
     Raises:
-        TooMuch: It has too many pixels.
-        CannotDecode: It is no image of ours, or broken.
+        TooMuch: The image has more pixels than the limit.
+        CannotDecode: The format is not accepted, or the image is broken.
     """
     try:
         with Image.open(source, formats=FORMATS) as image:
@@ -88,9 +97,11 @@ def opened(source: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
                 )
             yield image
     except UnidentifiedImageError:
-        raise CannotDecode(f"The file is none of {', '.join(FORMATS)}.") from None
+        raise CannotDecode(
+            f"The file is not an image in one of the formats {', '.join(FORMATS)}."
+        ) from None
     except _BROKEN:
-        raise CannotDecode("The image is broken or cut off.") from None
+        raise CannotDecode("The image is damaged or truncated.") from None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -102,16 +113,16 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return an image in a mode that can be scaled and saved, alpha kept."""
+    """Return an image in a mode that can be scaled and saved; the alpha channel is kept."""
     if image.mode in ("RGB", "RGBA"):
         image.load()
         return image
     if image.mode.startswith("I;16"):
-        # A plain conversion would cut off what is above 255.
+        # A plain conversion would clip values above 255.
         deep = image.convert("I").point(lambda value: value * (1 / 256))
         return deep.convert("L").convert("RGB")
     plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode not in ("L", "LA", "P", "1"):
-        # The profile is that of other channels.
+        # The profile describes the channels of the original mode.
         plain.info.pop("icc_profile", None)
     return plain

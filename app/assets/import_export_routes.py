@@ -1,4 +1,4 @@
-"""Routes that import files from URLs and export assets as one zip."""
+"""Routes that import a file from a URL and export assets as a zip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def import_asset(
     key: IdempotencyKeyDep,
     body: AssetImport,
 ) -> Response:
-    """Make an asset of what a public http(s) URL leads to."""
+    """Download a public http(s) URL into a new asset."""
     asset, is_replay = await imports.create(principal, body, key)
     return created_response(request, asset, is_replay=is_replay)
 
@@ -43,7 +43,7 @@ async def archive_assets(
     principal: PrincipalDep,
     body: ArchiveCreate,
 ) -> Response:
-    """Return assets as a zip, folders with everything in them."""
+    """Return assets as a zip; folders include everything below them."""
     archive = await archives.open(principal.user_id, body.asset_ids)
     headers = {"Content-Disposition": content_headers.disposition("attachment", "assets.zip")}
     return StreamingResponse(archive.chunks(), media_type="application/zip", headers=headers)

@@ -1,6 +1,6 @@
-"""Width, height and duration of media, determined after the bytes are stored.
+"""Extraction of width, height and duration from media files after they are stored.
 
-Due work is recorded in the rows, so that any replica does it, and another one after a crash.
+Due times are stored in the rows, so that any replica can claim the work, also after a crash.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FUNCTIONS = {
 
 
 class MediaMetadata:
-    """Determines media metadata that are due."""
+    """Extracts due media metadata in decoder processes."""
 
     def __init__(
         self, db: Database, bucket: Bucket, decoders: Decoders, *, max_pixels: int
@@ -44,19 +44,22 @@ class MediaMetadata:
         self._max_pixels = max_pixels
 
     async def extract_due(self) -> int:
-        """Inspect the assets that are due, as many at once as decoders run; return how many."""
+        """Extract the metadata of assets that are due; return their number.
+
+        As many assets are processed concurrently as there are decoder processes.
+        """
         done = 0
         while assets := await queries.claim_media_metadata(
             self._db.pool, LEASE, limit=self._decoders.processes
         ):
-            ends = await asyncio.gather(*map(self._extract, assets), return_exceptions=True)
-            failures = [end for end in ends if end is not None]
+            results = await asyncio.gather(*map(self._extract, assets), return_exceptions=True)
+            failures = [result for result in results if result is not None]
             done += len(assets) - len(failures)
             for failure in failures:
                 if not isinstance(failure, (StorageUnavailable, DecodersBusy)):
                     raise failure
             if failures:
-                logger.warning("width, height and duration wait: %s", failures[0])
+                logger.warning("extraction of media metadata is postponed: %s", failures[0])
                 break
         return done
 
@@ -71,7 +74,7 @@ class MediaMetadata:
         except (Undecodable, SourceTooLarge, ConversionTimeout) as exc:
             logger.info("asset %s has no media metadata: %s", asset.id, exc)
         except ObjectMissing:
-            logger.info("the bytes of asset %s were deleted before they were inspected", asset.id)
+            logger.info("asset %s was deleted before its media metadata were extracted", asset.id)
         await queries.set_media_metadata(
             self._db.pool,
             asset,

@@ -1,4 +1,4 @@
-"""The table of assets."""
+"""Tables of assets, thumbnails and byte counts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from app.database.tables import Base, Timestamps
 
 
 class AssetRow(Timestamps, Base):
-    """A file or a folder of a user.
+    """File or folder of a user. The key of its object is `<id>/<version>`.
 
-    The object's key is `<id>/<version>`; folders have no version. `put_until` is the time until
-    which somebody holds a URL to put the object. A multipart upload has a `part_size`, and until it
-    is complete an `upload_id`; then its SHA-256 is worked out by whoever comes at `sha256_due`, and
-    `sha256` is only what was declared. Width, height and duration are found out by whoever comes at
-    `facts_due`. `thumb_key` is the object of the usual thumbnail. `search_name` is the name as
-    searches see it: PostgreSQL's own case folding depends on its locale.
+    Attributes:
+        search_name: The name in normalized form, for searches. PostgreSQL's case folding depends on
+            its locale.
+        sha256: The SHA-256; only declared, not verified, while `sha256_due` is set.
+        version: The version of the bytes; None for folders.
+        put_until: The time until which a presigned URL to put the object is valid.
+        upload_id: The id of the multipart upload in storage, until it is complete.
+        part_size: The size of the parts of a multipart upload.
+        sha256_due: The time at which a replica verifies the SHA-256 of a multipart upload.
+        facts_due: The time at which a replica extracts width, height and duration.
+        thumb_key: The key of the thumbnail in the default size.
     """
 
     __tablename__ = "assets"
@@ -49,7 +54,7 @@ class AssetRow(Timestamps, Base):
     thumb_key: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
-        # The foreign key's own lookups, and the children of a folder.
+        # For the checks of the foreign key, and for the children of a folder.
         Index(None, "parent_id", "id"),
         Index("ix_assets_top_level", "user_id", "id", postgresql_where=text("parent_id is null")),
         Index(None, "user_id", "id"),
@@ -73,7 +78,7 @@ class AssetRow(Timestamps, Base):
 
 
 class ThumbnailRow(Base):
-    """A thumbnail of one size, and its object; triggers remove both with the bytes they show."""
+    """Thumbnail of an asset in one size; triggers remove it when the bytes are replaced."""
 
     __tablename__ = "asset_thumbnails"
 
@@ -86,9 +91,9 @@ class ThumbnailRow(Base):
 
 
 class BytesRow(Base):
-    """A share of how many bytes a user's assets take; the sum over his slots is the total.
+    """Counter of the bytes of a user's assets; the sum over the user's slots is the total.
 
-    Triggers of the table of assets keep it: pending ones count with what they declared.
+    Triggers on the table of assets update it. Pending assets count with their declared size.
     """
 
     __tablename__ = "asset_bytes"

@@ -1,4 +1,4 @@
-"""Multipart uploads of pending assets, whose parts the callers put to presigned URLs."""
+"""Parts and completion of multipart uploads by presigned URLs."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ from processing_context.wire.assets import CompletedPart
 logger = logging.getLogger(__name__)
 
 COMPLETION = timedelta(minutes=15)
-"""Longer than storage may take: an object that appears after its asset was deleted is deleted."""
+"""Upper bound for a completion in storage.
+
+If the asset is deleted meanwhile, its journal entry outlives the completion, so that the object is
+deleted.
+"""
 
 
 class AssetParts:
-    """The stored parts of pending assets; the object exists once they have been completed."""
+    """Reads and completes the parts of multipart uploads of pending assets."""
 
     def __init__(self, db: Database, bucket: Bucket) -> None:
         self._db = db
         self._bucket = bucket
 
     async def stored(self, asset: AssetRecord) -> list[Part]:
-        """Return the parts of a pending asset that storage has.
+        """Return the stored parts of a pending asset.
 
         Raises:
             UploadEnded: The upload has been completed in storage.
-            UploadExpired: Storage has given up the upload.
+            UploadExpired: Storage has deleted the parts.
         """
         key = key_of(asset)
         try:
             return await self._bucket.uploads.stored(key, _upload_id(asset))
         except ObjectMissing:
-            logger.debug("the upload of %s does not exist any more", key)
+            logger.debug("storage has no multipart upload of %s", key)
         try:
             await self._bucket.stat(key)
         except ObjectMissing:
             raise UploadExpired from None
-        raise UploadEnded("The parts of this upload have been put together: complete it.")
+        raise UploadEnded("All parts of this upload are stored: complete it by POST /complete.")
 
     async def complete(self, asset: AssetRecord, named: Sequence[CompletedPart] | None) -> None:
-        """Make the object of a pending asset; a second call finds it made.
+        """Complete the object of a pending asset in storage; repeated calls have no further effect.
 
         Raises:
-            AssetNotFound: The asset was deleted meanwhile.
-            InvalidAsset: `named` has a part twice, or one that the upload does not have.
+            AssetNotFound: The asset was deleted concurrently.
+            InvalidAsset: `named` has a duplicate part, or one that the upload does not have.
             UploadIncomplete: A part is missing, or has another size or ETag than expected.
         """
         if await queries.extend_put(self._db.pool, asset.id, COMPLETION) is None:
-            raise AssetNotFound
+            raise AssetNotFound(asset.id)
         key, upload_id = key_of(asset), _upload_id(asset)
         reason = UploadExpired.detail
         try:
@@ -65,16 +69,20 @@ class AssetParts:
         except ObjectMissing:
             logger.debug("the upload of %s has been completed already", key)
         except UploadIncomplete as exc:
-            # Or storage is deleting the parts that another request has just completed.
+            # Storage may be deleting parts that a concurrent request has just completed.
             reason = exc.detail
         except Refused as exc:
-            reason = f"Storage refused the parts ({exc}): one was put again meanwhile?"
+            reason = (
+                f"Storage refused the parts ({exc}): a part may have been replaced concurrently."
+            )
         try:
             size = (await self._bucket.stat(key)).size
         except ObjectMissing:
             raise UploadIncomplete(reason) from None
         if size != asset.size:
-            raise UploadIncomplete(f"Storage has {size} bytes, {asset.size} were declared.")
+            raise UploadIncomplete(
+                f"The stored object has {size} bytes; {asset.size} were declared."
+            )
 
 
 def _upload_id(asset: AssetRecord) -> str:

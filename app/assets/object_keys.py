@@ -1,4 +1,7 @@
-"""Keys of the objects of assets: `<asset id>/<version>`; a thumbnail has a version of its own."""
+"""Object keys of assets and thumbnails: `<asset id>/<version>`.
+
+A thumbnail has a version of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ OBJECT_KEY = re.compile(r"[0-9a-f]{32}/[0-9a-f]{32}")
 
 
 class HasVersion(Protocol):
-    """A row with the id of an asset and the version of its bytes; folders have no version."""
+    """Row with the id of an asset and the version of its bytes."""
 
     @property
     def id(self) -> str:
@@ -18,7 +21,7 @@ class HasVersion(Protocol):
 
     @property
     def version(self) -> str | None:
-        """The version of the bytes."""
+        """The version of the bytes; None for folders."""
         ...
 
 
@@ -28,11 +31,11 @@ def object_key(asset_id: str, version: str) -> str:
 
 
 def key_of(asset: HasVersion) -> str:
-    """Return the key of the present bytes of a file."""
+    """Return the key of the current bytes of an asset that is not a folder."""
     return f"{asset.id}/{asset.version}"
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """Return the asset's id and the version that a key consists of."""
+    """Split a key into the asset's id and the version."""
     asset_id, _, version = key.partition("/")
     return asset_id, version

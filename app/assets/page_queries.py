@@ -1,4 +1,4 @@
-"""Statement that lists assets, composed of the filters that are given."""
+"""Statement that lists assets by filters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ id in (
 async def page(
     on: Executor, filters: AssetFilters, *, user_id: str, after: str | None, limit: int
 ) -> list[AssetRecord]:
-    """Return a user's assets, newest first."""
+    """Return a page of a user's assets, newest first."""
     parameters = _parameters(filters, after)
     statement = _page(frozenset(parameters), recursive=bool(filters.recursive))
     return await statement.all(on, **parameters, user_id=user_id, limit=limit)

@@ -1,4 +1,4 @@
-"""Uploads of assets straight to storage, by presigned URLs: reserve, put, complete."""
+"""Uploads to storage by presigned URLs: reserve, put, complete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from processing_context.wire.assets import FOLDER, UploadComplete, UploadCreate
 
 
 class PresignedUploadService:
-    """Pending assets, whose bytes the callers put to presigned URLs."""
+    """Reserves, renews, completes and aborts uploads by presigned URLs."""
 
     def __init__(
         self,
@@ -57,21 +57,21 @@ class PresignedUploadService:
     async def reserve(
         self, principal: Principal, draft: UploadCreate, key: IdempotencyKey
     ) -> tuple[AssetRecord, bool]:
-        """Create a pending asset.
+        """Create a pending asset, whose bytes the caller puts to presigned URLs.
 
         Returns:
-            The asset, and whether an earlier request with the same key created it.
+            The asset, and True if an earlier request with the same key created it.
 
         Raises:
-            InvalidAsset: The draft is of a folder, or its workflow's id is malformed.
+            InvalidAsset: The draft describes a folder, or its workflow id is malformed.
             InvalidParent: The parent is not a folder of the user.
-            QuotaExceeded: The user would have more bytes than the quota.
+            QuotaExceeded: The upload would exceed the quota of the user.
             TooLarge: The file would be larger than the limit.
         """
         if draft.size > self._max_bytes:
             raise TooLarge(f"The file has {draft.size} bytes; the limit is {self._max_bytes}.")
         if draft.content_type == FOLDER:
-            raise InvalidAsset("A folder is made with POST /v1/assets.")
+            raise InvalidAsset("A folder cannot be uploaded: create it with POST /v1/assets.")
         created = await key.begin(fingerprint_of(draft))
         if created is not None:
             asset = await self._assets.get(principal.user_id, created)
@@ -102,7 +102,7 @@ class PresignedUploadService:
                     asset = await self._creation.insert(on, principal, new)
                     await key.complete(on, asset.id)
             except Exception as exc:
-                # After a commit whose reply was lost, the journal decides.
+                # The transaction may have been committed; then the upload must not be aborted.
                 if not is_database_away(exc):
                     await uploads.abort(target, upload_id)
                 raise
@@ -123,20 +123,20 @@ class PresignedUploadService:
         )
 
     async def stored(self, asset: AssetRecord) -> list[Part]:
-        """Return the parts of a pending multipart upload that storage has.
+        """Return the stored parts of a pending multipart upload.
 
         Raises:
             UploadEnded: The upload has been completed in storage.
-            UploadExpired: Storage has given up the upload.
+            UploadExpired: Storage has deleted the parts.
         """
         return await self._parts.stored(asset)
 
     async def renew(self, user_id: str, asset_id: str) -> AssetRecord:
-        """Return a pending asset, to which new URLs will be given.
+        """Return a pending asset, with its time for puts extended for new presigned URLs.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            UploadEnded: Its bytes are stored.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            UploadEnded: The asset has no pending upload.
         """
         asset = await self._pending(user_id, asset_id)
         await self._extend(asset)
@@ -146,8 +146,8 @@ class PresignedUploadService:
         """Delete a pending asset and its parts.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            UploadEnded: Its bytes are stored.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            UploadEnded: The asset has no pending upload.
         """
         await self._pending(user_id, asset_id)
         async with self._db.transaction() as on:
@@ -158,13 +158,13 @@ class PresignedUploadService:
         await self._journal.delete(*retired)
 
     async def complete(self, user_id: str, asset_id: str, body: UploadComplete) -> AssetRecord:
-        """Mark a pending asset as ready once storage has its bytes. Repetition does no harm.
+        """Mark a pending asset as ready if storage has its bytes. The call can be repeated.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            AssetCorrupt: Its bytes are not what was declared.
-            UploadIncomplete: The bytes are not stored, or not as many as declared.
-            ChecksumMismatch: They have another SHA-256 than declared.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            AssetCorrupt: The stored bytes do not match the declared SHA-256.
+            UploadIncomplete: The bytes are not stored, or their number is not the declared one.
+            ChecksumMismatch: The SHA-256 is not the declared one.
         """
         asset = await self._assets.get(user_id, asset_id)
         if asset.status == "corrupt":
@@ -175,13 +175,13 @@ class PresignedUploadService:
         if asset.part_size is not None:
             await self._parts.complete(asset, body.parts)
         elif body.parts:
-            raise InvalidAsset("This upload is one PUT: it has no parts.")
+            raise InvalidAsset("This upload is a single PUT: complete it without `parts`.")
         else:
             await self._check_stored(asset, asset.sha256 or body.sha256)
         ready = await queries.mark_ready(
             self._db.pool, asset_id, version=asset.version, sha256=body.sha256
         )
-        if ready is None:  # another request was first
+        if ready is None:  # a concurrent request completed it
             ready = await self._assets.get(user_id, asset_id)
             _check_declared(ready, body.sha256)
         return ready
@@ -192,10 +192,10 @@ class PresignedUploadService:
             stat = await self._bucket.stat(key)
             if stat.size != asset.size:
                 raise UploadIncomplete(
-                    f"Storage has {stat.size} bytes, {asset.size} were declared."
+                    f"The stored object has {stat.size} bytes; {asset.size} were declared."
                 )
             if declared is not None:
-                # Not every server keeps the checksum that it was sent.
+                # Not every S3 server stores the checksum of a PUT.
                 sha256 = stat.sha256 or await self._bucket.sha256(key)
                 if sha256 != declared:
                     raise ChecksumMismatch
@@ -213,6 +213,6 @@ class PresignedUploadService:
 
 
 def _check_declared(asset: AssetRecord, sha256: str | None) -> None:
-    """Check a SHA-256 that the caller states against the one declared before."""
+    """Check that a SHA-256 is the one declared at the reservation, if there was one."""
     if asset.sha256 is not None and sha256 not in (None, asset.sha256):
         raise ChecksumMismatch

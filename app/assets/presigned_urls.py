@@ -1,4 +1,4 @@
-"""Presigned URLs of assets."""
+"""Presigned URLs to get and to put the bytes of assets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from processing_context.wire.assets import FOLDER
 
 
 class PutUrl(NamedTuple):
-    """A URL to put bytes to, and the headers that must be sent."""
+    """Presigned URL for a PUT, and the headers to send with it."""
 
     url: str
     headers: dict[str, str]
 
 
 class PresignedUrls:
-    """Presigned URLs of assets, for the network that the caller is in."""
+    """Signs URLs of assets for the network of the caller."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -38,13 +38,13 @@ class PresignedUrls:
         expires_s: int | None = None,
         download: bool = False,
     ) -> str | None:
-        """Return a URL for the bytes; None where there are none to read.
+        """Return a URL to get the bytes; None for folders and assets that are not ready.
 
         Args:
             asset: The asset.
-            network: The network that the URL is for.
-            expires_s: For how long it is valid; None: as the settings say.
-            download: A browser saves the bytes instead of showing them.
+            network: The network of the caller.
+            expires_s: The validity in seconds; None is the value of the settings.
+            download: Make browsers save the file instead of showing it.
         """
         if asset.status != "ready" or asset.content_type == FOLDER:
             return None
@@ -61,7 +61,7 @@ class PresignedUrls:
         )
 
     def to_thumbnail(self, asset: AssetRecord, network: Network) -> str | None:
-        """Return a URL for the thumbnail of the default size; None until it has been made."""
+        """Return a URL to get the thumbnail in the default size; None if it does not exist."""
         if asset.thumb_key is None or asset.status != "ready":
             return None
         return self._storage.presign_get(
@@ -73,9 +73,9 @@ class PresignedUrls:
         )
 
     def to_put(self, asset: AssetRecord, network: Network) -> PutUrl:
-        """Return a URL to put the bytes of a pending asset to, once.
+        """Return a URL for one PUT of the bytes of a pending asset.
 
-        Their length is signed too; HTTP clients send it by themselves.
+        The Content-Length is signed too; it is not in the headers, as HTTP clients set it.
         """
         headers = {"If-None-Match": "*"}
         if asset.sha256 is not None:
@@ -93,9 +93,9 @@ class PresignedUrls:
     def to_put_parts(
         self, asset: AssetRecord, numbers: Iterable[int], network: Network
     ) -> list[dict[str, Any]]:
-        """Return for each part a URL to put it to; its length is signed too.
+        """Return a URL for the PUT of each part; the Content-Length is signed too.
 
-        An upload that has been completed has no URLs.
+        The list is empty if the upload has been completed.
         """
         if asset.upload_id is None:
             return []

@@ -1,4 +1,4 @@
-"""Statements on single assets, and on trees of folders."""
+"""Statements on assets and on trees of folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processing_context.wire.assets import FOLDER
 
 
 class AssetRecord(NamedTuple):
-    """A file or a folder; `metadata` is JSON text."""
+    """Row of a file or folder; `metadata` is JSON text."""
 
     id: str
     user_id: str
@@ -50,10 +50,11 @@ class ContentRecord(NamedTuple):
 
 
 class NewAsset(NamedTuple):
-    """An asset to insert.
+    """Asset to insert.
 
-    `put_ttl` is for how long a URL to put the bytes is valid. With `needs_media_metadata` width,
-    height and duration are determined later.
+    Attributes:
+        put_ttl: The validity of a presigned URL to put the bytes; None if there is no such URL.
+        needs_media_metadata: Let a replica extract width, height and duration later.
     """
 
     id: str
@@ -76,7 +77,7 @@ class NewAsset(NamedTuple):
 
 
 class DeletedAsset(NamedTuple):
-    """What is needed of a deleted asset to delete its object and its multipart upload."""
+    """Columns of a deleted asset that are needed to delete its object and multipart upload."""
 
     id: str
     version: str | None
@@ -84,7 +85,7 @@ class DeletedAsset(NamedTuple):
     upload_id: str | None
 
 
-# JSON stays text: parsing it and encoding it again would cost as much as the query.
+# JSON is read as text: parsing and encoding it again would cost as much as the query.
 COLUMNS = ", ".join(
     "metadata::text as metadata" if name == "metadata" else name for name in AssetRecord._fields
 )
@@ -178,17 +179,17 @@ _DELETE_PENDING = Query(
 
 
 def search_name(name: str) -> str:
-    """Return a name as searches see it: without case, one form of each character."""
+    """Return a name normalized for searches: NFKC, case-folded."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
 async def get(on: Executor, asset_id: str, *, user_id: str) -> AssetRecord | None:
-    """Return a user's asset."""
+    """Return an asset of a user."""
     return await _GET.one(on, asset_id=asset_id, user_id=user_id)
 
 
 async def get_many(on: Executor, ids: Sequence[str], *, user_id: str) -> list[AssetRecord]:
-    """Return those of the ids that are a user's assets, in any order."""
+    """Return the assets of a user among the ids, in any order."""
     return await _GET_MANY.all(on, ids=ids, user_id=user_id)
 
 
@@ -198,17 +199,17 @@ async def get_contents(on: Executor, ids: Sequence[str], *, user_id: str) -> lis
 
 
 async def lock(on: Connection, asset_id: str, *, user_id: str) -> AssetRecord | None:
-    """Return a user's asset, locked until the end of the transaction."""
+    """Return an asset of a user, and lock it until the end of the transaction."""
     return await _LOCK.one(on, asset_id=asset_id, user_id=user_id)
 
 
 async def folders_among(on: Executor, ids: Sequence[str], *, user_id: str) -> list[str]:
-    """Return those of the ids that are a user's folders."""
+    """Return the ids that belong to folders of the user."""
     return await _FOLDERS.values(on, ids=ids, user_id=user_id)
 
 
 async def insert(on: Connection, assets: Sequence[NewAsset]) -> list[AssetRecord]:
-    """Insert assets, in one round trip; return them in their order.
+    """Insert assets in one round trip; return them in the same order.
 
     Raises:
         asyncpg.ForeignKeyViolationError: A parent or the user does not exist.
@@ -227,7 +228,7 @@ async def update(
     content_type: str,
     metadata: dict[str, Any] | None,
 ) -> AssetRecord:
-    """Change an asset that is locked; the metadata stay when they are None.
+    """Update a locked asset; metadata of None are not changed.
 
     Raises:
         asyncpg.ForeignKeyViolationError: The parent does not exist.
@@ -253,7 +254,7 @@ async def replace_content(
     content_type: str,
     needs_media_metadata: bool,
 ) -> AssetRecord:
-    """Give an asset that is locked another version of its bytes."""
+    """Set a new version of the bytes of a locked asset."""
     return await _REPLACE_CONTENT.only(
         on,
         asset_id=asset_id,
@@ -268,50 +269,50 @@ async def replace_content(
 async def mark_ready(
     on: Executor, asset_id: str, *, version: str, sha256: str | None
 ) -> AssetRecord | None:
-    """Mark a pending asset as ready; return None when it is not pending any more.
+    """Mark a pending asset as ready; return None if it is not pending any more.
 
     Args:
         on: The database.
-        asset_id: The asset.
-        version: The version of the bytes that are stored.
-        sha256: Their SHA-256 as the caller states it; one that was declared before stays.
+        asset_id: The id of the asset.
+        version: The version of the stored bytes.
+        sha256: The SHA-256, unless the asset has a declared one.
     """
     return await _MARK_READY.one(on, asset_id=asset_id, version=version, sha256=sha256)
 
 
 async def extend_put(on: Executor, asset_id: str, ttl: timedelta) -> datetime | None:
-    """Extend the time in which the object may be put; return None when the asset is gone."""
+    """Extend the time in which the object may be put; return None if the asset was deleted."""
     return await _EXTEND_PUT.value(on, asset_id=asset_id, ttl=ttl)
 
 
 async def has_children(on: Executor, folder_id: str) -> bool:
-    """Return whether a folder is not empty."""
+    """Return True if a folder is not empty."""
     return bool(await _HAS_CHILDREN.value(on, asset_id=folder_id))
 
 
 async def is_within(on: Executor, asset_id: str, folder_id: str) -> bool:
-    """Return whether an asset is a folder, or anywhere below it."""
+    """Return True if an asset is the folder itself or anywhere below it."""
     return bool(await _IS_WITHIN.value(on, asset_id=asset_id, folder_id=folder_id))
 
 
 async def lock_trees(on: Connection, user_id: str) -> None:
-    """Lock a user's folders until the end of the transaction.
+    """Lock the folder tree of a user until the end of the transaction.
 
-    Moves and recursive deletions read more rows than they lock. They take this lock before any row:
-    the other order ends in a deadlock.
+    Moves and recursive deletions read more rows than they lock. They take this lock before they
+    lock rows, to avoid deadlocks.
     """
     await _LOCK_TREES.execute(on, user_id=user_id)
 
 
 async def delete_tree(on: Connection, asset_id: str) -> list[DeletedAsset]:
-    """Delete an asset and all below it.
+    """Delete an asset and everything below it.
 
     Raises:
-        asyncpg.ForeignKeyViolationError: An asset was put into one of the folders meanwhile.
+        asyncpg.ForeignKeyViolationError: An asset was concurrently added to one of the folders.
     """
     return await _DELETE_TREE.all(on, asset_id=asset_id)
 
 
 async def delete_pending(on: Connection, asset_id: str, *, user_id: str) -> DeletedAsset | None:
-    """Delete a user's asset if it is pending."""
+    """Delete an asset of a user if it is pending."""
     return await _DELETE_PENDING.one(on, asset_id=asset_id, user_id=user_id)

@@ -1,4 +1,4 @@
-"""Statements on how many bytes the assets of users have."""
+"""Statements on the byte counts of users' assets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.database.statement import Connection, Executor, Query, Scalar, Statemen
 
 
 class CountedBytes(NamedTuple):
-    """A user, and by how many bytes the count of their assets' bytes is too low."""
+    """User whose byte count was compared; `missing` bytes must be added to the count."""
 
     user_id: str
     missing: int
@@ -20,7 +20,7 @@ _USED = Scalar(
 _LOCK = Statement(
     "select pg_advisory_xact_lock(hashtextextended('asset bytes of ' || :user_id, 0))"
 )
-# One statement, so one snapshot: the count and the rows belong together.
+# One statement, so that counts and rows are read in one snapshot.
 _COMPARE = Query(
     """
 select u.id as user_id, coalesce(a.size, 0) - coalesce(b.bytes, 0) as missing
@@ -37,20 +37,20 @@ on conflict (user_id, slot) do update set bytes = asset_bytes.bytes + excluded.b
 
 
 async def used(on: Executor, user_id: str) -> int:
-    """Return how many bytes a user's assets have, pending ones with what they declared."""
+    """Return the byte count of a user's assets; pending ones count with their declared size."""
     return await _USED.value(on, user_id=user_id) or 0
 
 
 async def lock(on: Connection, user_id: str) -> None:
-    """Lock the count of a user's bytes until the end of the transaction."""
+    """Lock the byte count of a user until the end of the transaction."""
     await _LOCK.execute(on, user_id=user_id)
 
 
 async def compare(on: Executor, *, after: str, limit: int) -> list[CountedBytes]:
-    """Compare the counts of some users, by id, with the sizes of their assets."""
+    """Compare the byte counts of the next users, in the order of ids, with their assets."""
     return await _COMPARE.all(on, after=after, limit=limit)
 
 
 async def correct(on: Executor, counted: CountedBytes) -> None:
-    """Correct the count of a user's bytes."""
+    """Correct the byte count of a user."""
     await _CORRECT.execute(on, user_id=counted.user_id, missing=counted.missing)

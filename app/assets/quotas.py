@@ -1,7 +1,7 @@
-"""Quotas: how many bytes the assets of a user may have.
+"""Quotas for the bytes of a user's assets.
 
-Reserved uploads count with the size that they declared. Temporary files do not count: they expire,
-and a preview that failed would cost a job.
+Reserved uploads count with their declared size. Temporary files do not count: they expire, and a
+preview that exceeds the quota should not make a job fail.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.http.auth import Principal
 
 
 class Quotas:
-    """The quotas of users; without one, the database is not asked."""
+    """Enforces the quotas of users; without a quota there is no query."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -22,15 +22,17 @@ class Quotas:
     async def remaining(
         self, principal: Principal, *, needed: int = 0, freed: int = 0
     ) -> int | None:
-        """Return how many more bytes the user may store; None: no limit. For use before an upload.
+        """Return the number of bytes that the user may still store; None if there is no quota.
+
+        This early check before an upload does not replace `enforce`.
 
         Args:
             principal: The user.
-            needed: How many bytes are announced.
-            freed: How many bytes the upload replaces.
+            needed: The announced size of the upload in bytes.
+            freed: The size of the bytes that the upload replaces.
 
         Raises:
-            QuotaExceeded: More bytes are announced than remain.
+            QuotaExceeded: `needed` is more than the remaining bytes.
         """
         if principal.quota_bytes is None:
             return None
@@ -42,24 +44,24 @@ class Quotas:
     async def enforce(self, on: Connection, principal: Principal) -> None:
         """Check the quota at the end of a transaction that added bytes.
 
-        Concurrent transactions of the user wait for each other here.
+        Concurrent transactions of the user are serialized by a lock.
 
         Raises:
-            QuotaExceeded: The user now has more bytes than the quota.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         if principal.quota_bytes is None:
             return
-        # The sum is a statement of its own: its snapshot has to be younger than the lock.
+        # A separate statement, because the snapshot of the sum must be newer than the lock.
         await queries.lock(on, principal.user_id)
         if await queries.used(on, principal.user_id) > principal.quota_bytes:
             raise _exceeded(principal)
 
 
 def check_remaining(principal: Principal, size: int, remaining: int | None) -> None:
-    """Check a size against the remaining bytes of a user; None: no limit.
+    """Check a size against the remaining bytes of a user's quota; None is no limit.
 
     Raises:
-        QuotaExceeded: It is more.
+        QuotaExceeded: The size is larger.
     """
     if remaining is not None and size > remaining:
         raise _exceeded(principal)
@@ -67,6 +69,6 @@ def check_remaining(principal: Principal, size: int, remaining: int | None) -> N
 
 def _exceeded(principal: Principal) -> QuotaExceeded:
     return QuotaExceeded(
-        f"Your files would take more than your quota of {principal.quota_bytes} bytes: "
-        "delete some, or ask an administrator for more."
+        f"The upload would exceed the user's quota of {principal.quota_bytes} bytes: delete "
+        "assets, or ask an administrator for a larger quota."
     )

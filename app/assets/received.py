@@ -1,4 +1,4 @@
-"""Bytes of an upload as they pass through the service: counted, hashed, written to storage."""
+"""Reading of uploads that pass through the service: limits, checksum, write to storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from processing_context.wire import media_types
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Size and SHA-256 of received bytes, and the first of them."""
+    """Size and SHA-256 of received bytes; `head` is the first of them, for type detection."""
 
     size: int
     sha256: str
@@ -24,12 +24,12 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many bytes an upload may have.
+    """Limits for the size of an upload.
 
     Args:
         principal: The user.
-        max_bytes: The limit for one file.
-        remaining: The bytes that remain of the user's quota; None: no limit.
+        max_bytes: The limit for one file, in bytes.
+        remaining: The remaining bytes of the user's quota; None is no limit.
     """
 
     principal: Principal
@@ -37,11 +37,11 @@ class Limits:
     remaining: int | None = None
 
     def check(self, size: int) -> None:
-        """Check how many bytes have been received.
+        """Check the number of bytes received so far.
 
         Raises:
-            TooLarge: More than the limit for one file.
-            QuotaExceeded: More than remain of the quota.
+            TooLarge: The file is larger than the limit.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         if size > self.max_bytes:
             raise TooLarge(f"The file is larger than the limit of {self.max_bytes} bytes.")
@@ -54,8 +54,8 @@ async def receive(
     """Read all bytes, and write them to an upload if one is given.
 
     Raises:
-        TooLarge: They are more than the limit.
-        QuotaExceeded: They are more than remain of the user's quota.
+        TooLarge: The file is larger than the limit.
+        QuotaExceeded: The upload would exceed the quota of the user.
     """
     digest = hashlib.sha256()
     size = 0

@@ -46,12 +46,12 @@ def with_urls(request: Request, assets: Iterable[AssetRecord]) -> list[dict[str,
 
 
 def marked(response: Response, *, is_replay: bool) -> Response:
-    """Return a response, marked if it is that of an earlier request."""
+    """Return a response, marked as a replay if an earlier request created the asset."""
     if is_replay:
         replayed(response)
     return response
 
 
 def expiry(seconds: int) -> datetime:
-    """Return when a URL that is signed now expires, by this clock; storage uses its own."""
+    """Return the expiry of a URL that is signed now, by the clock of this replica."""
     return datetime.now(UTC) + timedelta(seconds=seconds)

@@ -1,4 +1,4 @@
-"""Routes of assets."""
+"""Routes of assets and of their bytes."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ _RAW: dict[str, Any] = {
 }
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes.", "content": {"*/*": {}}},
-    206: {"description": "The range of them that was asked for.", "content": {"*/*": {}}},
-    304: {"description": "They are still those of If-None-Match."},
-    307: {"description": "Where they are, with redirect=true."},
+    206: {"description": "The requested range of the bytes.", "content": {"*/*": {}}},
+    304: {"description": "The bytes have the ETag of If-None-Match."},
+    307: {"description": "Redirect to a presigned URL of the bytes, with redirect=true."},
 }
 
 
@@ -86,9 +86,10 @@ async def create_asset(
     settings: SettingsDep,
     key: IdempotencyKeyDep,
 ) -> Response:
-    """Make an asset of a form's part `file`, with what the part `json` before it says.
+    """Create an asset from a form with an optional part `json`, then a part `file`.
 
-    Without a `file`: a folder, when the content type is `folder`.
+    The part `json` describes the asset. With the content type `folder` and without a part `file`, a
+    folder is created.
     """
     limit = settings.max_upload_bytes + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
@@ -115,7 +116,10 @@ async def list_assets(
     recursive: _Flag = None,
     urls: _Flag = None,
 ) -> Response:
-    """List assets, newest first: those in a folder or at the top; with `recursive` all below it."""
+    """List the assets of a folder or of the top level, newest first.
+
+    With `recursive`, the assets at all levels below are included.
+    """
     filters = AssetFilters(parent_id, workflow_id, job_id, content_type, q, recursive)
     found, following = await assets.page(principal.user_id, page, filters)
     items = with_urls(request, found) if urls else [asset_fields(asset) for asset in found]
@@ -142,7 +146,7 @@ async def update_asset(
     body: AssetUpdate,
     if_match: IfMatch = None,
 ) -> Response:
-    """Rename, move or describe an asset; a field left out stays."""
+    """Rename, move or describe an asset; omitted fields are not changed."""
     asset = await assets.update(principal.user_id, asset_id, body, if_match=if_match)
     return asset_response(request, asset)
 
@@ -173,14 +177,17 @@ async def get_content(
     principal: PrincipalDep,
     redirect: _Flag = None,
 ) -> Response:
-    """Return the bytes, or with `redirect` where they are. HTML, SVG, XML are only to be saved."""
+    """Return the bytes; with `redirect`, redirect to a presigned URL of them.
+
+    HTML, SVG and XML are sent as attachments, so that browsers do not show them.
+    """
     asset = await assets.get(principal.user_id, asset_id)
     if redirect:
         return _redirect(request, asset)
     try:
         return await content_response(assets.content(asset), request)
     except ObjectMissing:
-        # The bytes may just have been replaced.
+        # The bytes may have been replaced concurrently.
         asset = await assets.get(principal.user_id, asset_id)
     try:
         return await content_response(assets.content(asset), request)
@@ -197,7 +204,7 @@ async def replace_content(
     settings: SettingsDep,
     if_match: IfMatch = None,
 ) -> Response:
-    """Replace the bytes of an asset by the raw body."""
+    """Replace the bytes of an asset by the request body."""
     asset = await uploads.replace(
         principal,
         asset_id,
@@ -210,7 +217,9 @@ async def replace_content(
 
 
 _ExpiresIn = Annotated[
-    Annotated[int, Query(ge=1, le=604_800)] | None, EmptyAsAbsent, Query(description="Seconds.")
+    Annotated[int, Query(ge=1, le=604_800)] | None,
+    EmptyAsAbsent,
+    Query(description="Validity of the URL in seconds."),
 ]
 
 
@@ -224,7 +233,7 @@ async def get_url(
     expires_in: _ExpiresIn = None,
     download: _Flag = None,
 ) -> Response:
-    """Return a URL for the bytes that needs no header; with `download` a browser saves them."""
+    """Return a presigned URL of the bytes; with `download`, browsers save the file."""
     asset = await assets.get(principal.user_id, asset_id)
     check_readable(asset)
     expires_s = expires_in or DEFAULT_EXPIRES_S
@@ -239,7 +248,7 @@ async def get_urls(
     principal: PrincipalDep,
     body: UrlsCreate,
 ) -> Response:
-    """Return URLs for many files at once, for pages that cannot send a header."""
+    """Return presigned URLs of many files, for pages that cannot send an Authorization header."""
     found = await urls.get(
         principal.user_id,
         body.asset_ids,
@@ -254,7 +263,7 @@ async def get_urls(
     "/storage/assets/{key}",
     status_code=307,
     response_class=Response,
-    responses={307: {"description": "Where the bytes are."}},
+    responses={307: {"description": "Redirect to a presigned URL of the bytes."}},
 )
 async def redirect_to_asset(
     key: str,
@@ -262,7 +271,7 @@ async def redirect_to_asset(
     assets: Assets,
     principal: PrincipalDep,
 ) -> Response:
-    """Redirect from an asset's stable URL to its bytes; the extension does not matter."""
+    """Redirect from the stable URL of an asset to its bytes; an extension in it is ignored."""
     asset = await assets.get(principal.user_id, key.partition(".")[0])
     return _redirect(request, asset)
 

@@ -1,7 +1,7 @@
-"""Assets in the form of the wire, for orjson.
+"""Conversion of rows to the JSON of assets.
 
-`Asset` documents the replies. They are built without pydantic, which would cost more than the
-query; the tests check them against it.
+`Asset` documents the responses. They are built without pydantic, which would cost more than the
+query; tests validate them against `Asset`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.assets.queries import AssetRecord
 def asset_fields(
     asset: AssetRecord, get_url: str | None = None, thumb_url: str | None = None
 ) -> dict[str, Any]:
-    """Return an `Asset`."""
+    """Return the fields of an `Asset`, for orjson."""
     # A SHA-256 that was declared is not shown until it has been verified.
     is_verified = asset.status != "pending" and asset.sha256_due is None
     return {

@@ -1,6 +1,6 @@
-"""Assets: find, list, edit, delete.
+"""Service of assets: get, list, update, delete.
 
-Transactions are short: none is open while storage is asked.
+No transaction is open during a request to storage.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DELETE_ATTEMPTS = 3
 
 
 class AssetService:
-    """Assets of all users; each call names the user that it acts for."""
+    """Reads, updates and deletes assets of users."""
 
     def __init__(self, db: Database, bucket: Bucket, journal: Journal) -> None:
         self._db = db
@@ -52,17 +52,17 @@ class AssetService:
         """Return one asset.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
+            AssetNotFound: It does not exist, or it belongs to another user.
         """
         asset = None
         if is_id(asset_id):
             asset = await queries.get(self._db.pool, asset_id, user_id=user_id)
         if asset is None:
-            raise AssetNotFound
+            raise AssetNotFound(asset_id)
         return asset
 
     async def get_many(self, user_id: str, asset_ids: Sequence[str]) -> Sequence[AssetRecord]:
-        """Return those of the ids that are the user's assets, in any order."""
+        """Return the assets of a user among the ids, in any order."""
         wanted = [asset_id for asset_id in asset_ids if is_id(asset_id)]
         return await queries.get_many(self._db.pool, wanted, user_id=user_id) if wanted else []
 
@@ -76,7 +76,7 @@ class AssetService:
     ) -> tuple[Sequence[AssetRecord], str | None]:
         """Return a page of assets, newest first, and the next cursor."""
         ids = (filters.parent_id, filters.workflow_id, filters.job_id)
-        # PostgreSQL cannot store what is not an id, or contains NUL: nothing is equal to it.
+        # No row matches a malformed id or a NUL, which PostgreSQL would reject.
         if any(id_ and not is_id(id_) for id_ in ids) or "\x00" in (
             f"{filters.content_type}{filters.q}"
         ):
@@ -87,12 +87,12 @@ class AssetService:
         return pagination.cut(assets, page.size)
 
     def content(self, asset: AssetRecord) -> Content:
-        """Return the bytes of an asset, for a response.
+        """Return the content of an asset, for a file response.
 
         Raises:
-            NoContent: It is a folder.
-            UploadIncomplete: They have not been uploaded.
-            AssetCorrupt: They are not what was declared.
+            NoContent: The asset is a folder.
+            UploadIncomplete: The bytes have not been uploaded.
+            AssetCorrupt: The bytes do not match their declared SHA-256, or are lost.
         """
         check_readable(asset)
         return Content(
@@ -107,14 +107,14 @@ class AssetService:
     async def update(
         self, user_id: str, asset_id: str, change: AssetUpdate, *, if_match: str | None
     ) -> AssetRecord:
-        """Change the given fields.
+        """Update the fields that are set in `change`.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            PreconditionFailed: `if_match` names another version.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            PreconditionFailed: The asset has another ETag than `if_match`.
             InvalidParent: The new parent is not a folder of the user.
-            MoveBelowItself: The new parent is within the folder that moves.
-            InvalidAsset: A folder would become a file, or a file a folder.
+            MoveBelowItself: The new parent is the folder itself, or below it.
+            InvalidAsset: The change would turn a folder into a file, or a file into a folder.
         """
         given = change.model_dump(exclude_unset=True)
         async with self._db.transaction() as on:
@@ -126,7 +126,7 @@ class AssetService:
                 return asset
             is_folder = given.get("content_type", asset.content_type) == FOLDER
             if is_folder != (asset.content_type == FOLDER):
-                raise InvalidAsset("A folder stays a folder, and a file a file.")
+                raise InvalidAsset("A folder cannot become a file, nor a file a folder.")
             if given.get("parent_id") is not None:
                 await check_parent(on, user_id, given["parent_id"])
                 if await queries.is_within(on, given["parent_id"], asset_id):
@@ -139,9 +139,9 @@ class AssetService:
         """Delete an asset and its bytes.
 
         Raises:
-            AssetNotFound: It does not exist, or is another user's.
-            PreconditionFailed: `if_match` names another version.
-            FolderNotEmpty: It is a folder that is not empty, and `recursive` is false.
+            AssetNotFound: It does not exist, or it belongs to another user.
+            PreconditionFailed: The asset has another ETag than `if_match`.
+            FolderNotEmpty: The asset is a folder that is not empty, and `recursive` is false.
         """
         is_folder = (await self.get(user_id, asset_id)).content_type == FOLDER
         for attempt in range(_DELETE_ATTEMPTS):
@@ -150,12 +150,12 @@ class AssetService:
                     user_id, asset_id, if_match, is_folder=is_folder, recursive=recursive
                 )
             except asyncpg.ForeignKeyViolationError:
-                # An asset came into the folder while it was being deleted.
+                # An asset was concurrently added to the folder.
                 if not recursive or attempt == _DELETE_ATTEMPTS - 1:
                     raise FolderNotEmpty from None
             else:
                 break
-        # The objects of the rest of a large tree are deleted when their journal entries are due.
+        # In a large tree, the other objects are deleted when their journal entries are due.
         if retired.keys:
             await self._journal.delete(retired.keys[:DELETED_AT_ONCE], retired.uploads)
 
@@ -174,14 +174,14 @@ class AssetService:
 
 
 async def lock(on: Connection, user_id: str, asset_id: str) -> AssetRecord:
-    """Return one asset, locked until the end of the transaction.
+    """Return one asset, and lock it until the end of the transaction.
 
     Raises:
-        AssetNotFound: It does not exist, or is another user's.
+        AssetNotFound: It does not exist, or it belongs to another user.
     """
     asset = await queries.lock(on, asset_id, user_id=user_id) if is_id(asset_id) else None
     if asset is None:
-        raise AssetNotFound
+        raise AssetNotFound(asset_id)
     return asset
 
 
@@ -200,17 +200,17 @@ async def _update(on: Connection, asset: AssetRecord, given: Mapping[str, Any]) 
 
 
 def etag(asset: AssetRecord) -> str:
-    """Return the ETag of an asset: over what a user can edit, the bytes included."""
+    """Return the ETag of an asset, which covers its editable fields and its bytes."""
     return etag_of(asset.name, asset.parent_id, asset.metadata, asset.content_type, asset.version)
 
 
 def check_readable(asset: AssetRecord) -> None:
-    """Check that an asset has bytes.
+    """Check that an asset has bytes that can be read.
 
     Raises:
-        NoContent: It is a folder.
-        UploadIncomplete: They have not been uploaded.
-        AssetCorrupt: They are not what was declared.
+        NoContent: The asset is a folder.
+        UploadIncomplete: The bytes have not been uploaded.
+        AssetCorrupt: The bytes do not match their declared SHA-256, or are lost.
     """
     if asset.content_type == FOLDER:
         raise NoContent

@@ -8,7 +8,7 @@ from app.database.statement import Connection, Executor, Query, Scalar, Statemen
 
 
 class ThumbnailRecord(NamedTuple):
-    """A thumbnail's object, and how many bytes it has."""
+    """Key and size in bytes of a thumbnail's object."""
 
     key: str
     bytes: int
@@ -34,30 +34,30 @@ _UNSET_DEFAULT = Statement(
 
 
 async def find(on: Executor, asset_id: str, size: int) -> ThumbnailRecord | None:
-    """Return the thumbnail of an asset in a size."""
+    """Return the thumbnail of an asset that fits a square of `size` pixels."""
     return await _FIND.one(on, asset_id=asset_id, size=size)
 
 
 async def lock_version(on: Connection, asset_id: str, version: str | None) -> bool:
-    """Lock an asset until the end of the transaction; return whether its bytes are the same.
+    """Lock an asset until the end of the transaction; return False if its bytes were replaced.
 
-    The lock keeps the bytes from being replaced, and other transactions from inserting a thumbnail.
+    The lock prevents concurrent replacements of the bytes and insertions of thumbnails.
     """
     return await _LOCK_VERSION.value(on, asset_id=asset_id, version=version) is not None
 
 
 async def insert(on: Connection, asset_id: str, size: int, thumbnail: ThumbnailRecord) -> bool:
-    """Insert a thumbnail; return False when there is one of this size."""
+    """Insert a thumbnail; return False if the asset has one of this size."""
     count = await _INSERT.execute(on, asset_id=asset_id, size=size, **thumbnail._asdict())
     return count > 0
 
 
 async def set_default(on: Connection, asset_id: str, key: str) -> None:
-    """Set the thumbnail that replies name."""
+    """Set the default thumbnail of an asset, whose URL is in responses."""
     await _SET_DEFAULT.execute(on, asset_id=asset_id, key=key)
 
 
 async def delete(on: Connection, asset_id: str, key: str) -> None:
-    """Delete a thumbnail; replies do not name it any more."""
+    """Delete the row of a thumbnail, also as the default thumbnail of the asset."""
     await _UNSET_DEFAULT.execute(on, asset_id=asset_id, key=key)
     await _DELETE.execute(on, key=key)

@@ -1,4 +1,4 @@
-"""The route of thumbnails."""
+"""Route of thumbnails."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
 
 _WEBP: dict[int | str, dict[str, Any]] = {
     200: {"description": "The thumbnail.", "content": {"image/webp": {}}},
-    304: {"description": "It is still that of If-None-Match."},
+    304: {"description": "The thumbnail has the ETag of If-None-Match."},
 }
 _Size = Annotated[
     Annotated[int, Query(ge=16, le=1024)] | None,
     EmptyAsAbsent,
-    Query(description=f"The longer side, in pixels; {DEFAULT_SIZE} by default."),
+    Query(description=f"The longer side in pixels; {DEFAULT_SIZE} by default."),
 ]
 
 
@@ -36,7 +36,7 @@ async def get_thumbnail(
     principal: PrincipalDep,
     size: _Size = None,
 ) -> Response:
-    """Return a small WebP of an image or of a video's first good frame."""
+    """Return a thumbnail of an image, or of the first meaningful frame of a video, as WebP."""
     size = size or DEFAULT_SIZE
     content = await thumbnails.get(principal.user_id, asset_id, size)
     try:

@@ -1,4 +1,4 @@
-"""Thumbnails of images and videos: made on first request, then served from storage."""
+"""Thumbnails of images and videos, created on the first request and stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ATTEMPTS = 3
 
 
 class ThumbnailService:
-    """Thumbnails of assets."""
+    """Creates and reads thumbnails of assets."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class ThumbnailService:
         self._max_pixels = max_pixels
 
     async def get(self, user_id: str, asset_id: str, size: int) -> Content:
-        """Return the thumbnail that fits a square of `size` pixels, made if it is missing.
+        """Return the thumbnail that fits a square of `size` pixels; it is created if missing.
 
         Raises:
-            AssetNotFound: The asset does not exist, or is another user's.
-            NoThumbnail: It is neither an image nor a video.
-            UploadIncomplete: Its bytes have not been uploaded.
-            AssetCorrupt: They are not what was declared.
-            Undecodable: They cannot be decoded.
-            SourceTooLarge: Decoded, they would be too large.
-            ConversionTimeout: Decoding them took too long.
+            AssetNotFound: The asset does not exist, or it belongs to another user.
+            NoThumbnail: The asset is neither an image nor a video.
+            UploadIncomplete: The bytes have not been uploaded.
+            AssetCorrupt: The bytes do not match their declared SHA-256, or are lost.
+            Undecodable: The bytes cannot be decoded.
+            SourceTooLarge: The decoded image would be larger than the limit.
+            ConversionTimeout: Decoding took longer than the limit.
         """
         for _ in range(_ATTEMPTS):
             asset = await self._assets.get(user_id, asset_id)
@@ -67,18 +67,18 @@ class ThumbnailService:
             if found is not None:
                 return self._content(asset, found)
             try:
-                await self._make(asset, size)
+                await self._create(asset, size)
             except ObjectMissing:
-                # The bytes may just have been replaced.
+                # The bytes may have been replaced concurrently.
                 continue
         raise ContentMissing
 
     async def discard(self, asset_id: str, content: Content) -> None:
-        """Delete the row of a thumbnail whose object is lost; the next request makes it again."""
+        """Delete the row of a thumbnail whose object is lost; it is created again on request."""
         async with self._db.transaction() as on:
             await queries.delete(on, asset_id, content.key)
 
-    async def _make(self, asset: AssetRecord, size: int) -> None:
+    async def _create(self, asset: AssetRecord, size: int) -> None:
         source = stored(self._bucket, key_of(asset), asset.size)
         head = await source.read(0, min(media_types.HEAD_BYTES, source.size))
         kind = media_types.kind_of(media_types.sniff(head) or asset.content_type)
@@ -112,7 +112,7 @@ class ThumbnailService:
 async def _insert(
     on: Connection, asset: AssetRecord, size: int, thumbnail: ThumbnailRecord
 ) -> bool:
-    """Insert a thumbnail, unless the bytes were replaced or another request was faster."""
+    """Insert a thumbnail; return False if it is outdated or another request inserted one."""
     if not await queries.lock_version(on, asset.id, asset.version):
         return False
     if not await queries.insert(on, asset.id, size, thumbnail):

@@ -1,4 +1,4 @@
-"""Routes of uploads that go straight into storage, by presigned URLs."""
+"""Routes of uploads to storage by presigned URLs."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ PresignedUrlsDep = Annotated[PresignedUrls, Injected(PresignedUrls)]
 _First = Annotated[
     Annotated[int, Query(alias="from", ge=1, le=10_000)] | None,
     EmptyAsAbsent,
-    Query(alias="from", description="The first part to give a URL for, if it is missing."),
+    Query(alias="from", description="The number of the first part to return a URL for."),
 ]
 _Limit = Annotated[
     Annotated[int, Query(ge=1, le=MAX_PARTS_AT_ONCE)] | None,
     EmptyAsAbsent,
-    Query(description=f"How many parts to look at from there; {PARTS_AT_ONCE} by default."),
+    Query(description=f"The number of parts to check; {PARTS_AT_ONCE} by default."),
 ]
 
 
@@ -60,9 +60,9 @@ async def reserve_upload(
     key: IdempotencyKeyDep,
     body: UploadCreate,
 ) -> Response:
-    """Reserve an asset whose bytes go straight into storage: over 64 MiB in parts, else by one PUT.
+    """Reserve an asset whose bytes are put to presigned URLs: one PUT, or parts if over 64 MiB.
 
-    Send `headers` as they are given, and each part with exactly its length.
+    Send `headers` unchanged, and each part with exactly its size.
     """
     asset, is_replay = await uploads.reserve(principal, body, key)
     network = network_of(request)
@@ -85,9 +85,9 @@ async def get_upload(
     first: _First = None,
     limit: _Limit = None,
 ) -> Response:
-    """Return where a pending upload stands: all stored parts, and fresh URLs for missing ones.
+    """Return the state of a pending upload: its stored parts, and new URLs for missing parts.
 
-    URLs are given for those of the `limit` parts from `from` on that are missing.
+    URLs are returned for the missing parts among the `limit` parts that begin with `from`.
     """
     asset = await uploads.renew(principal.user_id, asset_id)
     network = network_of(request)
@@ -106,7 +106,7 @@ async def get_upload(
 
 @router.delete("/assets/{asset_id}/upload", status_code=204)
 async def abort_upload(asset_id: str, uploads: Uploads, principal: PrincipalDep) -> None:
-    """Give up a pending upload; its parts and the reserved asset go too."""
+    """Abort a pending upload; its parts and the reserved asset are deleted."""
     await uploads.abort(principal.user_id, asset_id)
 
 
@@ -118,10 +118,10 @@ async def complete_upload(
     principal: PrincipalDep,
     body: UploadComplete | None = None,
 ) -> Response:
-    """Make a pending asset ready once storage has its bytes. Repeating it does no harm.
+    """Mark a pending asset as ready if storage has its bytes. The request can be repeated.
 
-    The SHA-256 of an upload in parts is worked out afterwards; where it is not the declared one,
-    the asset becomes `corrupt`.
+    The SHA-256 of a multipart upload is verified afterwards; if it is not the declared one, the
+    asset becomes `corrupt`.
     """
     asset = await uploads.complete(principal.user_id, asset_id, body or UploadComplete())
     return asset_response(request, asset)

@@ -20,7 +20,7 @@ MAX_NAME_CHARS = 1000
 
 
 class ImportService:
-    """Creates assets from the files that URLs lead to."""
+    """Creates assets from files that are downloaded from URLs."""
 
     def __init__(
         self,
@@ -37,18 +37,18 @@ class ImportService:
     async def create(
         self, principal: Principal, body: AssetImport, key: IdempotencyKey
     ) -> tuple[AssetRecord, bool]:
-        """Download a URL into an asset.
+        """Download a URL into a new asset.
 
         Returns:
-            The asset, and whether an earlier request with the same key created it.
+            The asset, and True if an earlier request with the same key created it.
 
         Raises:
-            InvalidAsset: It would be a folder.
+            InvalidAsset: The content type is that of a folder.
             InvalidParent: The parent is not a folder of the user.
-            UrlNotAllowed: The URL may not be download.
-            UrlUnreachable: Its server does not answer, or not with a file.
+            UrlNotAllowed: The URL is not allowed, such as one of a private address.
+            UrlUnreachable: The server cannot be reached, or its response is not a file.
             TooLarge: The file is larger than the limit.
-            QuotaExceeded: The user would have more bytes than the quota.
+            QuotaExceeded: The upload would exceed the quota of the user.
         """
         if body.content_type == FOLDER:
             raise InvalidAsset("A URL cannot be imported as a folder.")
@@ -70,7 +70,7 @@ class ImportService:
 
 
 def _name(download: Download) -> str:
-    """Return a file's name: as its server calls it, else as the URL ends, else the host."""
+    """Return the name of a file: from its Content-Disposition, else from the URL, else the host."""
     for name in (_declared_name(download.disposition), unquote(download.url.path)):
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         clean = "".join(c if c.isprintable() else "_" for c in last).strip()
@@ -80,11 +80,11 @@ def _name(download: Download) -> str:
 
 
 def _declared_name(disposition: str | None) -> str:
-    """Return the name in a Content-Disposition, in either of its forms (RFC 6266)."""
+    """Return the file name in a Content-Disposition header, in either of its forms (RFC 6266)."""
     header = Message()
     header["Content-Disposition"] = " ".join((disposition or "").split())
     given = header.get_params([], "Content-Disposition")
     names = [value for key, value in given if key.lower() == "filename"]
-    # `filename*` says it better than the `filename` beside it.
-    best = next((name for name in names if isinstance(name, tuple)), next(iter(names), ""))
-    return collapse_rfc2231_value(best)
+    # `filename*` takes precedence over `filename`.
+    preferred = next((name for name in names if isinstance(name, tuple)), next(iter(names), ""))
+    return collapse_rfc2231_value(preferred)
