@@ -1,1 +1,1 @@
-"""The domain of temp."""
+"""Domain of temporary files."""

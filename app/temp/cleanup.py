@@ -1,4 +1,4 @@
-"""Cleanup of temporary files: those that have expired, those of jobs, and those of users."""
+"""Cleanup of temporary files: expired ones, and those of removed jobs and deleted users."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from app.temp.queries import DeletedTemp
 from app.temp.service import TEMP_ID
 
 RetainedJobs = Callable[[Collection[str]], Awaitable[set[str]]]
-"""Returns those of the job ids whose jobs have records."""
+"""Returns the job ids whose jobs have records."""
 
 Delete = Callable[[Connection, Sequence[str]], Awaitable[list[DeletedTemp]]]
 
 
 class TempCleanup:
-    """Deletion of temporary files and their objects."""
+    """Deletes temporary files and their objects."""
 
     def __init__(self, db: Database, storage: Storage) -> None:
         self._db = db
         self._journal = Journal(db, storage, "temp")
 
     async def count_expired(self) -> int:
-        """Return how many files have expired."""
+        """Return the number of expired files."""
         return await queries.count_expired(self._db.pool)
 
     async def delete_expired(self, limit: int) -> int:
-        """Delete some of the files that have expired; return how many."""
+        """Delete at most `limit` expired files; return their number."""
         ids = await queries.expired(self._db.pool, limit=limit)
         return await self._delete(ids, queries.delete_expired)
 
     async def delete_of_user(self, user_id: str, *, limit: int) -> int:
-        """Delete some of a user's files; return how many."""
+        """Delete at most `limit` files of a user; return their number."""
         return await self.delete(await queries.of_user(self._db.pool, user_id, limit=limit))
 
     async def delete(self, ids: Sequence[str]) -> int:
-        """Delete files, expired or not; return how many."""
+        """Delete files, expired or not; return their number."""
         return await self._delete(ids, queries.delete_all)
 
     async def _delete(self, ids: Sequence[str], delete: Delete) -> int:
@@ -57,13 +57,14 @@ class TempCleanup:
 
 
 class JobFilesCleanup:
-    """Keeps the files of jobs as long as their jobs have records, and no longer.
+    """Keeps the files of jobs for as long as their jobs have records.
 
     Args:
         db: The database.
         retained_jobs: Returns the jobs that have records.
-        grace: The age from which files are looked at.
-        margin: The time until the next cleanup: a file that expires earlier is extended.
+        grace: The grace period: younger files are not considered.
+        margin: The minimum time until the expiry of a kept file; longer than the interval between
+            cleanups.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class JobFilesCleanup:
         self._margin = margin
 
     async def clean_up(self, report: CleanupReport) -> None:
-        """Extend the expiry of files of jobs with records; let the files of other jobs expire."""
+        """Extend the expiry of files of jobs with records, and expire the files of other jobs."""
         kept, orphaned, after = 0, 0, ""
         while files := await queries.of_jobs(
             self._db.pool, after=after, older_than=self._grace, limit=BATCH
@@ -95,7 +96,7 @@ class JobFilesCleanup:
                 await queries.expire(self._db.pool, orphans)
             after = files[-1].id
         report.count("temporary files kept for their jobs", kept)
-        report.count("temporary files whose jobs are gone", orphaned)
+        report.count("temporary files of removed jobs", orphaned)
 
     async def _extend(self, ids: Sequence[str], *, dry: bool) -> int:
         extend = queries.count_expiring if dry else queries.extend
@@ -103,7 +104,7 @@ class JobFilesCleanup:
 
 
 class TempObjects:
-    """The objects of temporary files, for the comparison of the bucket with the rows."""
+    """Objects of temporary files, for comparing the bucket with the rows."""
 
     label = "temporary files"
     bucket: BucketName = "temp"
@@ -114,17 +115,17 @@ class TempObjects:
         self._cleanup = TempCleanup(db, storage)
 
     async def known(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that a row names."""
+        """Return the keys that belong to a row."""
         return set(await queries.known(self._db.pool, keys))
 
     async def uploading(self, keys: Collection[str]) -> set[str]:  # noqa: ARG002
-        """Return no key: callers put temporary files in one piece."""
+        """Return no keys: temporary files are not uploaded in parts by callers."""
         return set()
 
     def listings(self) -> Sequence[KeyListing]:
-        """Return the listing of the files whose objects have to exist."""
+        """Return a function that lists the keys that must exist."""
         return [partial(queries.stored, self._db.pool)]
 
     async def handle_losses(self, keys: Sequence[str]) -> int:
-        """Delete the rows of lost objects; return how many."""
+        """Delete the rows of lost objects; return their number."""
         return await self._cleanup.delete(keys)

@@ -1,4 +1,4 @@
-"""Registration of temporary files."""
+"""Registration of the domain of temporary files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _cleanup(services: Services) -> list[CleanupStep]:
         CleanupStep(CleanupPhase.FILES, job_files.clean_up),
         deletion(
             CleanupPhase.FILES,
-            "temporary files that have expired",
+            "expired temporary files",
             count=temp.count_expired,
             delete=temp.delete_expired,
         ),

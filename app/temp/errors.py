@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from app.http.problems import Conflict, Gone, NotFound
+from app.http.problems import Conflict, Gone, ObjectNotFound
 
 
-class TempNotFound(NotFound):
-    """The file does not exist, or it is another user's."""
+class TempNotFound(ObjectNotFound):
+    """The file does not exist, or it belongs to another user."""
 
     code = "temp_not_found"
-    detail = "There is no such temporary file."
+    noun = "Temporary file"
 
 
 class TempExpired(Gone):
     """The file has expired."""
 
     code = "temp_expired"
-    detail = "This temporary file has expired."
+    detail = "The temporary file has expired."
 
 
 class TempNotStored(Conflict):
     """The bytes of the file have not been uploaded."""
 
     code = "upload_incomplete"
-    detail = "Nothing has been put to the URL of this temporary file yet."
+    detail = "The temporary file has not been uploaded: put its bytes to its `put_url` first."

@@ -1,4 +1,4 @@
-"""The table of temporary files."""
+"""Table of temporary files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from app.database.tables import Base
 
 
 class TempRow(Base):
-    """A file that is gone after `expires_at`. Its id, `<hex>.<ext>`, is the object's key too.
+    """Temporary file. Its id, `<hex>.<ext>`, is also the key of its object.
 
-    `is_stored` is false while nobody has seen the object that a presigned URL was given for.
+    Attributes:
+        is_stored: False until the object of a presigned upload has been found in storage.
+        put_until: The expiry of the presigned URL to put the object.
     """
 
     __tablename__ = "temp_files"

@@ -1,4 +1,4 @@
-"""Presigned URLs of temporary files."""
+"""Presigned URLs to get and to put temporary files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.temp.queries import TempRecord
 
 
 class TempUrls:
-    """Presigned URLs of temporary files, for the network that the caller is in."""
+    """Signs URLs of temporary files for the network of the caller."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -17,7 +17,7 @@ class TempUrls:
         self._put_ttl_s = min(settings.upload_url_ttl_s, settings.temp_ttl_s)
 
     def to_get(self, file: TempRecord, network: Network, expires_s: int | None = None) -> str:
-        """Return a URL for the bytes, valid for the time of the settings unless given."""
+        """Return a URL to get the bytes, valid for `expires_s` or the time in the settings."""
         is_inline = content_headers.is_safe_inline(file.content_type)
         return self._storage.presign_get(
             self._storage.temp,
@@ -29,7 +29,7 @@ class TempUrls:
         )
 
     def to_put(self, file: TempRecord, network: Network) -> str:
-        """Return a URL to put the bytes to; a size that was declared is signed too."""
+        """Return a URL to put the bytes; a declared size is signed as Content-Length."""
         return self._storage.presign_put(
             self._storage.temp,
             file.id,

@@ -10,7 +10,7 @@ from app.database.statement import Connection, Executor, Query, Scalar, Statemen
 
 
 class TempRecord(NamedTuple):
-    """A temporary file; `size` is what was declared until `is_stored`."""
+    """Row of a temporary file; `size` is only declared until `is_stored` is true."""
 
     id: str
     content_type: str
@@ -21,7 +21,7 @@ class TempRecord(NamedTuple):
 
 
 class NewTemp(NamedTuple):
-    """A file to insert; `put_ttl` is for how long a URL to put it is valid."""
+    """File to insert; `put_ttl` is the validity of a presigned URL to put the bytes."""
 
     id: str
     user_id: str
@@ -34,14 +34,14 @@ class NewTemp(NamedTuple):
 
 
 class DeletedTemp(NamedTuple):
-    """A deleted file, and the expiry of the URL to put its object."""
+    """Deleted file; `put_until` is the expiry of the presigned URL to put its object."""
 
     id: str
     put_until: datetime | None
 
 
 class JobFile(NamedTuple):
-    """A file that a job made."""
+    """File that was created with the token of a job."""
 
     id: str
     job_id: str
@@ -115,12 +115,12 @@ order by id limit :limit""",
 
 
 async def get(on: Executor, temp_id: str, *, user_id: str) -> TempRecord | None:
-    """Return a user's file."""
+    """Return a file of a user."""
     return await _GET.one(on, temp_id=temp_id, user_id=user_id)
 
 
 async def get_stored(on: Executor, ids: Sequence[str], *, user_id: str) -> list[TempRecord]:
-    """Return those of the ids that are a user's files, stored and not expired."""
+    """Return the files of a user among the ids that are stored and not expired."""
     return await _GET_STORED.all(on, ids=ids, user_id=user_id)
 
 
@@ -130,12 +130,12 @@ async def insert(on: Connection, file: NewTemp) -> TempRecord:
 
 
 async def mark_stored(on: Executor, temp_id: str, *, size: int) -> TempRecord | None:
-    """Record that a file's object exists; return None when the file was deleted."""
+    """Record that the object of a file exists; return None if the file was deleted."""
     return await _MARK_STORED.one(on, temp_id=temp_id, size=size)
 
 
 async def delete(on: Connection, temp_id: str, *, user_id: str) -> DeletedTemp | None:
-    """Delete a user's file; return None when it does not exist."""
+    """Delete a file of a user; return None if it does not exist."""
     return await _DELETE.one(on, temp_id=temp_id, user_id=user_id)
 
 
@@ -145,52 +145,52 @@ async def delete_all(on: Connection, ids: Sequence[str]) -> list[DeletedTemp]:
 
 
 async def delete_expired(on: Connection, ids: Sequence[str]) -> list[DeletedTemp]:
-    """Delete those of the files that have expired."""
+    """Delete the expired files among the ids."""
     return await _DELETE_EXPIRED.all(on, ids=ids)
 
 
 async def count_expired(on: Executor) -> int:
-    """Return how many files have expired."""
+    """Return the number of expired files."""
     return await _COUNT_EXPIRED.value(on) or 0
 
 
 async def expired(on: Executor, *, limit: int) -> list[str]:
-    """Return the ids of files that have expired, the first to expire first."""
+    """Return the ids of expired files, in the order of their expiry."""
     return await _EXPIRED.values(on, limit=limit)
 
 
 async def of_user(on: Executor, user_id: str, *, limit: int) -> list[str]:
-    """Return the ids of some of a user's files."""
+    """Return the ids of at most `limit` files of a user."""
     return await _OF_USER.values(on, user_id=user_id, limit=limit)
 
 
 async def of_jobs(on: Executor, *, after: str, older_than: timedelta, limit: int) -> list[JobFile]:
-    """Return files that jobs made, by id."""
+    """Return files of jobs, in the order of ids."""
     return await _OF_JOBS.all(on, after=after, older_than=older_than, limit=limit)
 
 
 async def count_expiring(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
-    """Return how many of the files expire within `margin`."""
+    """Return the number of files among the ids that expire within `margin`."""
     return await _COUNT_EXPIRING.value(on, ids=ids, margin=margin) or 0
 
 
 async def extend(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
-    """Extend the expiry of those of the files that expire within `margin`; return how many."""
+    """Extend the expiry of files that expire within `margin`; return their number."""
     return await _EXTEND.execute(on, ids=ids, margin=margin)
 
 
 async def expire(on: Executor, ids: Sequence[str]) -> None:
-    """Let files expire now."""
+    """Expire files now."""
     await _EXPIRE.execute(on, ids=ids)
 
 
 async def known(on: Executor, ids: Collection[str]) -> list[str]:
-    """Return those of the ids that have a row."""
+    """Return the ids that have a row."""
     return await _KNOWN.values(on, ids=list(ids))
 
 
 async def stored(
     on: Executor, *, after: str, last: str | None, older_than: timedelta, limit: int
 ) -> list[str]:
-    """Return the ids of files whose objects have to exist, as a `KeyListing`."""
+    """Return the ids of files whose objects must exist; a `KeyListing`."""
     return await _STORED.values(on, after=after, last=last, older_than=older_than, limit=limit)

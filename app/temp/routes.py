@@ -62,7 +62,7 @@ async def create_temp(
         Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9]{0,16}$")], Query()
     ] = "",
 ) -> Response:
-    """Put the raw body into a temporary file."""
+    """Create a temporary file from the request body."""
     file, is_replay = await temp.create(
         principal,
         body_of(request, settings.max_upload_bytes),
@@ -82,7 +82,7 @@ async def reserve_temp(
     key: IdempotencyKeyDep,
     body: TempUploadCreate | None = None,
 ) -> Response:
-    """Reserve a temporary file and get a URL to put its bytes to."""
+    """Reserve a temporary file, and return a presigned URL to put its bytes."""
     file, is_replay = await temp.reserve(principal, body or TempUploadCreate(), key)
     return _created(_out(file, urls, network_of(request)), is_replay=is_replay)
 
@@ -98,7 +98,7 @@ async def get_temp(
 
 @router.delete("/temp/{temp_id}", status_code=204)
 async def delete_temp(temp_id: str, temp: TempFiles, principal: PrincipalDep) -> None:
-    """Delete a temporary file before its time."""
+    """Delete a temporary file before it expires."""
     await temp.delete(principal.user_id, temp_id)
 
 
@@ -106,7 +106,7 @@ async def delete_temp(temp_id: str, temp: TempFiles, principal: PrincipalDep) ->
 async def get_temp_content(
     temp_id: str, request: Request, temp: TempFiles, principal: PrincipalDep
 ) -> Response:
-    """Return the bytes, or a range of them."""
+    """Return the bytes of a temporary file, or a range of them."""
     content = temp.content(await temp.get(principal.user_id, temp_id))
     try:
         return await content_response(content, request)
@@ -118,12 +118,12 @@ async def get_temp_content(
     "/storage/temp/{key}",
     status_code=307,
     response_class=Response,
-    responses={307: {"description": "Where the bytes are."}},
+    responses={307: {"description": "Redirect to a presigned URL of the bytes."}},
 )
 async def redirect_to_temp(
     key: str, request: Request, temp: TempFiles, urls: Urls, principal: PrincipalDep
 ) -> Response:
-    """Redirect from a temporary file's stable URL to its bytes."""
+    """Redirect from the stable URL of a temporary file to its bytes."""
     file = await temp.get(principal.user_id, key)
     if not file.is_stored:
         raise TempNotStored

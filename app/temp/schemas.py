@@ -1,4 +1,4 @@
-"""Rows of temporary files as they cross the wire."""
+"""Conversion of rows to wire models of temporary files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from processing_context.wire.assets import TempAsset
 
 
 def temp_out(file: TempRecord, *, get_url: str | None, put_url: str | None) -> TempAsset:
-    """Return a temporary file with its URL."""
+    """Return the wire model of a temporary file with its presigned URL."""
     return TempAsset(
         id=file.id,
         get_url=get_url,

@@ -1,4 +1,4 @@
-"""Temporary files."""
+"""Service of temporary files: create, reserve, get, delete."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from processing_context.wire import media_types
 from processing_context.wire.assets import FOLDER, TempUploadCreate
 
 TEMP_ID = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,16}")
-"""Ids of files, which are the keys of their objects too."""
+"""Pattern of the ids of files, which are also the keys of their objects."""
 
 
 class TempService:
-    """Temporary files of all users; each call names the user that it acts for."""
+    """Creates, reads and deletes temporary files of users."""
 
     def __init__(self, db: Database, storage: Storage, settings: Settings) -> None:
         self._db = db
@@ -34,7 +34,7 @@ class TempService:
         self._journal = Journal(db, storage, "temp")
         self._max_bytes = settings.max_upload_bytes
         self._ttl = timedelta(seconds=settings.temp_ttl_s)
-        # The events of a day are removed together, so up to a day after their retention.
+        # Events are removed by whole days, so up to a day after the end of their retention.
         self._job_ttl = max(self._ttl, timedelta(days=settings.event_retention_days + 1))
         self._put_ttl = timedelta(seconds=min(settings.upload_url_ttl_s, settings.temp_ttl_s))
 
@@ -47,20 +47,20 @@ class TempService:
         content_type: str | None,
         key: IdempotencyKey,
     ) -> tuple[TempRecord, bool]:
-        """Create a file from a body.
+        """Create a file from a request body.
 
         Args:
             principal: The caller.
             body: The bytes.
-            ext: The extension of the file's name, without the dot; it may be empty.
+            ext: The file extension without the dot; empty to derive it from the content type.
             content_type: The content type that the caller declares.
-            key: The request's Idempotency-Key.
+            key: The Idempotency-Key of the request.
 
         Returns:
-            The file, and whether an earlier request with the same key created it.
+            The file, and True if an earlier request with the same key created it.
 
         Raises:
-            TooLarge: It is larger than the limit.
+            TooLarge: The file is larger than the limit.
         """
         created = await key.begin()
         head = await _read_head(body)
@@ -93,17 +93,17 @@ class TempService:
         """Create a file whose bytes the caller puts to a presigned URL.
 
         Returns:
-            The file, and whether an earlier request with the same key created it.
+            The file, and True if an earlier request with the same key created it.
 
         Raises:
-            Invalid: It would be a folder.
-            TooLarge: It would be larger than the limit.
+            Invalid: The content type is that of a folder.
+            TooLarge: The declared size is larger than the limit.
         """
         limit = min(self._max_bytes, MAX_PUT_BYTES)
         if draft.size is not None and draft.size > limit:
             raise TooLarge(f"The file has {draft.size} bytes; the limit is {limit}.")
         if draft.content_type == FOLDER:
-            raise Invalid("A temporary file is no folder.")
+            raise Invalid("A temporary file cannot be a folder: send another content type.")
         created = await key.begin(fingerprint_of(draft))
         if created is not None:
             return await self.get(principal.user_id, created), True
@@ -117,17 +117,17 @@ class TempService:
         return file, False
 
     async def get(self, user_id: str, temp_id: str) -> TempRecord:
-        """Return one file; when it is not stored yet, storage is asked for its object.
+        """Return one file; a file that is not marked as stored is looked up in storage.
 
         Raises:
-            TempNotFound: It does not exist, or is another user's.
-            TempExpired: It has expired.
+            TempNotFound: It does not exist, or it belongs to another user.
+            TempExpired: The file has expired.
         """
         file = None
         if TEMP_ID.fullmatch(temp_id):
             file = await queries.get(self._db.pool, temp_id, user_id=user_id)
         if file is None:
-            raise TempNotFound
+            raise TempNotFound(temp_id)
         if file.is_expired:
             raise TempExpired
         if file.is_stored:
@@ -139,7 +139,7 @@ class TempService:
         return await queries.mark_stored(self._db.pool, temp_id, size=stat.size) or file
 
     async def get_stored(self, user_id: str, temp_ids: Sequence[str]) -> Sequence[TempRecord]:
-        """Return those of the ids that are the user's files, stored and not expired."""
+        """Return the files of a user among the ids that are stored and not expired."""
         wanted = [temp_id for temp_id in temp_ids if TEMP_ID.fullmatch(temp_id)]
         if not wanted:
             return []
@@ -149,22 +149,22 @@ class TempService:
         """Delete a file, expired or not.
 
         Raises:
-            TempNotFound: It does not exist, or is another user's.
+            TempNotFound: It does not exist, or it belongs to another user.
         """
         if not TEMP_ID.fullmatch(temp_id):
-            raise TempNotFound
+            raise TempNotFound(temp_id)
         async with self._db.transaction() as on:
             deleted = await queries.delete(on, temp_id, user_id=user_id)
             if deleted is None:
-                raise TempNotFound
+                raise TempNotFound(temp_id)
             await self._journal.retire(on, [temp_id], [deleted.put_until])
         await self._journal.delete([temp_id])
 
     def content(self, file: TempRecord) -> Content:
-        """Return the bytes of a file, for a response.
+        """Return the content of a file, for a file response.
 
         Raises:
-            TempNotStored: They have not been uploaded.
+            TempNotStored: The bytes have not been uploaded.
         """
         if not file.is_stored or file.size is None:
             raise TempNotStored
