@@ -1,1 +1,1 @@
-"""The domain of the cleanup: removes what crashes, lost connections and deletions leave behind."""
+"""Domain of the cleanup, which removes leftovers of crashes, lost connections and deletions."""

@@ -1,8 +1,8 @@
 """Comparison of buckets with rows: objects without a row, rows without an object, stale uploads.
 
-An object that is listed has an entry in the journal until the transaction that makes its row. The
-journal is therefore read first and the rows after it: no object that is about to get its row is
-taken for one without.
+An object has an entry in the journal until the transaction that inserts its row. The journal is
+therefore read before the rows, so that an object whose row is being inserted does not count as an
+orphan.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from app.storage import Bucket, Journal, ObjectMissing, Storage, StoredObjects
 
 PAGE = 1000
 MAX_DIFFERENCES = 10_000
-"""How many orphans, and how many losses, one cleanup handles; the next one finds the others."""
+"""Limit for the orphans and for the losses of one cleanup; the next one finds the others."""
 FEW = 100
-"""How many differences are plausible however few objects have a row."""
+"""Number of differences that is plausible even if fewer objects have a row."""
 
 
 def bucket_steps(services: Services, *, force: bool) -> Sequence[CleanupStep]:
@@ -30,7 +30,7 @@ def bucket_steps(services: Services, *, force: bool) -> Sequence[CleanupStep]:
 
     Args:
         services: The settings, the database, the storage and the domains.
-        force: Act on implausibly many differences too.
+        force: Also act on an implausible number of differences.
     """
     comparisons = [
         BucketComparison(services, stored, force=force)
@@ -47,14 +47,23 @@ def bucket_steps(services: Services, *, force: bool) -> Sequence[CleanupStep]:
 
 @dataclass(slots=True)
 class Differences:
-    """Objects without a row, keys of rows without an object, and how many objects have a row."""
+    """Differences between a bucket and its rows.
+
+    Attributes:
+        orphans: Keys of objects without a row.
+        losses: Keys of rows without an object.
+        known: The number of objects with a row.
+    """
 
     orphans: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
     known: int = 0
 
     def is_plausible(self, found: Sequence[str]) -> bool:
-        """Return whether crashes can leave so many; else this is another database's bucket."""
+        """Return True if crashes can explain the number of differences.
+
+        More differences mean that the bucket belongs to another database.
+        """
         return len(found) <= max(FEW, self.known)
 
 
@@ -63,8 +72,8 @@ class BucketComparison:
 
     Args:
         services: The settings, the database and the storage.
-        stored: The objects.
-        force: Act on implausibly many differences too.
+        stored: The objects of the domain.
+        force: Also act on an implausible number of differences.
     """
 
     def __init__(self, services: Services, stored: StoredObjects, *, force: bool) -> None:
@@ -76,10 +85,10 @@ class BucketComparison:
         self._force = force
 
     async def abort_uploads(self, report: CleanupReport) -> None:
-        """Abort multipart uploads that no request will complete.
+        """Abort multipart uploads older than the grace period that no row or journal entry names.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         limit = datetime.now(UTC) - self._grace
         found = [
@@ -90,20 +99,20 @@ class BucketComparison:
         aborted = 0
         for first in range(0, len(found), PAGE):
             batch = found[first : first + PAGE]
-            awaited = await self._uploading({upload.key for upload in batch})
+            in_use = await self._uploading({upload.key for upload in batch})
             for upload in batch:
-                if upload.key in awaited:
+                if upload.key in in_use:
                     continue
                 aborted += 1
                 if not report.is_dry:
                     await self._bucket.uploads.abort(upload.key, upload.upload_id)
-        report.count("multipart uploads of nobody", aborted)
+        report.count("abandoned multipart uploads", aborted)
 
     async def compare(self, report: CleanupReport) -> None:
-        """Delete objects without a row, and correct rows without an object.
+        """Delete objects without a row, and handle rows without an object.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         found = await self._find()
         label = self._stored.label
@@ -115,7 +124,7 @@ class BucketComparison:
             count = len(found.orphans)
             report.problem(self._implausible(f"{count} objects of {label} have no row"))
         if self._is_plausible(found, found.losses):
-            losses = await self._really_absent(found.losses)
+            losses = await self._confirm_absent(found.losses)
             lost = len(losses) if report.is_dry else await self._stored.handle_losses(losses)
             report.count(f"lost objects of {label}", lost)
         else:
@@ -126,12 +135,12 @@ class BucketComparison:
 
     def _implausible(self, problem: str) -> str:
         return (
-            f"{problem}, and fewer have one: left alone. Is {self._bucket.name} the bucket of this "
-            "database? If so: python -m app sweep --force"
+            f"{problem}, and fewer have one, so nothing was changed. If {self._bucket.name} is the "
+            "bucket of this database, run: python -m app sweep --force"
         )
 
     async def _find(self) -> Differences:
-        """Compare; objects and rows that are younger than the grace period are left out."""
+        """Return the differences, without objects and rows younger than the grace period."""
         found = Differences()
         limit = datetime.now(UTC) - self._grace
         after = ""
@@ -163,7 +172,7 @@ class BucketComparison:
         return absent
 
     async def _expected(self, after: str, last: str | None) -> AsyncIterator[list[str]]:
-        """Yield pages of the keys from `after` to `last` whose objects have to exist."""
+        """Yield pages of the keys after `after`, up to `last`, whose objects must exist."""
         for listing in self._stored.listings():
             start = after
             while keys := await listing(after=start, last=last, older_than=self._grace, limit=PAGE):
@@ -172,8 +181,8 @@ class BucketComparison:
                     break
                 start = keys[-1]
 
-    async def _really_absent(self, keys: Sequence[str]) -> list[str]:
-        """Return those of the keys that have no object: a listing is not a snapshot."""
+    async def _confirm_absent(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys that have no object, asked one by one: a listing is not a snapshot."""
         absent: list[str] = []
         for key in keys:
             try:
@@ -186,9 +195,9 @@ class BucketComparison:
         return self._stored.key_pattern.fullmatch(key) is not None
 
     async def _known(self, keys: Collection[str]) -> set[str]:
-        announced = await self._journal.known(keys)
-        return announced | await self._stored.known(keys)
+        journaled = await self._journal.known(keys)
+        return journaled | await self._stored.known(keys)
 
     async def _uploading(self, keys: Collection[str]) -> set[str]:
-        announced = await self._journal.uploading(keys)
-        return announced | await self._stored.uploading(keys)
+        journaled = await self._journal.uploading(keys)
+        return journaled | await self._stored.uploading(keys)

@@ -1,4 +1,4 @@
-"""`python -m app sweep`: one cleanup by hand, beside a running service or without one."""
+"""Command `python -m app sweep`, which runs one cleanup, with or without a running service."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ POOL_SIZE = 2
 
 
 async def run(settings: Settings, domains: Sequence[Domain], *, dry: bool, force: bool) -> None:
-    """Clean up once, and print what was done or would be.
+    """Clean up once, and print the counts.
+
+    Args:
+        settings: The settings of the database and the storage.
+        domains: The domains to clean up.
+        dry: Only count.
+        force: Also act on an implausible number of differences between buckets and rows.
 
     Raises:
-        CommandError: A cleanup is already running, or something could not be done.
+        CommandError: A cleanup is already running, or a part of it failed.
     """
     if settings.database_url is None:
-        raise RuntimeError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+        raise RuntimeError(
+            "no database is configured: start the embedded one, or set CONTEXT_DATABASE_URL"
+        )
     db = Database(settings.database_url, POOL_SIZE)
     await db.open()
     try:
@@ -33,15 +41,15 @@ async def run(settings: Settings, domains: Sequence[Domain], *, dry: bool, force
     finally:
         await db.close()
     if report is None:
-        raise CommandError("another sweep is running: try again when it has ended")
+        raise CommandError("another sweep is running: run this one when it has ended")
     sys.stdout.write(table(report))
     if report.problems:
-        raise CommandError("not all could be done:\n  " + "\n  ".join(report.problems))
+        raise CommandError("the sweep is incomplete:\n  " + "\n  ".join(report.problems))
 
 
 def table(report: CleanupReport) -> str:
-    """Return the counts, one a line."""
+    """Return the counts as text, one per line."""
     width = max(len(str(count)) for count in report.counts.values())
-    head = "would be removed or put right" if report.is_dry else "removed or put right"
+    head = "would be removed or corrected" if report.is_dry else "removed or corrected"
     lines = [f"{count:>{width}}  {label}" for label, count in report.counts.items()]
     return "\n".join([head, *lines, ""])

@@ -1,4 +1,4 @@
-"""Registration of the sweeper."""
+"""Registration of the domain of the cleanup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _build(services: Services) -> list[object]:
 
 def _tasks(services: Services) -> list[PeriodicTask]:
     interval_s = services.get(Settings).sweep_interval_s
-    # Not at every start: it reads a list of all objects.
+    # Not directly at start: a sweep lists all objects.
     first_s = min(FIRST_SWEEP_S, interval_s)
     return [PeriodicTask(services.get(Sweeper).run, interval_s, first_s)]
 

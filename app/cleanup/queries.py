@@ -1,4 +1,4 @@
-"""Statements of the cleanup itself."""
+"""Statements on the lock of the sweeper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNLOCK = Statement(f"select pg_advisory_unlock({LOCK_ID})")
 
 
 async def try_lock(on: Connection) -> bool:
-    """Take the lock that one cleanup at a time holds; return whether it was free."""
+    """Acquire the lock of the sweeper; return False if another cleanup holds it."""
     return bool(await _TRY_LOCK.value(on))
 
 

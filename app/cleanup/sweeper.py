@@ -1,7 +1,7 @@
-"""The sweeper: runs the cleanup of all domains, on one replica at a time.
+"""Sweeper, which runs the cleanup of all domains, on one replica at a time.
 
-Correctness does not depend on the lock: a replica that loses its connection, and the lock with it,
-does no harm while it ends.
+The lock only saves work. A replica that loses its connection, and with it the lock, may finish its
+cleanup beside that of another replica.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Cleans up one database and its buckets.
+    """Runs the cleanup of a database and its buckets.
 
     Args:
         services: The settings, the database, the storage and the domains.
@@ -35,25 +35,25 @@ class Sweeper:
         self._services = services
 
     async def run(self) -> None:
-        """Clean up unless another replica does; log what was found."""
+        """Clean up unless another replica does, and log the counts."""
         report = await self.sweep()
         if report is not None and report.did_something:
             found = ", ".join(f"{count} {label}" for label, count in report.counts.items() if count)
-            logger.info("swept: %s", found)
+            logger.info("sweep removed or corrected: %s", found)
 
     async def sweep(self, *, dry: bool = False, force: bool = False) -> CleanupReport | None:
-        """Clean up once; return None when another cleanup is running.
+        """Clean up once; return None if another cleanup is running.
 
         Args:
-            dry: Only count what would be done.
-            force: Believe that most objects of a bucket have no row, or most rows no object.
+            dry: Only count.
+            force: Also act on an implausible number of differences between buckets and rows.
         """
         steps = [
             *self._services.get(Domains).cleanup(self._services),
             *bucket_steps(self._services, force=force),
         ]
-        async with _lock(self._services.get(Database)) as is_ours:
-            if not is_ours:
+        async with _lock(self._services.get(Database)) as is_locked:
+            if not is_locked:
                 return None
             report = CleanupReport(is_dry=dry)
             for step in sorted(steps, key=attrgetter("phase")):
@@ -65,19 +65,24 @@ async def _run(step: CleanupStep, report: CleanupReport) -> None:
     try:
         await step.run(report)
     except StorageUnavailable:
-        report.problem("storage does not answer: the rest is for the next sweep")
+        report.problem("storage cannot be reached: the next sweep continues")
     except asyncpg.ForeignKeyViolationError as exc:
-        report.problem(f"{exc.table_name}: still in use, left for the next sweep")
+        report.problem(
+            f"rows are still referenced by table {exc.table_name}: the next sweep tries again"
+        )
 
 
 @asynccontextmanager
 async def _lock(db: Database) -> AsyncIterator[bool]:
-    """Hold the lock on a connection of its own, so that it ends with the process."""
+    """Hold the lock during the block; yield False if another cleanup holds it.
+
+    The lock has a connection of its own, so that it ends with the process.
+    """
     connection = await db.connect()
     try:
-        is_ours = await queries.try_lock(connection)
-        yield is_ours
-        if is_ours:
+        is_locked = await queries.try_lock(connection)
+        yield is_locked
+        if is_locked:
             await queries.unlock(connection)
     finally:
         connection.terminate()
