@@ -1,4 +1,4 @@
-"""Bytes in S3: two buckets, presigned URLs, and a journal that keeps rows and objects together."""
+"""Object storage in S3: buckets, presigned URLs, multipart uploads and the storage journal."""
 
 from __future__ import annotations
 

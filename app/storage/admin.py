@@ -1,4 +1,7 @@
-"""Buckets, and what obstore does not offer: by the minio SDK, in threads with a limiter."""
+"""Bucket set-up and object checksums, which obstore does not offer.
+
+The minio SDK is synchronous: it runs in threads with a limiter.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """An object's size, and its SHA-256 (hex) where storage keeps it."""
+    """Size of an object, and its SHA-256 (hex) if storage has it."""
 
     size: int
     sha256: str | None
 
 
 class Admin:
-    """Buckets and checksums."""
+    """Creates buckets and reads object metadata."""
 
     def __init__(
         self, endpoint: str, requests: S3Requests, *, region: str, access_key: str, secret_key: str
@@ -82,7 +85,12 @@ class Admin:
             raise StorageUnavailable from exc
 
     async def stat(self, bucket: str, key: str) -> Stat:
-        """Return what storage knows of an object."""
+        """Return size and checksum of an object.
+
+        Raises:
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
+        """
         found = await self._run(
             "look up an object",
             lambda: self._client.stat_object(
@@ -91,7 +99,7 @@ class Admin:
         )
         headers = {name.lower(): value for name, value in (found.metadata or {}).items()}
         checksum = headers.get("x-amz-checksum-sha256", "")
-        # A multipart object's checksum ("…-3") is one of its parts' checksums.
+        # The checksum of a multipart object ("…-3") is a checksum of the checksums of its parts.
         is_whole = bool(checksum) and "-" not in checksum
         sha256 = base64.b64decode(checksum).hex() if is_whole else None
         return Stat(size=found.size or 0, sha256=sha256)
@@ -99,16 +107,16 @@ class Admin:
     async def ensure_bucket(
         self, bucket: str, *, origins: Sequence[str], expire_after_days: int | None
     ) -> None:
-        """Make the bucket where it is missing, with CORS and lifecycle rules.
+        """Create the bucket if it is missing, and set its CORS and lifecycle rules.
 
-        What the keys may not do, or the server cannot, is logged and left alone: an administrator
-        may have set it up already.
+        A step that the credentials do not permit or the server does not support is logged and
+        skipped, because an administrator may have done it.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
-        make = partial(self._client.make_bucket, bucket)
-        await self._run("make bucket", _tolerant("make bucket", bucket, make))
+        create = partial(self._client.make_bucket, bucket)
+        await self._run("create bucket", _tolerant("create bucket", bucket, create))
         await self._set_cors(bucket, origins)
         set_lifecycle = partial(self._set_lifecycle, bucket, expire_after_days)
         doing = "set lifecycle rules of"
@@ -157,16 +165,16 @@ def _tolerant(doing: str, bucket: str, step: Callable[[], object]) -> Callable[[
 
 
 def _is_tolerable(doing: str, bucket: str, status: int, code: str) -> bool:
-    """Return whether the start goes on after this error of S3; what is missing then is logged."""
+    """Return True if the service can start in spite of an error of S3; log the error."""
     if status >= _SERVER_ERROR and code != "NotImplemented":
         return False
     if code not in _EXISTS:
-        logger.warning("could not %s %s: %s", doing, bucket, code)
+        logger.warning("cannot %s %s: %s", doing, bucket, code)
     return True
 
 
 def _cors_xml(origins: Sequence[str]) -> bytes:
-    """Return the CORS rules: presigned URLs carry their own right, and no cookie is involved."""
+    """Return the CORS rules; all origins are safe, as presigned URLs need no cookies."""
     allowed = "".join(f"<AllowedOrigin>{escape(o)}</AllowedOrigin>" for o in origins or ("*",))
     methods = "".join(f"<AllowedMethod>{m}</AllowedMethod>" for m in ("GET", "HEAD", "PUT"))
     exposed = "".join(

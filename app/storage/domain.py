@@ -1,4 +1,4 @@
-"""Registration of the storage journal."""
+"""Registration of the domain of the storage journal."""
 
 from __future__ import annotations
 

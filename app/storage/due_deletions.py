@@ -1,4 +1,4 @@
-"""Deletion of the objects whose journal entries are due."""
+"""Deletion of objects whose journal entries are due."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ logger = logging.getLogger(__name__)
 
 
 class DueDeletions:
-    """The due entries of the journals of all buckets; replicas share the work."""
+    """Processes the due journal entries of all buckets; replicas share the work by claims."""
 
     def __init__(self, db: Database, storage: Storage) -> None:
         self._db = db
         self._storage = storage
 
     async def process(self) -> int:
-        """Delete the objects of all due entries; return how many.
+        """Delete the objects of all due entries; return their number.
 
-        When storage does not answer, the rest is left for the next time.
+        If storage cannot be reached, the other entries are left for the next call.
         """
         done = 0
         while entries := await queries.claim_due(self._db.pool):
@@ -35,12 +35,12 @@ class DueDeletions:
                 for bucket, group in groupby(sorted(entries), key=attrgetter("bucket")):
                     done += await self._delete(bucket, list(group))
             except StorageUnavailable:
-                logger.warning("storage is away: objects that are due will be deleted later")
+                logger.warning("storage cannot be reached: due objects will be deleted later")
                 break
         return done
 
     async def clean_up(self, report: CleanupReport) -> None:
-        """Delete the objects of all due entries, or only count them."""
+        """Delete the objects of all due entries, or count them if the report is dry."""
         due = await queries.count_due(self._db.pool)
         if not report.is_dry:
             due = await self.process()

@@ -1,4 +1,4 @@
-"""What can go wrong with storage; nothing of the server's own words reaches an answer."""
+"""Errors of the storage. Messages of the S3 server are logged, but not sent in responses."""
 
 from __future__ import annotations
 
@@ -13,51 +13,55 @@ from app.http.problems import Unavailable
 logger = logging.getLogger(__name__)
 
 MISSING = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "NoSuchUpload"})
-"""S3's codes for an object or an upload that is not there."""
+"""Error codes of S3 for a missing object or multipart upload."""
 
 
 class StorageUnavailable(Unavailable):
-    """S3 cannot be reached, or fails."""
+    """S3 cannot be reached, or it failed."""
 
     code = "storage_unavailable"
-    detail = "The storage does not answer."
+    detail = "The storage cannot be reached: retry after the time in Retry-After."
 
 
 class UploadInterrupted(StorageUnavailable):
-    """What was announced fell due before it had a row, and was deleted."""
+    """The journal entry of an upload became due before its row was inserted."""
 
-    detail = "The upload was interrupted for too long: send it again."
+    detail = "The upload was interrupted for too long, and its bytes were deleted: send it again."
 
 
 class UploadsBusy(Unavailable):
-    """As many bytes come through the service as it has memory for."""
+    """The limit for concurrent streamed uploads is reached."""
 
     code = "uploads_busy"
-    detail = "Too many uploads at once: try again, or reserve one with POST /v1/assets/uploads."
+    detail = (
+        "Too many concurrent uploads: retry after the time in Retry-After, or reserve the upload "
+        "with POST /v1/assets/uploads."
+    )
 
 
 class ObjectMissing(Exception):
-    """There is no object of this key, or no such upload."""
+    """The object or the multipart upload does not exist."""
 
 
 class Refused(Exception):
-    """Storage will not make an object of these parts; the text is S3's code."""
+    """Storage cannot complete an object from the given parts; the text is the error code of S3."""
 
 
 @contextmanager
 def mapped(doing: str, *, may_miss: bool = False) -> Iterator[None]:
-    """Turn obstore's errors into ours; what they say goes to the log.
+    """Convert errors of obstore, and log their messages.
 
     Args:
-        doing: What failed, for the log.
-        may_miss: Whether "not found" means that the object is; else it means that the bucket is.
+        doing: The operation, for the log.
+        may_miss: Convert "not found" to `ObjectMissing`; otherwise it means that the bucket is
+            missing, which is `StorageUnavailable`.
     """
     try:
         yield
     except FileNotFoundError as exc:
         if may_miss:
             raise ObjectMissing(doing) from exc
-        logger.error("storage failed to %s: the bucket is gone", doing)
+        logger.error("storage failed to %s: the bucket does not exist", doing)
         raise StorageUnavailable from exc
     except (BaseError, OSError) as exc:
         logger.warning("storage failed to %s: %s", doing, first_line(exc))
@@ -65,5 +69,5 @@ def mapped(doing: str, *, may_miss: bool = False) -> Iterator[None]:
 
 
 def first_line(exc: BaseException) -> str:
-    """Return the beginning of an error's text, which may go on for pages."""
+    """Return the first line of an error message, at most 500 characters."""
     return (str(exc).splitlines() or [type(exc).__name__])[0][:500]

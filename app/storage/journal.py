@@ -1,9 +1,9 @@
 """Journal of operations on objects, so that a crash leaves neither orphans nor missing objects.
 
-A `put` entry is committed before the transfer and removed in the transaction that makes the row:
-while it exists, no row names the object. A `delete` entry is made in the transaction that removes
-the row, and removed once the object is deleted; an `abort` entry also ends the multipart uploads of
-its key. Any replica processes the entries that are due (`due_deletions.py`).
+A `put` entry is committed before the transfer and removed in the transaction that inserts the row:
+while it exists, no row names the object. A `delete` entry is inserted in the transaction that
+deletes the row, and removed when the object has been deleted; an `abort` entry also aborts the
+multipart uploads of its key. Any replica processes the entries that are due (`due_deletions.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RENEW_S = 60
 
 
 class Journal:
-    """The journal of one bucket."""
+    """Journal of one bucket."""
 
     def __init__(self, db: Database, storage: Storage, bucket: BucketName) -> None:
         self._db = db
@@ -37,20 +37,21 @@ class Journal:
 
     @asynccontextmanager
     async def putting(self, *keys: str) -> AsyncIterator[None]:
-        """Announce objects; the block puts them and makes the rows that name them, with `finish`.
+        """Keep `put` entries for objects while the block puts them and inserts their rows.
 
-        When the block fails they are deleted, now or, if storage is away too, later; a block that
-        leaves out some of them says so with `discard`.
+        The block calls `finish` in the transaction that inserts the rows, and `discard` for objects
+        that get no row. If the block fails, the objects are deleted: immediately, or when their
+        entries are due.
         """
         await queries.begin(self._db.pool, self._bucket, keys)
         renewal = asyncio.create_task(self._renew(keys))
         try:
             yield
         except StorageUnavailable:
-            # It may still arrive: the entry falls due when no request of this service is alive.
+            # The put may still succeed; the entry is due when no request of it can be running.
             raise
         except Exception as exc:
-            # A commit whose reply was lost may have made the row.
+            # The transaction may have been committed although the connection was lost.
             if not is_database_away(exc):
                 await asyncio.shield(self.discard(keys))
             raise
@@ -58,26 +59,26 @@ class Journal:
             renewal.cancel()
 
     async def finish(self, on: Connection, key: str) -> None:
-        """Remove one announcement, in the transaction that makes the row.
+        """Remove a `put` entry in the transaction that inserts the row.
 
         Raises:
-            StorageUnavailable: It fell due meanwhile, and the object was deleted.
+            UploadInterrupted: The entry became due, and the object was deleted.
         """
         if not await self.finish_all(on, [key]):
             raise UploadInterrupted
 
     async def finish_all(self, on: Connection, keys: Sequence[str]) -> set[str]:
-        """Remove announcements; return the keys of those that had not fallen due meanwhile."""
+        """Remove `put` entries; return the keys of those that had not become due."""
         return set(await queries.finish(on, self._bucket, keys))
 
     async def discard(self, keys: Sequence[str]) -> None:
-        """Delete announced objects; those that have a row by now stay."""
+        """Delete objects that have a `put` entry; objects with a row are not deleted."""
         try:
             discarded = await queries.discard(self._db.pool, self._bucket, keys)
         except Exception as exc:
             if not is_database_away(exc):
                 raise
-            logger.warning("an object that is not needed will be deleted later: %s", exc)
+            logger.warning("discarded objects will be deleted later: %s", exc)
             return
         if discarded:
             await self.delete(discarded)
@@ -89,20 +90,20 @@ class Journal:
         put_until: Sequence[datetime | None],
         uploads: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Decide to delete objects, in the transaction that removes the rows which name them.
+        """Insert `delete` entries in the transaction that deletes the rows of objects.
 
         Args:
             on: The transaction.
-            keys: The objects.
-            put_until: For each the expiry of the last URL to put it.
-            uploads: The ids of their unfinished multipart uploads, by key.
+            keys: The keys of the objects.
+            put_until: The expiry of the last presigned URL to put each object.
+            uploads: The ids of unfinished multipart uploads, by key.
         """
         await queries.retire(on, self._bucket, keys, put_until=put_until, unfinished=list(uploads))
 
     async def delete(
         self, keys: Sequence[str], uploads: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Delete retired objects and uploads after the commit; what fails now is done later."""
+        """Delete retired objects and uploads after the commit; failures are retried when due."""
         try:
             for key in keys:
                 if key in uploads:
@@ -117,11 +118,11 @@ class Journal:
             logger.warning("%d objects will be deleted again: %s", len(keys), exc)
 
     async def known(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that have an entry."""
+        """Return the keys that have an entry."""
         return set(await queries.known(self._db.pool, self._bucket, keys))
 
     async def uploading(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that are being put."""
+        """Return the keys that have a `put` entry."""
         return set(await queries.uploading(self._db.pool, self._bucket, keys))
 
     async def _renew(self, keys: Sequence[str]) -> None:
@@ -132,4 +133,4 @@ class Journal:
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
-                logger.warning("the journal of an upload was not renewed: %s", exc)
+                logger.warning("cannot renew the journal entries of an upload: %s", exc)

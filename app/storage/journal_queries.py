@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
 PUT_TTL_S = 300
-"""How long an announced upload may go without a renewal."""
+"""Time after which a `put` entry that is not renewed is due."""
 
 DELETE_GRACE_S = 60
 CLAIM_S = 300
@@ -17,14 +17,15 @@ CLAIM_COUNT = 500
 
 
 class JournalEntry(NamedTuple):
-    """An entry that is due; `op` is `delete` or `abort`."""
+    """Claimed journal entry; `op` is `delete` or `abort`."""
 
     bucket: str
     key: str
     op: str
 
 
-# Not flushed: lost to a crash of PostgreSQL it costs an orphan, while every upload would wait.
+# Committed without a flush: an entry lost in a crash of PostgreSQL costs an orphan, which the
+# cleanup finds, but a flush would delay every upload.
 _BEGIN = Statement(
     f"""
 insert into storage_journal (bucket, key, op, due_at)
@@ -48,12 +49,12 @@ from unnest(:keys::text[], :put_until::timestamptz[]) as retired (key, put_until
 )
 _REMOVE = "delete from storage_journal where bucket = :bucket and key = any(:keys) and op <> 'put'"
 _REMOVE_ALL = Statement(_REMOVE)
-# An object that can be put again is deleted once more when its URL has expired.
+# An object whose presigned URL is still valid is deleted again after the expiry.
 _REMOVE_FINAL = Statement(f"{_REMOVE} and due_at <= now() + interval '{DELETE_GRACE_S} s'")
 _KNOWN = Scalar("select key from storage_journal where bucket = :bucket and key = any(:keys)", str)
 _UPLOADING = Scalar(f"select key from storage_journal {_PUT_ENTRIES}", str)
 _COUNT_DUE = Scalar("select count(*) from storage_journal where due_at < now()", int)
-# A put that fell due is turned into a deletion: its own transaction then finds its entry gone.
+# A due put becomes a deletion, so that the transaction of the upload fails in `finish`.
 _CLAIM_DUE = Query(
     f"""
 update storage_journal set
@@ -67,22 +68,22 @@ returning bucket, key, op""",
 
 
 async def begin(on: Executor, bucket: str, keys: Sequence[str]) -> None:
-    """Insert entries of objects that are going to be put."""
+    """Insert `put` entries."""
     await _BEGIN.execute(on, bucket=bucket, keys=keys)
 
 
 async def renew(on: Executor, bucket: str, keys: Sequence[str]) -> None:
-    """Postpone when entries of objects that are being put fall due."""
+    """Postpone the due times of `put` entries."""
     await _RENEW.execute(on, bucket=bucket, keys=keys)
 
 
 async def discard(on: Executor, bucket: str, keys: Sequence[str]) -> list[str]:
-    """Turn puts into deletions; return the keys whose puts were not finished."""
+    """Change `put` entries to `delete` entries; return the keys that had a `put` entry."""
     return await _DISCARD.values(on, bucket=bucket, keys=keys)
 
 
 async def finish(on: Connection, bucket: str, keys: Sequence[str]) -> list[str]:
-    """Delete the entries of puts; return the keys that had not fallen due."""
+    """Remove `put` entries; return the keys that had one."""
     return await _FINISH.values(on, bucket=bucket, keys=keys)
 
 
@@ -94,43 +95,43 @@ async def retire(
     put_until: Sequence[datetime | None],
     unfinished: Sequence[str],
 ) -> None:
-    """Insert entries of objects to delete.
+    """Insert `delete` or `abort` entries.
 
     Args:
         on: The transaction.
-        bucket: The bucket.
-        keys: The objects.
-        put_until: For each the expiry of the last URL to put it.
-        unfinished: Those of the keys with a multipart upload to abort.
+        bucket: The name of the bucket in the journal.
+        keys: The keys of the objects.
+        put_until: The expiry of the last presigned URL to put each object.
+        unfinished: The keys that have a multipart upload to abort.
     """
     await _RETIRE.execute(on, bucket=bucket, keys=keys, put_until=put_until, unfinished=unfinished)
 
 
 async def remove(on: Executor, bucket: str, keys: Sequence[str]) -> None:
-    """Delete entries of deletions."""
+    """Remove `delete` and `abort` entries."""
     await _REMOVE_ALL.execute(on, bucket=bucket, keys=keys)
 
 
 async def remove_final(on: Executor, bucket: str, keys: Sequence[str]) -> None:
-    """Delete entries of deletions, except of objects that can be put again until later."""
+    """Remove `delete` and `abort` entries, except of objects whose presigned URL is valid."""
     await _REMOVE_FINAL.execute(on, bucket=bucket, keys=keys)
 
 
 async def known(on: Executor, bucket: str, keys: Collection[str]) -> list[str]:
-    """Return those of the keys that have an entry."""
+    """Return the keys that have an entry."""
     return await _KNOWN.values(on, bucket=bucket, keys=list(keys))
 
 
 async def uploading(on: Executor, bucket: str, keys: Collection[str]) -> list[str]:
-    """Return those of the keys that are being put."""
+    """Return the keys that have a `put` entry."""
     return await _UPLOADING.values(on, bucket=bucket, keys=list(keys))
 
 
 async def count_due(on: Executor) -> int:
-    """Return how many entries are due."""
+    """Return the number of due entries."""
     return await _COUNT_DUE.value(on) or 0
 
 
 async def claim_due(on: Executor) -> list[JournalEntry]:
-    """Return some entries that are due, claimed for some minutes."""
+    """Claim and return due entries, at most `CLAIM_COUNT`, for `CLAIM_S` seconds."""
     return await _CLAIM_DUE.all(on)

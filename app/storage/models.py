@@ -11,7 +11,7 @@ from app.database.tables import Base
 
 
 class JournalRow(Base):
-    """An object that must not stay as it is, half put or to be deleted, once `due_at` has come."""
+    """Journal entry of an object that is being put or is to be deleted, processed at `due_at`."""
 
     __tablename__ = "storage_journal"
 

@@ -1,4 +1,4 @@
-"""S3 multipart uploads whose parts the callers put themselves, by presigned URL."""
+"""S3 multipart uploads whose parts are put to presigned URLs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.storage.errors import ObjectMissing, StorageUnavailable
 from app.storage.s3_requests import S3Requests, text_of
 
 MAX_PARTS = 9_999
-"""One less than S3 takes: SeaweedFS sorts part 10,000 before part 1,000, and loses others."""
+"""One less than the limit of S3: SeaweedFS sorts part 10,000 before part 1,000, and loses parts."""
 PARTS_AT_ONCE = 1000
 COMPLETE_TIMEOUT_S = 600
-"""Some servers copy all parts before they answer."""
+"""Long, because some servers copy all parts before they respond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part that storage has."""
+    """Stored part of a multipart upload."""
 
     number: int
     size: int
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """An upload that was begun, neither completed nor aborted."""
+    """Multipart upload that has been neither completed nor aborted."""
 
     key: str
     upload_id: str
@@ -37,11 +37,11 @@ class Unfinished:
 
 
 class MultipartUploads:
-    """The multipart uploads of one bucket.
+    """Multipart uploads of one bucket.
 
     Args:
         bucket: The name of the bucket.
-        requests: Sends requests.
+        requests: The S3 client.
         parts_at_once: The number of parts that are listed by one request.
     """
 
@@ -53,10 +53,10 @@ class MultipartUploads:
         self._parts_at_once = parts_at_once
 
     async def begin(self, key: str) -> str:
-        """Return the id of a new upload; the object is there once it is completed.
+        """Create an upload and return its id.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         answer = await self._requests.send(
             "begin an upload", "POST", self._bucket, key, query={"uploads": ""}
@@ -67,11 +67,11 @@ class MultipartUploads:
         return upload_id
 
     async def stored(self, key: str, upload_id: str) -> list[Part]:
-        """Return the parts that storage has, in order.
+        """Return the stored parts, in the order of their numbers.
 
         Raises:
-            ObjectMissing: The upload is over: completed, aborted, or given up by storage.
-            StorageUnavailable: Storage does not answer.
+            ObjectMissing: The upload was completed, aborted, or removed by storage.
+            StorageUnavailable: Storage cannot be reached.
         """
         parts: list[Part] = []
         marker = ""
@@ -87,12 +87,12 @@ class MultipartUploads:
                 return sorted(parts, key=lambda part: part.number)
 
     async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
-        """Make the object of its parts.
+        """Complete the object from its parts.
 
         Raises:
-            ObjectMissing: The upload is over.
-            Refused: A part is missing or was replaced, or is too small.
-            StorageUnavailable: Storage does not answer; it may have done it.
+            ObjectMissing: The upload was completed, aborted, or removed by storage.
+            Refused: A part is missing, was replaced, or is too small.
+            StorageUnavailable: Storage cannot be reached; the object may have been completed.
         """
         root = Element("CompleteMultipartUpload")
         for part in parts:
@@ -111,10 +111,10 @@ class MultipartUploads:
         answer.checked()
 
     async def abort(self, key: str, upload_id: str) -> None:
-        """Remove an upload and its parts; one that is over is no error.
+        """Abort an upload and delete its parts; a missing upload is not an error.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         answer = await self._requests.send(
             "abort an upload", "DELETE", self._bucket, key, query={"uploadId": upload_id}
@@ -123,10 +123,10 @@ class MultipartUploads:
             answer.checked()
 
     async def unfinished(self, prefix: str = "") -> AsyncIterator[Unfinished]:
-        """Yield the uploads of all keys that begin with a prefix; MinIO wants the whole key.
+        """Yield the uploads whose keys begin with a prefix; MinIO supports only complete keys.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         markers: dict[str, str] = {}
         while True:
@@ -154,10 +154,10 @@ class MultipartUploads:
                 return
 
     async def abort_all(self, key: str) -> None:
-        """Remove every upload of one key.
+        """Abort all uploads of one key.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         async for upload in self.unfinished(key):
             if upload.key == key:

@@ -1,4 +1,4 @@
-"""One bucket: bytes in and out, asynchronously."""
+"""Asynchronous access to the objects of a bucket."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LIST_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object that is there."""
+    """Key and modification time of an object in a listing."""
 
     key: str
     modified_at: datetime
 
 
 class Bucket:
-    """The objects of one bucket."""
+    """Writes, reads, lists and deletes the objects of one bucket."""
 
     def __init__(
         self,
@@ -52,46 +52,48 @@ class Bucket:
         self._max_bytes = max_bytes
 
     def upload(self, key: str) -> Upload:
-        """Return a writer of one object."""
+        """Return a context manager that streams an object to storage."""
         return Upload(self._store, key, self._streams, max_bytes=self._max_bytes)
 
     async def put(self, key: str, data: bytes) -> None:
-        """Write an object that is in memory.
+        """Write an object from memory.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         with mapped("write"):
             await obstore.put_async(self._store, key, data, use_multipart=False)
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Return the bytes from `start` up to, not including, `end`; the object is open by then.
+        """Return an iterator over the bytes from `start` up to, not including, `end`.
+
+        The request has been sent when it returns, so that errors precede the first byte.
 
         Raises:
-            ObjectMissing: There is none.
-            StorageUnavailable: Storage does not answer.
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
         """
         if start >= end:
-            return _nothing()
+            return _empty()
         with mapped("read", may_miss=True):
             result = await obstore.get_async(self._store, key, options={"range": (start, end)})
         return _pieces(result)
 
     async def stat(self, key: str) -> Stat:
-        """Return size and, where storage keeps it, the checksum.
+        """Return the size and, if storage has it, the checksum of an object.
 
         Raises:
-            ObjectMissing: There is none.
-            StorageUnavailable: Storage does not answer.
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
         """
         return await self._admin.stat(self.name, key)
 
     async def sha256(self, key: str) -> str:
-        """Return the SHA-256 (hex) of an object, read piece by piece.
+        """Return the SHA-256 (hex) of an object, read in pieces.
 
         Raises:
-            ObjectMissing: There is none.
-            StorageUnavailable: Storage does not answer.
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
         """
         digest = hashlib.sha256()
         left = 0
@@ -100,17 +102,17 @@ class Bucket:
             left = result.meta["size"]
             async for piece in result.stream(min_chunk_size=HASH_BYTES):
                 left -= len(piece)
-                # A thread: an hour of hashing must not be felt by the requests.
+                # In a thread, because hashing a large object would delay requests.
                 await anyio.to_thread.run_sync(digest.update, piece)
         if left:
             raise StorageUnavailable
         return digest.hexdigest()
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; those that are not there are no error.
+        """Delete objects; missing objects are not an error.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         for first in range(0, len(keys), DELETE_AT_ONCE):
             batch = list(keys[first : first + DELETE_AT_ONCE])
@@ -121,20 +123,20 @@ class Bucket:
                 continue
 
     async def pages(self) -> AsyncIterator[list[Stored]]:
-        """Yield all objects, in pages and by key.
+        """Yield all objects in pages, in the order of keys.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         with mapped("list objects"):
             async for page in obstore.list(self._store, chunk_size=LIST_AT_ONCE):
                 yield [Stored(item["path"], item["last_modified"]) for item in page]
 
     async def check(self) -> None:
-        """Ask storage for an object that is not there.
+        """Check that storage responds, with a request for a missing object.
 
         Raises:
-            StorageUnavailable: It does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         try:
             with mapped("answer", may_miss=True):
@@ -143,13 +145,13 @@ class Bucket:
             return
 
 
-async def _nothing() -> AsyncIterator[bytes]:
-    nothing: tuple[bytes, ...] = ()
-    for piece in nothing:
+async def _empty() -> AsyncIterator[bytes]:
+    no_pieces: tuple[bytes, ...] = ()
+    for piece in no_pieces:
         yield piece
 
 
 async def _pieces(result: obstore.GetResult) -> AsyncIterator[bytes]:
-    with mapped("go on reading", may_miss=True):
+    with mapped("continue to read", may_miss=True):
         async for piece in result.stream(min_chunk_size=READ_BYTES):
             yield bytes(piece)

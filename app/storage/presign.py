@@ -1,8 +1,7 @@
-"""Presigned S3 URLs (Signature Version 4, in the query): pure computation, no network.
+"""Presigned S3 URLs (Signature Version 4, in the query), computed without network access.
 
-A day's key is derived once, and what does not change between URLs is put together once: the parts
-of a second once a second, those of a kind of URL (method, query, headers) once for all of them. A
-URL then costs its key, one hash and one HMAC.
+The signing key is cached for a day, the time-dependent parameters for a second, and quoted query
+parameters without limit of time. A URL then costs the quoting of its key, one hash and one HMAC.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ def _hmac(key: bytes, text: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _parameters(query: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-    """Return the quoted parameters that sort before those of the signature, and those after."""
+    """Return the quoted parameters that sort before and after those of the signature."""
     quoted = sorted(f"{_quote(name)}={_quote(value)}" for name, value in query)
     before = "".join(f"{item}&" for item in quoted if item < "X-Amz-")
     return before, "".join(f"&{item}" for item in quoted if item >= "X-Amz-")
 
 
 class _Second(NamedTuple):
-    """What all URLs of one second have in common."""
+    """Parts of a signature that are the same for all URLs signed in one second."""
 
     number: int
     parameters: str
@@ -47,9 +46,9 @@ class _Second(NamedTuple):
 
 
 class Signer:
-    """Signs URLs of one S3 endpoint with one pair of keys (path-style addresses).
+    """Signs path-style URLs of one S3 endpoint with one pair of keys.
 
-    It may be used by several threads: what it keeps is replaced as a whole.
+    Threads may share it: cached values are replaced atomically.
     """
 
     def __init__(self, endpoint: str, *, region: str, access_key: str, secret_key: str) -> None:
@@ -73,16 +72,16 @@ class Signer:
         headers: Mapping[str, str] | None = None,
         now: datetime | None = None,
     ) -> str:
-        """Return a URL that does one thing to one object until it expires.
+        """Return a URL that permits one kind of request for one object until it expires.
 
         Args:
-            method: The HTTP method that it is good for.
+            method: The HTTP method that the URL permits.
             bucket: The bucket.
-            key: The object's key.
-            expires_s: How long, 1 to 604,800.
+            key: The key of the object.
+            expires_s: The validity in seconds, 1 to 604,800.
             query: Further parameters, such as `response-content-type`.
-            headers: Headers that the request must carry with exactly these values, beside `Host`.
-            now: When it is signed.
+            headers: Headers that requests must send with exactly these values, besides `Host`.
+            now: The time of the signature; None is the current time.
         """
         second = self._second
         number = int(time.time() if now is None else now.timestamp())
@@ -104,7 +103,7 @@ class Signer:
         return f"{self._base}{path}?{text}&X-Amz-Signature={signature}"
 
     def _signed(self, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Return the names of the headers that are signed, and the headers."""
+        """Return the names of the signed headers, and the canonical headers."""
         signed = {"host": self._host}
         signed |= {name.lower(): value.strip() for name, value in headers.items()}
         names = sorted(signed)

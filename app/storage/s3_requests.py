@@ -1,7 +1,7 @@
-"""S3 operations that no public interface of an SDK offers: signed here, sent in threads.
+"""Client for S3 operations that the SDKs do not offer as public interfaces.
 
-obstore hides its multipart uploads, and minio has these and CORS rules as private methods only,
-while the protocol itself is stable: six requests and their XML.
+obstore hides its multipart uploads, and minio has them and CORS rules only as private methods. The
+protocol is stable, and needs six requests with their XML.
 """
 
 from __future__ import annotations
@@ -32,7 +32,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Response of S3: its XML, if it has any, and its error code, empty for a success."""
+    """Response of S3.
+
+    Attributes:
+        doing: The operation, for the log.
+        status: The HTTP status.
+        code: The error code; empty for a success.
+        root: The XML of the body, if there is any.
+    """
 
     doing: str
     status: int
@@ -40,12 +47,12 @@ class Answer:
     root: Element | None
 
     def checked(self) -> Element | None:
-        """Return the XML, if the request succeeded.
+        """Return the XML of a successful response.
 
         Raises:
-            ObjectMissing: There is no such object or upload.
-            Refused: Storage says that the parts make no object.
-            StorageUnavailable: It fails.
+            ObjectMissing: The object or the upload does not exist.
+            Refused: Storage cannot complete an object from the parts.
+            StorageUnavailable: The request failed for another reason.
         """
         if not self.code:
             return self.root
@@ -58,7 +65,7 @@ class Answer:
 
 
 class S3Requests:
-    """Signs requests to S3 and sends them in threads; a slow one delays only its caller."""
+    """Signs requests to S3 and sends them in threads, with a limiter."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
@@ -77,20 +84,20 @@ class S3Requests:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 30,
     ) -> Answer:
-        """Send a request and return the response, whatever its status.
+        """Send a request and return the response; its status is not checked.
 
         Args:
-            doing: What it is for, for the log.
+            doing: The operation, for the log.
             method: The HTTP method.
-            bucket: The bucket.
-            key: The object; empty: the bucket itself.
-            query: What is asked, such as `uploads`.
-            body: What is sent.
-            headers: Sent with it, and signed.
-            timeout_s: How long storage may be silent.
+            bucket: The name of the bucket.
+            key: The key of the object; empty for the bucket itself.
+            query: The query parameters, such as `uploads`.
+            body: The body of the request.
+            headers: Headers to sign and to send.
+            timeout_s: The read timeout in seconds.
 
         Raises:
-            StorageUnavailable: It does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         url = self._signer.presign(
             method, bucket, key, expires_s=EXPIRES_S, query=query, headers=headers
@@ -120,14 +127,14 @@ class S3Requests:
 
 
 def text_of(element: Element | None, name: str) -> str:
-    """Return the text of a child, whatever its namespace; empty where there is none."""
+    """Return the text of a child in any namespace; empty if there is no such child."""
     return "" if element is None else element.findtext(f"{{*}}{name}", "").strip()
 
 
 def _read(doing: str, status: int, data: bytes) -> Answer:
-    # The server is ours, and expat has limited the growth of entities since 2.4.
+    # The S3 server is trusted, and expat limits the expansion of entities since 2.4.
     root = fromstring(data) if data.strip().startswith(b"<") else None  # noqa: S314
-    # A completion may turn out to have failed after its status was sent.
+    # A completion can fail after its status 200 has been sent.
     is_error = status >= _BAD_REQUEST or (root is not None and root.tag.endswith("Error"))
     code = (text_of(root, "Code") or str(status)) if is_error else ""
     return Answer(doing, status, code, root)

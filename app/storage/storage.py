@@ -1,4 +1,4 @@
-"""The storage of one replica: both buckets, and the signers for both networks."""
+"""Storage of a replica: its buckets, and presigned URLs for both networks."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ from app.storage.presign import Signer
 from app.storage.s3_requests import S3Requests
 
 Network = Literal["public", "internal"]
-"""Whose address a presigned URL carries: everybody's, or that inside the service's own network."""
+"""Network of a caller, which decides the host of presigned URLs: public or internal."""
 BucketName = Literal["assets", "temp"]
-"""A bucket, as the journal names it."""
+"""Name of a bucket in the journal."""
 MAX_PUT_BYTES = 5 * 1024**3
-"""S3's limit for one PUT."""
+"""Limit of S3 for one PUT."""
 MAX_OBJECT_BYTES = 5 * 1024**4
-"""What every S3 server takes for one object."""
+"""Largest object that all S3 servers accept."""
 
 
 class Storage:
-    """The two buckets of S3.
+    """Both buckets in S3, and the signers of URLs.
 
     Args:
-        settings: They name the server, the buckets and the credentials.
+        settings: The settings with the server, the buckets and the credentials.
         parts_at_once: The number of parts that are listed by one request.
     """
 
     def __init__(self, settings: Settings, *, parts_at_once: int = PARTS_AT_ONCE) -> None:
         if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
-            raise ValueError("no storage: start the embedded one, or set CONTEXT_S3_ENDPOINT")
+            raise ValueError(
+                "no storage is configured: start the embedded one, or set CONTEXT_S3_ENDPOINT, "
+                "CONTEXT_S3_ACCESS_KEY and CONTEXT_S3_SECRET_KEY"
+            )
         endpoint = settings.s3_endpoint.rstrip("/")
         public = (settings.s3_public_endpoint or endpoint).rstrip("/")
         keys = {
@@ -65,9 +68,9 @@ class Storage:
             access_key_id=keys["access_key"],
             secret_access_key=keys["secret_key"],
             virtual_hosted_style_request=False,
-            # Not every server checks x-amz-content-sha256; all check this.
+            # All servers verify this checksum, but not all verify x-amz-content-sha256.
             checksum_algorithm="sha256",
-            # `timeout` would cover a whole transfer, however slow the reader is.
+            # `timeout` covers a complete transfer, which a slow reader may prolong.
             client_options={
                 "allow_http": True,
                 "connect_timeout": "5s",
@@ -90,14 +93,14 @@ class Storage:
         return {"assets": self.assets, "temp": self.temp}[bucket]
 
     async def start(self) -> None:
-        """Make the buckets where they are missing.
+        """Create the buckets that are missing.
 
         Raises:
-            StorageUnavailable: Storage does not answer.
+            StorageUnavailable: Storage cannot be reached.
         """
         origins = self._settings.allowed_origins
         await self._admin.ensure_bucket(self.assets.name, origins=origins, expire_after_days=None)
-        # A net under the sweeper, which knows the true expiry of each file.
+        # A fallback for the sweeper, which uses the exact expiry of each file.
         longest_s = max(
             self._settings.temp_ttl_s, (self._settings.event_retention_days + 1) * 86_400
         )
@@ -106,10 +109,10 @@ class Storage:
         )
 
     async def check(self) -> None:
-        """Ask for a sign of life.
+        """Check that storage responds.
 
         Raises:
-            StorageUnavailable: There is none.
+            StorageUnavailable: Storage cannot be reached.
         """
         await self.assets.check()
 
@@ -123,7 +126,7 @@ class Storage:
         content_type: str,
         disposition: str | None = None,
     ) -> str:
-        """Return a URL for the bytes, served as `content_type`, whatever they were stored as."""
+        """Return a URL to get an object, which is served with the given content type."""
         query = {"response-content-type": content_type}
         if disposition is not None:
             query["response-content-disposition"] = disposition
@@ -140,7 +143,7 @@ class Storage:
         expires_s: int,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Return a URL to put the bytes to, with exactly these headers."""
+        """Return a URL to put an object with exactly these headers."""
         return self._signers[network].presign(
             "PUT", bucket.name, key, expires_s=expires_s, headers=headers
         )
@@ -156,7 +159,7 @@ class Storage:
         expires_s: int,
         size: int,
     ) -> str:
-        """Return a URL to put one part of exactly `size` bytes to, until the upload is over."""
+        """Return a URL to put a part of exactly `size` bytes, valid at most until completion."""
         return self._signers[network].presign(
             "PUT",
             bucket.name,
@@ -168,6 +171,6 @@ class Storage:
 
 
 def network_of(connection: HTTPConnection) -> Network:
-    """Return the network that the caller is in, by its header `X-Storage-Network`."""
+    """Return the network of the caller, by the header `X-Storage-Network`."""
     network = header(connection.scope, b"x-storage-network")
     return "internal" if network.strip().lower() == "internal" else "public"

@@ -1,4 +1,4 @@
-"""Interface of a domain that stores objects in a bucket, for the comparison with its rows."""
+"""Interface of a domain's stored objects, for comparing a bucket with rows."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from app.storage.storage import BucketName
 
 
 class KeyListing(Protocol):
-    """Lists the keys of objects that have to exist."""
+    """Function that lists the keys of objects that must exist."""
 
     async def __call__(
         self, *, after: str, last: str | None, older_than: timedelta, limit: int
     ) -> list[str]:
-        """Return keys in their order, of rows that have been there for some time.
+        """Return keys in their order.
 
         Args:
-            after: The key before the first one; empty: from the beginning.
-            last: The last key that is wanted; None: to the end.
-            older_than: The age of the rows.
-            limit: How many keys at most.
+            after: The exclusive lower limit of keys; empty for the first page.
+            last: The inclusive upper limit of keys; None for no limit.
+            older_than: The minimum age of the rows.
+            limit: The maximum number of keys.
         """
         ...
 
 
 class StoredObjects(Protocol):
-    """The objects of one domain in a bucket, and the rows that name them.
+    """Objects of one domain in a bucket, and the rows that name them.
 
-    An object has an entry in the journal from before it is put until its row is made, so the
-    journal is read before the rows.
+    An object has a journal entry until its row is inserted, so the journal must be read before the
+    rows.
 
     Attributes:
-        label: The objects, as reports name them.
-        bucket: Their bucket.
-        key_pattern: Their keys. Objects with other keys are another domain's, or foreign.
+        label: The label of the objects in reports.
+        bucket: The bucket of the objects.
+        key_pattern: The pattern of their keys; other objects are ignored.
     """
 
     label: str
@@ -44,17 +44,17 @@ class StoredObjects(Protocol):
     key_pattern: re.Pattern[str]
 
     async def known(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that a row names."""
+        """Return the keys that belong to a row."""
         ...
 
     async def uploading(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys whose multipart upload may still be completed."""
+        """Return the keys whose multipart upload may still be completed."""
         ...
 
     def listings(self) -> Sequence[KeyListing]:
-        """Return the listings of the objects that have to exist."""
+        """Return functions that list the keys of objects that must exist."""
         ...
 
     async def handle_losses(self, keys: Sequence[str]) -> int:
-        """Correct the rows that name lost objects; return how many."""
+        """Correct the rows of lost objects; return the number of losses."""
         ...

@@ -1,4 +1,4 @@
-"""An object written as it comes: whole, or not at all."""
+"""Atomic streaming upload of an object with bounded memory."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ PIECE_BYTES = MIB
 WAIT_S = 60
 
 
-class _Abandoned(Exception):
-    """The writer gave up: obstore aborts the multipart upload when its source raises."""
+class _UploadAborted(Exception):
+    """Raised in the source of obstore, so that it aborts the multipart upload."""
 
 
 class Upload:
-    """Writes one object from pieces of any size; memory stays at a few parts.
+    """Context manager that writes one object from pieces of any size.
 
-    As a context manager: the object is there when the block ends, and nothing is when it raises.
-    What fits one part is sent as one PUT at the end, more as S3 multipart from the first full part
-    on. `streams` bounds how many hold more than a piece: the others wait, and so do their callers.
+    The object exists when the block has ended without an exception; otherwise it is not written.
+    Up to one part is sent as one PUT at the end; more is sent as an S3 multipart upload, which
+    begins with the first complete part. Memory is limited to a few parts.
+
+    Args:
+        store: The bucket.
+        key: The key of the object.
+        streams: The limit for concurrent uploads of more than `PIECE_BYTES`; others wait.
+        max_bytes: The maximum size of the object, which decides the part size.
     """
 
     def __init__(
@@ -41,24 +47,24 @@ class Upload:
         self._store = store
         self._key = key
         self._streams = streams
-        self._may_stream = False
+        self._has_stream = False
         self._part_bytes = max(PART_BYTES, max_bytes // MAX_PARTS + 1)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._pieces: asyncio.Queue[bytes | _Abandoned | None] = asyncio.Queue(maxsize=1)
+        self._pieces: asyncio.Queue[bytes | _UploadAborted | None] = asyncio.Queue(maxsize=1)
         self._transfer: asyncio.Task[None] | None = None
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes; waits when storage is slower than their source.
+        """Write the next bytes; waits while storage is slower than their source.
 
         Raises:
-            StorageUnavailable: The transfer has failed.
-            UploadsBusy: Too many others are being written, for too long.
+            StorageUnavailable: The transfer failed.
+            UploadsBusy: The limit for concurrent uploads was reached for `WAIT_S` seconds.
         """
         self._waiting.append(data)
         self._waiting_bytes += len(data)
-        if not self._may_stream and self._waiting_bytes > PIECE_BYTES:
-            await self._wait_for_others()
+        if not self._has_stream and self._waiting_bytes > PIECE_BYTES:
+            await self._wait_for_stream()
         limit = self._part_bytes if self._transfer is None else PIECE_BYTES
         if self._waiting_bytes > limit:
             if self._transfer is None:
@@ -76,25 +82,25 @@ class Upload:
     ) -> None:
         try:
             if exc is not None:
-                await asyncio.shield(self._abandon())
+                await asyncio.shield(self._abort())
             elif self._transfer is None:
                 await self._put(self._take())
             else:
                 await self._hand_over(self._take())
                 await self._hand_over(None)
-                # A cancelled put leaves its parts behind; a finished one is deleted by the journal.
+                # A cancelled put would leave its parts; the journal deletes a finished object.
                 await asyncio.shield(self._transfer)
         finally:
-            if self._may_stream:
+            if self._has_stream:
                 self._streams.release()
 
-    async def _wait_for_others(self) -> None:
+    async def _wait_for_stream(self) -> None:
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._streams.acquire()
         except TimeoutError:
             raise UploadsBusy(retry_after_s=WAIT_S) from None
-        self._may_stream = True
+        self._has_stream = True
 
     def _take(self) -> bytes:
         data = b"".join(self._waiting)
@@ -102,9 +108,9 @@ class Upload:
         self._waiting_bytes = 0
         return data
 
-    async def _hand_over(self, piece: bytes | _Abandoned | None) -> None:
+    async def _hand_over(self, piece: bytes | _UploadAborted | None) -> None:
         if self._transfer is None:
-            raise RuntimeError("no transfer has begun")
+            raise RuntimeError("the transfer has not been started")
         putting = asyncio.ensure_future(self._pieces.put(piece))
         try:
             await asyncio.wait({putting, self._transfer}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,21 +120,21 @@ class Upload:
         if self._transfer.done():
             self._transfer.result()
 
-    async def _abandon(self) -> None:
+    async def _abort(self) -> None:
         self._waiting.clear()
         if self._transfer is None:
             return
         try:
-            await self._hand_over(_Abandoned())
+            await self._hand_over(_UploadAborted())
             await self._transfer
-        except _Abandoned:
+        except _UploadAborted:
             return
         except StorageUnavailable:
-            logger.warning("the parts of an abandoned upload stay until the journal is worked off")
+            logger.warning("the parts of an aborted upload will be deleted by the journal")
 
     async def _source(self) -> AsyncIterator[bytes]:
         while (piece := await self._pieces.get()) is not None:
-            if isinstance(piece, _Abandoned):
+            if isinstance(piece, _UploadAborted):
                 raise piece
             if piece:
                 yield piece
