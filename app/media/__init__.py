@@ -1,1 +1,1 @@
-"""Pool of decoder processes for media files."""
+"""Decoding of media files in a pool of processes."""

@@ -1,5 +1,5 @@
-"""Decoding of what users send, in processes of their own: a hostile file costs its own request.
+"""Decoding of users' files in processes with limits, so that a hostile file fails only its request.
 
-This file imports nothing, since those processes import it too: `pool` is the service's side,
-`images` and `av_media` are functions for theirs.
+`pool` is used by the service, `child` runs in the processes. This file imports nothing, because the
+processes import it too.
 """

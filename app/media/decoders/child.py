@@ -1,6 +1,7 @@
-"""A decoder's process: takes one task after the other from stdin, answers on what was stdout.
+"""Main program of a decoder process, which reads tasks from stdin and writes results to stdout.
 
-It has no secret in its environment, writes no file, uses bounded memory, and dies with the service.
+The process has no secrets in its environment, cannot write files, has limited memory, and is killed
+when the service ends.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 class Channel:
-    """Both directions of the connection to the service."""
+    """Connection to the service, which sends and receives frames."""
 
     def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
         self._in = incoming
@@ -56,7 +57,7 @@ class Channel:
 
 
 class RemoteFile(io.RawIOBase):
-    """The source as a file that can be read and sought."""
+    """Source of a task as a readable and seekable binary file."""
 
     def __init__(self, channel: Channel, size: int) -> None:
         self._channel = channel
@@ -64,11 +65,11 @@ class RemoteFile(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Whether it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be sought."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
@@ -76,15 +77,19 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position, and return it."""
+        """Move to a position, and return it.
+
+        Raises:
+            ValueError: The position is negative.
+        """
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError("a position before the start")
+            raise ValueError(f"negative seek position {start + offset}")
         self._position = start + offset
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Read from the position into a buffer; return how many bytes."""
+        """Read bytes at the position into a buffer; return their number."""
         end = min(self._position + len(buffer), self._size)
         if end <= self._position:
             return 0
@@ -96,12 +101,17 @@ class RemoteFile(io.RawIOBase):
 
 
 def main(parent_id: int, memory_bytes: int) -> None:
-    """Work off tasks until the service goes."""
+    """Process tasks until the service closes the connection.
+
+    Args:
+        parent_id: The process id of the service.
+        memory_bytes: The limit for the address space.
+    """
     incoming = os.fdopen(os.dup(0), "rb")
     outgoing = os.fdopen(os.dup(1), "wb")
-    with Path(os.devnull).open("r+b") as nothing:
+    with Path(os.devnull).open("r+b") as null:
         for number in (0, 1, 2):
-            os.dup2(nothing.fileno(), number)
+            os.dup2(null.fileno(), number)
     _confine(memory_bytes)
     if os.getppid() != parent_id:
         return
@@ -111,7 +121,7 @@ def main(parent_id: int, memory_bytes: int) -> None:
             task = orjson.loads(channel.receive())
         except EOFError:
             return
-        _work(channel, task)
+        _process(channel, task)
 
 
 def _confine(memory_bytes: int) -> None:
@@ -119,7 +129,7 @@ def _confine(memory_bytes: int) -> None:
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # Where memory runs out, a decoder goes before the service.
+        # If memory runs out, the kernel kills decoders before the service.
         Path("/proc/self/oom_score_adj").write_text("1000")
     os.nice(5)
     limits = {
@@ -131,7 +141,7 @@ def _confine(memory_bytes: int) -> None:
         resource.setrlimit(limit, (value, value))
 
 
-def _work(channel: Channel, task: dict[str, Any]) -> None:
+def _process(channel: Channel, task: dict[str, Any]) -> None:
     source = io.BufferedReader(RemoteFile(channel, task["size"]), BLOCK_BYTES)
     try:
         result = _function(task["function"])(source, **task["options"])
@@ -140,7 +150,7 @@ def _work(channel: Channel, task: dict[str, Any]) -> None:
     except Refusal as exc:
         _refuse(channel, exc)
     except MemoryError:
-        _refuse(channel, TooMuch("Decoding the file takes more memory than the limit."))
+        _refuse(channel, TooMuch("Decoding the file needs more memory than the limit."))
     except Exception:
         channel.send(Kind.FAILED, traceback.format_exc().encode(errors="replace"))
     else:

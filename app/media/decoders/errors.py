@@ -1,4 +1,4 @@
-"""Why a file was not decoded."""
+"""Problems of decoding files."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from app.http.problems import Invalid, TooLarge, Unavailable
 
 
 class Undecodable(Invalid):
-    """The bytes are not what a decoder can read."""
+    """The file is damaged, or its format is not supported."""
 
     code = "undecodable"
-    detail = "The file cannot be decoded."
+    detail = "The file cannot be decoded: it is damaged, or its format is not supported."
 
 
 class ConversionTimeout(Invalid):
-    """It took too long."""
+    """Decoding took longer than the limit."""
 
     code = "conversion_timeout"
     detail = "Decoding the file took longer than the limit."
 
 
 class SourceTooLarge(TooLarge):
-    """Decoded, it would be larger than the limit."""
+    """The decoded file would be larger than the limit."""
 
     code = "source_too_large"
-    detail = "The file is larger, once decoded, than the limit."
+    detail = "The decoded file would be larger than the limit."
 
 
 class DecodersBusy(Unavailable):
-    """All decoders are at work, and have been for a while."""
+    """No decoder was free within the waiting time."""
 
     code = "decoders_busy"
-    detail = "All decoders are busy."
+    detail = "All decoders are busy: retry after the time in Retry-After."
 
     def __init__(self) -> None:
         super().__init__(retry_after_s=5)

@@ -1,4 +1,7 @@
-"""A bounded pool of decoders: started when needed, killed when they hang, replaced when dead."""
+"""Bounded pool of decoder processes.
+
+Processes are started on demand, killed when they exceed the time limit, and replaced when they die.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,19 @@ from app.media.decoders.process import DecoderProcess, DiedIdleError
 from app.media.decoders.sources import Source
 
 TASKS_PER_PROCESS = 200
-"""After so many a process is replaced: libraries leak."""
+"""Number of tasks after which a process is replaced, because libraries leak memory."""
 WAIT_S = 20.0
 
 
 class Decoders:
-    """Runs functions on files, each in a process of the pool, with limits on time and memory."""
+    """Runs functions on files in processes with limits for time and memory.
+
+    Args:
+        processes: The maximum number of processes.
+        memory_bytes: The memory limit of a process.
+        timeout_s: The time limit of a task.
+        wait_s: The time limit for waiting for a free process.
+    """
 
     def __init__(
         self, *, processes: int, memory_bytes: int, timeout_s: float, wait_s: float = WAIT_S
@@ -29,19 +39,20 @@ class Decoders:
         self._all: set[DecoderProcess] = set()
 
     async def run(self, function: str, source: Source, **options: Any) -> bytes:
-        """Return what a function makes of a source.
+        """Run a function on a source in a process, and return its result.
 
         Args:
-            function: `module:name`; it takes the source as a binary file, then the options, and
-                returns bytes. `Undecodable` and `SourceTooLarge` that it raises come back as such.
-            source: What to decode.
-            **options: JSON values.
+            function: `module:name` of a function that takes the source as a binary file and the
+                options, and returns bytes. `CannotDecode` and `TooMuch` that it raises are raised
+                here as `Undecodable` and `SourceTooLarge`.
+            source: The file to decode.
+            **options: Keyword arguments of the function, which must be JSON values.
 
         Raises:
-            Undecodable: The bytes cannot be decoded, or the process died of them.
-            SourceTooLarge: They would be too large.
-            ConversionTimeout: It took too long.
-            DecodersBusy: No process was free for a while.
+            Undecodable: The file cannot be decoded, or the process crashed.
+            SourceTooLarge: The decoded file would be larger than a limit.
+            ConversionTimeout: The function took longer than the limit.
+            DecodersBusy: No process was free within the waiting time.
         """
         try:
             async with asyncio.timeout(self._wait_s):
@@ -57,7 +68,7 @@ class Decoders:
             self._free.release()
 
     async def close(self) -> None:
-        """End all processes."""
+        """Kill all processes."""
         await asyncio.gather(*(process.kill() for process in self._all))
         self._all.clear()
         self._idle.clear()

@@ -1,4 +1,4 @@
-"""A decoder's process, seen from the service."""
+"""Handle of a decoder process in the service."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _REFUSALS: Mapping[str, type[ProblemError]] = {
 
 
 class DiedIdleError(Exception):
-    """The process died before it said a word of a task, and had done others: not of its input."""
+    """The process died before it began a task, so the file is not the cause."""
 
 
 class DecoderProcess:
-    """A process that decodes one file at a time."""
+    """Process that decodes one file at a time."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -42,7 +42,7 @@ class DecoderProcess:
 
     @classmethod
     async def start(cls, *, memory_bytes: int) -> Self:
-        """Start one; it knows nothing of the service's environment."""
+        """Start a process with an environment of its own, without secrets of the service."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-s", "-P", "-m", "app.media.decoders.child", str(os.getpid()), str(memory_bytes)),
@@ -64,27 +64,26 @@ class DecoderProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs, as far as we know."""
+        """True while the process has no known exit status."""
         return self._process.returncode is None
 
     async def run(self, function: str, source: Source, options: Mapping[str, Any]) -> bytes:
-        """Return what a function makes of a source.
+        """Run a function on a source, and return its result.
 
-        After `Undecodable` and `SourceTooLarge` that the function raised the process can go on;
-        after anything else it must be killed.
+        The process can be used again if `tasks_done` has increased; otherwise it must be killed.
 
         Raises:
-            Undecodable: The bytes cannot be decoded, or the process died of them.
-            SourceTooLarge: They would be too large.
-            DiedIdleError: Perhaps it was dead before.
+            Undecodable: The file cannot be decoded, or the process crashed.
+            SourceTooLarge: The decoded file would be larger than a limit.
+            DiedIdleError: The process died before it began the task.
         """
         task = {"function": function, "options": options, "size": source.size}
-        has_spoken = self.tasks_done == 0
+        has_responded = self.tasks_done == 0
         try:
             await self._send(Kind.TASK, orjson.dumps(task))
             while True:
                 kind, payload = await self._receive()
-                has_spoken = True
+                has_responded = True
                 if kind != Kind.READ:
                     break
                 start, end = RANGE.unpack(payload)
@@ -92,20 +91,24 @@ class DecoderProcess:
                 await self._send(Kind.DATA, await source.read(start, max(start, end)))
         except (asyncio.IncompleteReadError, ConnectionError):
             await self.kill()
-            if not has_spoken:
+            if not has_responded:
                 raise DiedIdleError from None
-            logger.warning("a decoder died of its input (%s): %s", self._process.returncode, task)
+            logger.warning(
+                "a decoder crashed with exit status %s on the task %s",
+                self._process.returncode,
+                task,
+            )
             raise Undecodable("The decoder crashed on this file.") from None
         self.tasks_done += 1
         return _result(function, kind, payload)
 
     async def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process and wait for its end."""
         if self.is_alive:
             try:
                 self._process.kill()
             except ProcessLookupError:
-                logger.debug("the decoder was gone already")
+                logger.debug("the decoder had already ended")
         await self._process.wait()
 
     async def _send(self, kind: Kind, payload: bytes) -> None:
@@ -120,7 +123,7 @@ class DecoderProcess:
         kind, length = HEAD.unpack(await self._process.stdout.readexactly(HEAD.size))
         if length > MAX_RESULT_BYTES:
             await self.kill()
-            raise SourceTooLarge("What the file decodes to is larger than the limit.")
+            raise SourceTooLarge("The decoded file is larger than the limit.")
         return kind, await self._process.stdout.readexactly(length)
 
 

@@ -1,6 +1,7 @@
-"""What passes between the service and a decoder's process: frames of a kind, a length, bytes.
+"""Protocol between the service and decoder processes: frames of a kind, a length and a payload.
 
-Nothing is pickled: a process that a hostile file has taken over can only answer.
+Payloads are JSON or bytes, not pickles, so that a compromised process cannot run code in the
+service.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ RANGE = struct.Struct(">QQ")
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """Kinds of frames."""
 
     TASK = 1
     """To the process, JSON: `function` (`module:name`), `options`, `size` of the source."""
     READ = 2
-    """To the service, a range: which bytes of the source are wanted next."""
+    """To the service, a range: request for bytes of the source."""
     DATA = 3
-    """To the process: those bytes."""
+    """To the process: the requested bytes."""
     RESULT = 4
-    """To the service: what the function returned."""
+    """To the service: the result of the function."""
     REFUSED = 5
-    """To the service, JSON: `code` and `detail` of an error of ours."""
+    """To the service, JSON: `code` and `detail` of a `Refusal`."""
     FAILED = 6
-    """To the service, text: an exception that nobody expected."""
+    """To the service, text: the traceback of any other exception."""
 
 
 def frame(kind: Kind, payload: bytes) -> bytes:
-    """Return a frame."""
+    """Return an encoded frame."""
     return HEAD.pack(kind, len(payload)) + payload

@@ -1,4 +1,7 @@
-"""What functions of the decoders raise; the service's own errors would take long to import."""
+"""Exceptions of decoder functions.
+
+The processes do not import the problems of the service, which would slow down their start.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ from typing import ClassVar
 
 
 class Refusal(Exception):
-    """A file is not decoded; the argument says why."""
+    """The file is not decoded; the text is the detail of the problem."""
 
     code: ClassVar[str]
 
 
 class CannotDecode(Refusal):
-    """The bytes are not what the function can read."""
+    """The function cannot read the file."""
 
     code = "undecodable"
 
 
 class TooMuch(Refusal):
-    """Decoded, it would be larger than the limit."""
+    """The decoded file would be larger than a limit."""
 
     code = "source_too_large"

@@ -1,4 +1,4 @@
-"""Sources of decoders, which read only the ranges that they need."""
+"""Sources of decoder tasks, of which processes read only the ranges that they need."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.runtime.object_reader import ObjectReader
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes to decode; `read(start, end)` returns those from `start` to before `end`."""
+    """File to decode; `read(start, end)` returns bytes from `start` up to, not including, `end`."""
 
     size: int
     read: Callable[[int, int], Awaitable[bytes]]
 
 
 def stored(bucket: ObjectReader, key: str, size: int) -> Source:
-    """Return an object of the storage as a source; none of it is written to a local disk."""
+    """Return an object in storage as a source; it is not copied to a local disk."""
     return Source(size, partial(_read, bucket, key))
 
 
