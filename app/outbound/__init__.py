@@ -1,4 +1,4 @@
-"""Requests to servers that users name: public addresses only, after every redirect too."""
+"""HTTP requests to URLs of users, restricted to public addresses, also after redirects."""
 
 from __future__ import annotations
 

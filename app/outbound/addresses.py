@@ -1,4 +1,4 @@
-"""Which addresses and hosts the service may connect to."""
+"""Checks of the addresses and hosts that the service may connect to."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Address = IPv4Address | IPv6Address
 
 _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-# The last label of a name is never a number (RFC 1123); resolvers take `127.1`, `0x7f.1`,
-# `2130706433` and `0177.0.0.1` for addresses.
+# The last label of a host name is never a number (RFC 1123). Resolvers interpret `127.1`, `0x7f.1`,
+# `2130706433` and `0177.0.0.1` as addresses.
 _NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 
-# What `is_global` of Python 3.11 lets pass, though nobody's public server is there.
+# Networks without public servers that `is_global` of Python 3.11 accepts.
 _REFUSED_V4 = (
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),
@@ -33,7 +33,7 @@ _REFUSED_V4 = (
 )
 _UNICAST_V6 = IPv6Network("2000::/3")
 _REFUSED_V6 = (
-    # Teredo, ORCHID and other protocols' own; documentation.
+    # Teredo, ORCHID and other protocols; documentation.
     IPv6Network("2001::/23"),
     IPv6Network("2001:db8::/32"),
     IPv6Network("3fff::/20"),
@@ -42,7 +42,10 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet; one that carries another counts as that."""
+    """Return True for addresses of the public internet.
+
+    An IPv6 address that embeds an IPv4 address is judged by the embedded one.
+    """
     if isinstance(address, IPv4Address):
         return (
             address.is_global
@@ -50,11 +53,11 @@ def is_public(address: Address) -> bool:
             and not address.is_reserved
             and not any(address in network for network in _REFUSED_V4)
         )
-    carried = address.ipv4_mapped or address.sixtofour
-    if carried is None and address in _NAT64:
-        carried = IPv4Address(int(address) & 0xFFFF_FFFF)
-    if carried is not None:
-        return is_public(carried)
+    embedded = address.ipv4_mapped or address.sixtofour
+    if embedded is None and address in _NAT64:
+        embedded = IPv4Address(int(address) & 0xFFFF_FFFF)
+    if embedded is not None:
+        return is_public(embedded)
     return (
         address in _UNICAST_V6
         and address.is_global
@@ -63,21 +66,26 @@ def is_public(address: Address) -> bool:
 
 
 def check_host(host: str) -> None:
-    """Hold that a host is a name, or an address in its usual form.
+    """Check that a host is a name, or an address in its canonical form.
 
     Raises:
-        UrlNotAllowed: It is something else that a resolver might understand.
+        UrlNotAllowed: The host has another form, which a resolver might accept.
     """
     if parsed(host) is not None:
         return
     if _NUMERIC.fullmatch(host):
-        raise UrlNotAllowed("Write an IPv4 address as four decimal numbers.")
+        raise UrlNotAllowed(
+            f"The host {host} of the URL is ambiguous: write an IPv4 address as four decimal "
+            "numbers."
+        )
     if not _HOST.fullmatch(host):
-        raise UrlNotAllowed("The URL's host is neither a name nor an address.")
+        raise UrlNotAllowed(
+            f"The host {host!r} of the URL is neither a host name nor an IP address."
+        )
 
 
 def parsed(host: str) -> Address | None:
-    """Return the address that a host is, if it is one and has no zone."""
+    """Return a host as an address; None if it is a name, or an address with a zone."""
     try:
         return None if "%" in host else ip_address(host)
     except ValueError:
@@ -85,7 +93,7 @@ def parsed(host: str) -> Address | None:
 
 
 class Allowed:
-    """Where the service may connect to: public addresses, and what its operator lists."""
+    """Allowed destinations: public addresses, and networks and hosts that the operator lists."""
 
     def __init__(
         self, networks: Iterable[IPv4Network | IPv6Network] = (), hosts: Iterable[str] = ()
@@ -95,10 +103,10 @@ class Allowed:
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Return what a list of CIDRs, addresses and host names allows.
+        """Parse a list of CIDR networks, addresses and host names.
 
         Raises:
-            ValueError: An entry is none of these.
+            ValueError: An entry has another form.
         """
         networks: list[IPv4Network | IPv6Network] = []
         hosts: list[str] = []
@@ -108,23 +116,27 @@ class Allowed:
                 networks.append(ip_network(name))
             except ValueError as exc:
                 if _NUMERIC.fullmatch(name) or not _HOST.fullmatch(name):
-                    raise ValueError(f"{entry!r} is no CIDR, no address and no host name") from exc
+                    raise ValueError(
+                        f"{entry!r} is not a CIDR network, an address or a host name"
+                    ) from exc
                 hosts.append(name)
         return cls(networks, hosts)
 
     def check(self, host: str, addresses: Iterable[Address]) -> None:
-        """Hold that all addresses of a host may be connected to.
+        """Check that all addresses of a host are allowed.
 
         Raises:
-            UrlNotAllowed: One may not.
+            UrlNotAllowed: An address is not allowed.
         """
         if host in self._hosts:
             return
         for address in addresses:
             if not is_public(address) and not self._lists(address):
-                # The address itself is not told: names inside the network could be looked up.
-                raise UrlNotAllowed(f"{host} is not a public address, or leads to one that is not.")
+                # The message omits the address, which would reveal names of the internal network.
+                raise UrlNotAllowed(
+                    f"The host {host} is not, or does not resolve to, a public address."
+                )
 
     def _lists(self, address: Address) -> bool:
-        carried = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return any((carried or address) in network for network in self._networks)
+        embedded = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return any((embedded or address) in network for network in self._networks)

@@ -1,4 +1,4 @@
-"""Connections to addresses that were checked: nothing is resolved between check and use."""
+"""Connections to checked addresses; names are not resolved again between check and use."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from app.outbound.addresses import Allowed, parsed
 from app.outbound.errors import UrlUnreachable
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host, best first."""
+"""Function that returns the addresses of a host, the preferred one first."""
 
 CONNECT_S = 10.0
 
-# Not the loop's own: uvloop has two threads for look-ups, and a name server that does not answer
-# would hold up everybody's.
+# Not the executor of the loop: uvloop has two threads for look-ups, so that a name server that does
+# not respond would delay all other requests.
 _LOOK_UPS = ThreadPoolExecutor(32, "look-up")
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses that the system knows of a host, best first.
+    """Return the addresses of a host by the system's resolver, the preferred one first.
 
     Raises:
-        OSError: It knows none.
+        OSError: The host cannot be resolved.
     """
     look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     found = await asyncio.get_running_loop().run_in_executor(_LOOK_UPS, look_up)
@@ -35,9 +35,9 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 class CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves a host, checks every address, and connects to one of those.
+    """Network backend that resolves a host, checks all its addresses, and connects to one of them.
 
-    The pool above sees the host only, so that SNI and certificate are those of the name.
+    The connection pool uses the host name, so that SNI and the certificate check use it too.
     """
 
     def __init__(self, allowed: Allowed, resolver: Resolver) -> None:
@@ -53,15 +53,15 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Return a connection to the first address that answers.
+        """Return a connection to the first address that accepts it.
 
         Raises:
-            UrlNotAllowed: One of the addresses is not allowed.
-            UrlUnreachable: The name has no address.
-            httpcore2.ConnectError: None answers.
+            UrlNotAllowed: An address of the host is not allowed.
+            UrlUnreachable: The host has no address.
+            httpcore2.ConnectError: No address accepts the connection.
         """
         addresses = await self.addresses(host, port)
-        failure: Exception = httpcore2.ConnectError("there is no address")
+        failure: Exception = httpcore2.ConnectError("the host has no address")
         for address in addresses:
             try:
                 return await self._network.connect_tcp(
@@ -72,18 +72,18 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         raise failure
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a host, all of them checked.
+        """Return the addresses of a host after checking all of them.
 
         Raises:
-            UrlNotAllowed: One of the addresses is not allowed.
-            UrlUnreachable: The name has no address.
+            UrlNotAllowed: An address of the host is not allowed.
+            UrlUnreachable: The host has no address.
         """
         try:
             names = await self._resolver(host, port)
         except (OSError, UnicodeError):
-            raise UrlUnreachable(f"There is no address of {host}.") from None
+            raise UrlUnreachable(f"The host {host} cannot be resolved to an address.") from None
         addresses = [address for name in names if (address := parsed(name.partition("%")[0]))]
         if not addresses:
-            raise UrlUnreachable(f"There is no address of {host}.")
+            raise UrlUnreachable(f"The host {host} cannot be resolved to an address.")
         self._allowed.check(host, addresses)
         return list(dict.fromkeys(str(address) for address in addresses))

@@ -1,4 +1,7 @@
-"""Bodies that come compressed although nobody asked for it, as files stored that way do."""
+"""Decompression of response bodies.
+
+Some servers send a Content-Encoding that was not requested, for example for files stored that way.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,16 @@ _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 def decoded(body: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
-    """Return the body without its Content-Encoding, in pieces of bounded size.
+    """Return a body decompressed according to its Content-Encoding, in pieces of bounded size.
 
     Raises:
-        UrlUnreachable: It has one that we do not undo.
+        UrlUnreachable: The encoding is not supported.
     """
     kind = encoding.strip().lower()
     if kind in ("", "identity"):
         return body
     if kind not in _WBITS:
-        raise UrlUnreachable(
-            "The server answers with a Content-Encoding that the service did not ask for."
-        )
+        raise UrlUnreachable(f"The server sent the unsupported Content-Encoding {kind!r}.")
     return _inflated(body, _WBITS[kind])
 
 
@@ -33,14 +34,16 @@ async def _inflated(body: AsyncIterator[bytes], wbits: int) -> AsyncIterator[byt
         data = chunk
         while data:
             if inflater.eof:
-                # A gzip file may have several members.
+                # A gzip file can have several members.
                 inflater = zlib.decompressobj(wbits)
             try:
                 piece = inflater.decompress(data, PIECE_BYTES)
             except zlib.error:
-                raise UrlUnreachable("The server's answer is broken: it does not unpack.") from None
+                raise UrlUnreachable(
+                    "The server sent a compressed response that is damaged."
+                ) from None
             if piece:
                 yield piece
             data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
     if not inflater.eof:
-        raise UrlUnreachable("The server's answer broke off.")
+        raise UrlUnreachable("The server sent a truncated response.")

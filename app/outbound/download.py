@@ -1,4 +1,4 @@
-"""Downloads from URLs that users give."""
+"""Downloads from URLs of users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.outbound.requests import checked, mapped, public_certificates, request,
 
 MAX_REDIRECTS = 5
 SILENCE_S = 30.0
-"""The longest wait for the first byte, through all redirects, and for any byte after it."""
+"""Time limit for the first byte, including all redirects, and between bytes after it."""
 WHOLE_S = 6 * 3600.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WHOLE_FILE = frozenset({200, 203})
@@ -28,10 +28,13 @@ _WHOLE_FILE = frozenset({200, 203})
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A response whose body is still to be read, once.
+    """Response whose body can be read once.
 
-    `content_type` and `disposition` are the headers as received; `url` is the target of the last
-    redirect.
+    Attributes:
+        url: The URL after the last redirect.
+        content_type: The header Content-Type, unchanged.
+        disposition: The header Content-Disposition, unchanged.
+        body: The decompressed body.
     """
 
     url: httpx2.URL
@@ -64,11 +67,11 @@ class Downloader:
 
     @asynccontextmanager
     async def get(self, url: str) -> AsyncIterator[Download]:
-        """Open a URL; the body raises the same errors while it is read.
+        """Request a URL, following redirects; reading the body raises the same errors.
 
         Raises:
             UrlNotAllowed: The URL, or one that it redirects to, is not allowed.
-            UrlUnreachable: The server does not answer, or not with a file.
+            UrlUnreachable: The server cannot be reached, or its response is not a file.
             TooLarge: The file is larger than the limit.
         """
         target = checked(url)
@@ -103,7 +106,9 @@ class Downloader:
                 return url, response
             await response.aclose()
             if response.status not in _REDIRECTS:
-                raise UrlUnreachable(f"{url.host} answered with status {response.status}.")
+                raise UrlUnreachable(
+                    f"The server {url.host} responded with status {response.status}."
+                )
             url = _redirected(url, response)
         raise UrlUnreachable(f"The URL redirects more than {MAX_REDIRECTS} times.")
 
@@ -121,7 +126,9 @@ class Downloader:
                 if size > self._max_bytes:
                     raise TooLarge(f"The file is larger than the limit of {self._max_bytes} bytes.")
                 if loop.time() > deadline:
-                    raise UrlUnreachable("The server sends too slowly: the service gave up.")
+                    raise UrlUnreachable(
+                        f"The download took longer than the limit of {self._whole_s:g} s."
+                    )
                 yield piece
 
 
@@ -137,4 +144,4 @@ def _redirected(url: httpx2.URL, response: httpcore2.Response) -> httpx2.URL:
                 return checked(str(url.join(text_of(value))))
             except httpx2.InvalidURL:
                 break
-    raise UrlUnreachable(f"{url.host} redirects to nowhere.")
+    raise UrlUnreachable(f"The server {url.host} sent a redirect without a valid Location header.")

@@ -1,4 +1,4 @@
-"""Why a URL was not fetched."""
+"""Problems of requests to URLs of users."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from app.http.problems import Invalid
 
 
 class UrlNotAllowed(Invalid):
-    """The service does not go there."""
+    """The URL, or an address of its host, is not allowed."""
 
     code = "url_not_allowed"
-    detail = "The service fetches http and https URLs of public addresses only."
+    detail = "Only http and https URLs of public addresses are allowed."
 
 
 class UrlUnreachable(Invalid):
-    """The other side did not answer, or not with a file."""
+    """The server cannot be reached, or its response cannot be used."""
 
     code = "url_unreachable"
-    detail = "The URL's server does not answer."
+    detail = "The server of the URL cannot be reached."

@@ -1,4 +1,4 @@
-"""URL checks, requests and error mapping for all outbound HTTP."""
+"""URL checks, requests and error mapping of outbound HTTP."""
 
 from __future__ import annotations
 
@@ -23,27 +23,31 @@ USER_AGENT = "processing-context"
 
 @cache
 def public_certificates() -> ssl.SSLContext:
-    """Return a TLS context that trusts the system's certificate authorities; loading it is slow."""
+    """Return a TLS context with the default certificate authorities; cached, as loading is slow."""
     return httpx2.create_ssl_context(trust_env=False)
 
 
 def checked(url: str) -> httpx2.URL:
-    """Return a URL that may be requested, with its host in one canonical form."""
+    """Return a parsed URL with its host in canonical form.
+
+    Raises:
+        UrlNotAllowed: The URL is malformed or not allowed.
+    """
     if len(url) > MAX_URL_CHARS:
         raise UrlNotAllowed(f"The URL has more than {MAX_URL_CHARS} characters.")
     try:
         parsed = httpx2.URL(url)
         host = parsed.raw_host.decode("ascii").removesuffix(".").lower()
         if parsed.scheme not in ("http", "https"):
-            raise UrlNotAllowed("The service fetches http and https URLs only.")
+            raise UrlNotAllowed("The URL must begin with http:// or https://.")
         if parsed.userinfo:
-            raise UrlNotAllowed("The URL must not hold a user name or a password.")
+            raise UrlNotAllowed("The URL must not contain a user name or a password.")
         if parsed.port is not None and not 0 < parsed.port < 65536:
-            raise UrlNotAllowed("The URL's port is none.")
+            raise UrlNotAllowed(f"The URL has the invalid port {parsed.port}.")
         check_host(host)
         return parsed.copy_with(host=host, fragment=None)
     except (httpx2.InvalidURL, ValueError):
-        raise UrlNotAllowed("This is no URL.") from None
+        raise UrlNotAllowed("The URL is malformed.") from None
 
 
 def request(
@@ -54,7 +58,15 @@ def request(
     silence_s: float,
     content: bytes | None = None,
 ) -> httpcore2.Request:
-    """Return a request that carries no credentials and no cookies, and closes its connection."""
+    """Return a request without credentials and cookies, which closes its connection.
+
+    Args:
+        method: The HTTP method.
+        url: The checked URL.
+        headers: Headers to send besides the standard ones.
+        silence_s: The read timeout in seconds.
+        content: The body.
+    """
     sent: dict[bytes | str, bytes | str] = {
         "Host": url.netloc.decode("ascii"),
         "User-Agent": USER_AGENT,
@@ -75,7 +87,7 @@ def request(
 
 
 def text_of(value: bytes) -> str:
-    """Return a header's value: servers send UTF-8 where they should not, and Latin-1."""
+    """Return a header value as text: UTF-8, else Latin-1, as servers send both."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -84,14 +96,14 @@ def text_of(value: bytes) -> str:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn what goes wrong on the other side into one error that says no more than it should."""
+    """Convert network errors to `UrlUnreachable`, without details of the network."""
     try:
         yield
     except (httpcore2.TimeoutException, TimeoutError):
-        raise UrlUnreachable("The server did not answer in time.") from None
+        raise UrlUnreachable("The server did not respond in time.") from None
     except httpcore2.ConnectError as exc:
-        logger.info("a fetch could not connect: %s", exc)
-        raise UrlUnreachable("The server cannot be connected to.") from None
+        logger.info("cannot connect to the server of a user's URL: %s", exc)
+        raise UrlUnreachable("The service cannot connect to the server of the URL.") from None
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as exc:
-        logger.info("a fetch broke off: %s", exc)
-        raise UrlUnreachable("The server's answer is broken, or broke off.") from None
+        logger.info("the connection to the server of a user's URL failed: %s", exc)
+        raise UrlUnreachable("The server sent a malformed or truncated response.") from None

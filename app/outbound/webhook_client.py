@@ -16,7 +16,7 @@ from app.outbound.errors import UrlUnreachable
 from app.outbound.requests import checked, mapped, public_certificates, request, text_of
 
 CHECK_S = 5.0
-"""The longest that a check waits for a name server."""
+"""Time limit of `check` for resolving a name."""
 ANSWER_BYTES = 4096
 _PORTS = {"http": 80, "https": 443}
 
@@ -33,7 +33,7 @@ class Answer:
 class WebhookClient:
     """Posts to http(s) URLs of public addresses, without credentials, cookies or proxies.
 
-    A redirect is an answer like any other: it is not followed.
+    Redirects are not followed; they are returned like other responses.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class WebhookClient:
         self._tls = tls or public_certificates()
 
     async def check(self, url: str) -> None:
-        """Check that a URL is allowed, as far as that is known now.
+        """Check that a URL is allowed at this time.
 
-        A name that has no address yet, or whose name server does not answer, passes.
+        A host that cannot be resolved, or not in time, passes; `post` checks it again.
 
         Raises:
             UrlNotAllowed: The URL or its address is not allowed.
@@ -69,11 +69,11 @@ class WebhookClient:
                 await self._backend.addresses(host, target.port or _PORTS[target.scheme])
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send a body and return the response, within the time limit.
+        """Post a body and return the response, within the time limit.
 
         Raises:
             UrlNotAllowed: The URL or its address is not allowed.
-            UrlUnreachable: The server does not answer.
+            UrlUnreachable: The server cannot be reached.
         """
         target = checked(url)
         sent = request("POST", target, headers, silence_s=self._timeout_s, content=body)
@@ -93,7 +93,7 @@ class WebhookClient:
 
 
 async def _answer(response: httpcore2.Response, deadline: float) -> Answer:
-    """Read an answer; once its status is known, what is wrong with its body does not count."""
+    """Return a response with the beginning of its body; errors while reading it are ignored."""
     body = b""
     with suppress(
         TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError
