@@ -36,8 +36,8 @@ def create_app(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> FastA
     """Return the application; it connects to PostgreSQL and S3 when it starts.
 
     Args:
-        settings: The settings, with the URLs of a database and a storage that are running.
-        domains: The domains, each after those that it uses.
+        settings: The settings; the URLs of the database and the storage must be set.
+        domains: The domains, each after the domains that it uses.
 
     Raises:
         IncompleteDomain: A domain lacks a part of its registration.

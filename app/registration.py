@@ -1,4 +1,4 @@
-"""Registration of domains in an application, and checks that it is complete."""
+"""Registration of the domains' routes and look-ups, and checks for missing registrations."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _tables(tables: Iterable[Any]) -> set[Table]:
 
 
 def _with_cascades(tables: set[Table]) -> set[Table]:
-    """Return tables and all others whose rows are deleted with theirs (`ON DELETE CASCADE`)."""
+    """Return tables and all that depend on them by `ON DELETE CASCADE`, directly or not."""
     covered = set(tables)
     while more := {
         key.parent.table

@@ -1,4 +1,4 @@
-"""Steps of the cleanup that domains register, and the report that they fill."""
+"""Cleanup steps, which domains register, and the report of a cleanup."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from enum import IntEnum
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-"""Number of rows that one transaction deletes."""
+"""Maximum number of rows that one transaction deletes."""
 
 
 @dataclass(slots=True)
 class CleanupReport:
-    """Numbers of removed and corrected objects, and the problems of a cleanup.
+    """Report of a cleanup.
 
-    With `is_dry` nothing is changed, and the numbers are those of a real cleanup.
+    Attributes:
+        is_dry: Count only; nothing is removed or corrected.
+        counts: The numbers of removed or corrected things, by label.
+        problems: The reasons why the cleanup is incomplete.
     """
 
     is_dry: bool = False
@@ -25,7 +28,7 @@ class CleanupReport:
     problems: list[str] = field(default_factory=list)
 
     def count(self, label: str, number: int) -> None:
-        """Add to a number; with 0 the label is reported too."""
+        """Add a number to a count; counts of 0 are reported too."""
         self.counts[label] = self.counts.get(label, 0) + number
 
     def problem(self, text: str) -> None:
@@ -35,15 +38,18 @@ class CleanupReport:
 
     @property
     def did_something(self) -> bool:
-        """True if any number is not 0."""
+        """True if a count is not 0."""
         return any(self.counts.values())
 
 
 class CleanupPhase(IntEnum):
-    """Phase of a step; the steps of a phase run in the order of the domains.
+    """Phases of a cleanup, in their order; within a phase, steps run in the order of the domains.
 
-    `RECORDS`: rows without objects. `FILES`: rows with objects, some of which are kept as long as a
-    record. `BUCKETS`: objects without rows, and rows without objects. `TOTALS`: totals over rows.
+    Attributes:
+        RECORDS: Rows without objects in storage.
+        FILES: Rows with objects, some of which are kept as long as a record exists.
+        BUCKETS: Objects without rows, and rows without objects.
+        TOTALS: Totals over rows.
     """
 
     RECORDS = 1
@@ -54,11 +60,11 @@ class CleanupPhase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CleanupStep:
-    """A step of the cleanup.
+    """Step of a cleanup.
 
     Args:
-        phase: The phase in which it runs.
-        run: The function that cleans up (unless the report is dry) and adds to the report.
+        phase: The phase in which the step runs.
+        run: Performs the step, or only counts if `is_dry`, and adds counts to the report.
     """
 
     phase: CleanupPhase
@@ -75,11 +81,10 @@ def deletion(
     """Return a step that deletes expired rows in batches.
 
     Args:
-        phase: The phase in which it runs.
-        label: The name of the rows in reports.
-        count: The function that counts the rows.
-        delete: The function that deletes at most this number of rows, and returns the number of
-            deleted rows: 0 after the last one.
+        phase: The phase in which the step runs.
+        label: The label of the count in reports.
+        count: Returns the number of expired rows.
+        delete: Deletes at most the given number of rows; returns the number, 0 at the end.
     """
 
     async def run(report: CleanupReport) -> None:

@@ -1,7 +1,7 @@
-"""Error of commands of the command line."""
+"""Exception of commands."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """A command cannot start or continue; the message is one sentence for the operator."""
+    """A command cannot start or continue; the text is a message for the operator."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ObjectReader(Protocol):
-    """Object that reads ranges of stored objects, such as a bucket."""
+    """Reads byte ranges of objects."""
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Return the bytes of an object from `start` up to, not including, `end`."""
