@@ -71,9 +71,7 @@ class PartPlan:
             self._check_named(by_number, named)
         numbers = range(1, self.count + 1)
         if missing := [number for number in numbers if number not in by_number]:
-            raise UploadIncomplete(
-                f"Storage does not have {_name(missing)} of {self.count}: put them first."
-            )
+            raise UploadIncomplete(f"Storage does not have {_name(missing)} of {self.count}.")
         parts = [by_number[number] for number in numbers]
         for part in parts:
             if part.size != self.size_of(part.number):
