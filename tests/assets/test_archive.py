@@ -1,4 +1,4 @@
-"""Assets as a zip."""
+"""Tests of archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def archive(user: User, *ids: str) -> httpx.Response:
 
 
 async def contents(user: User, *ids: str) -> dict[str, bytes]:
-    """The members of a zip of assets, in their order."""
+    """Return the members of an archive of assets, in their order."""
     reply = await archive(user, *ids)
     assert reply.status_code == 200, reply.text
     with zipfile.ZipFile(io.BytesIO(reply.content)) as file:
@@ -29,7 +29,7 @@ async def contents(user: User, *ids: str) -> dict[str, bytes]:
         return {name: file.read(name) for name in file.namelist()}
 
 
-async def test_files_come_as_they_are(user: User) -> None:
+async def test_files_have_their_names_and_bytes(user: User) -> None:
     large = os.urandom(3_000_000)
     first = await make_asset(user, large, name="ü 1.bin")
     second = await make_asset(user, b"", name="empty.txt")
@@ -39,7 +39,7 @@ async def test_files_come_as_they_are(user: User) -> None:
     assert reply.headers["content-disposition"] == 'attachment; filename="assets.zip"'
 
 
-async def test_a_folder_comes_with_its_tree(user: User) -> None:
+async def test_a_folder_includes_everything_below_it(user: User) -> None:
     top = await make_folder(user, "top")
     inner = await make_folder(user, "inner", parent_id=top.id)
     await make_folder(user, "empty", parent_id=top.id)
@@ -56,7 +56,7 @@ async def test_a_folder_comes_with_its_tree(user: User) -> None:
     }
 
 
-async def test_names_that_are_equal_are_told_apart(user: User) -> None:
+async def test_equal_names_are_made_unique(user: User) -> None:
     folder = await make_folder(user, "x")
     given = ["a.txt", "A.TXT", "a (2).txt", "a.txt", "a/b", "a_b", "noext", "noext"]
     for name in given:
@@ -90,7 +90,7 @@ async def test_names_that_are_equal_are_told_apart(user: User) -> None:
         ("u\u0308.txt", "ü.txt"),
     ],
 )
-def test_a_name_is_one_harmless_part_of_a_path(name: str, safe: str) -> None:
+def test_a_name_is_one_safe_path_component(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
@@ -101,15 +101,16 @@ def test_a_long_name_fits_every_file_system(name: str) -> None:
     assert safe.endswith(".gz") == name.endswith(".gz")
 
 
-async def test_what_is_not_there_is_refused_before_the_first_byte(user: User, other: User) -> None:
+async def test_a_missing_asset_is_refused_before_the_first_byte(user: User, other: User) -> None:
     mine = await make_asset(user, b"x", name="x")
     theirs = await make_asset(other, b"x", name="x")
     for missing in (theirs.id, "0" * 32, "x"):
         refused = await archive(user, mine.id, missing)
         assert (refused.status_code, refused.json()["code"]) == (404, "asset_not_found")
+        assert refused.json()["detail"] == f"Asset {missing} was not found."
 
 
-async def test_what_has_not_come_is_refused_by_name_and_left_out_of_folders(user: User) -> None:
+async def test_a_pending_asset_is_refused_and_left_out_of_folders(user: User) -> None:
     folder = await make_folder(user, "top")
     body = {"name": "x", "content_type": "a/b", "size": 1, "parent_id": folder.id}
     pending = (await user.http.post("/v1/assets/uploads", json=body)).json()["asset"]
@@ -118,7 +119,7 @@ async def test_what_has_not_come_is_refused_by_name_and_left_out_of_folders(user
     assert await contents(user, folder.id) == {"top/": b""}
 
 
-async def test_what_is_corrupt_is_refused(service: Service, user: User) -> None:
+async def test_a_corrupt_asset_is_refused(service: Service, user: User) -> None:
     folder = await make_folder(user, "top")
     made = await make_asset(user, b"x", name="x", parent_id=folder.id)
     pool = service.db.pool
@@ -129,7 +130,7 @@ async def test_what_is_corrupt_is_refused(service: Service, user: User) -> None:
     assert made.id in refused.json()["detail"]
 
 
-async def test_bytes_that_storage_has_lost_break_the_zip_off(service: Service, user: User) -> None:
+async def test_lost_bytes_truncate_the_zip(service: Service, user: User) -> None:
     first = await make_asset(user, os.urandom(1_000_000), name="x")
     lost = await make_asset(user, b"y", name="y")
     client, bucket = s3(service.settings), service.settings.s3_asset_bucket
@@ -140,13 +141,13 @@ async def test_bytes_that_storage_has_lost_break_the_zip_off(service: Service, u
 
 
 @pytest.mark.parametrize("body", [{}, {"asset_ids": []}, {"asset_ids": ["x"] * 1001}])
-async def test_a_wrong_request_is_refused(user: User, body: dict[str, Any]) -> None:
+async def test_an_invalid_request_is_refused(user: User, body: dict[str, Any]) -> None:
     refused = await user.http.post("/v1/assets/archive", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
 
 
-async def test_memory_stays_flat(user: User) -> None:
-    """The service runs in this process, so its memory is measured together with ours."""
+async def test_memory_does_not_grow_with_the_archive(user: User) -> None:
+    """The service runs in this process, so its memory and that of the test are measured."""
     ids = [(await make_asset(user, os.urandom(16 * 1024**2), name=f"{n}")).id for n in range(4)]
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Assets over HTTP: find, list, edit, move, delete."""
+"""Tests of the routes of assets: get, list, update, move, delete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.services import Service, User
 NOBODY = "0" * 32
 
 
-async def test_an_asset_comes_back_as_it_was_made(user: User) -> None:
+async def test_an_asset_is_returned_as_it_was_created(user: User) -> None:
     metadata = {"a": [1, None, "\u0000", {"ä": 1.5}]}
     made = await make_asset(user, b"hello", name="n", content_type="text/plain", metadata=metadata)
     reply = await user.http.get(f"/v1/assets/{made.id}")
@@ -32,7 +32,7 @@ async def test_an_asset_comes_back_as_it_was_made(user: User) -> None:
 
 
 @pytest.mark.parametrize("id_", [NOBODY, "x", "A" * 32, "%00", "..%2F..%2Fetc", "é" * 300])
-async def test_what_does_not_exist_is_not_found(user: User, id_: str) -> None:
+async def test_a_missing_asset_is_not_found(user: User, id_: str) -> None:
     for method, path in (
         ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/content"), ("HEAD", "/content"),
         ("PUT", "/content"), ("GET", "/url"), ("GET", "/upload"), ("DELETE", "/upload"),
@@ -54,7 +54,7 @@ async def test_someone_elses_asset_is_not_found(user: User, other: User) -> None
         reply = await user.http.request(method, f"/v1/assets/{theirs.id}{path}", **body)
         assert reply.status_code == 404, (method, path)
         assert reply.json()["code"] == ours.json()["code"]
-        assert reply.json()["detail"] == ours.json()["detail"]
+        assert reply.json()["detail"] == ours.json()["detail"].replace(NOBODY, theirs.id)
     reply = await user.http.get(f"/v1/storage/assets/{theirs.id}.txt")
     assert reply.status_code == 404
     reply = await user.http.post("/v1/urls", json={"asset_ids": [theirs.id]})
@@ -94,7 +94,7 @@ async def test_a_list_is_filtered(service: Service) -> None:
         assert await names(user, surprise="ignored") == ["Äa1.txt", "top"]
 
 
-async def test_a_list_gives_urls_when_asked(user: User) -> None:
+async def test_a_list_has_urls_on_request(user: User) -> None:
     made = await make_asset(user, b"bytes")
     plain = (await user.http.get("/v1/assets")).json()["assets"][0]
     assert (plain["id"], plain["get_url"]) == (made.id, None)
@@ -117,7 +117,7 @@ async def test_pages_neither_skip_nor_repeat_under_inserts(service: Service) -> 
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "MTp4", "é"])
-async def test_a_bad_cursor_is_told(user: User, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(user: User, cursor: str) -> None:
     reply = await user.http.get("/v1/assets", params={"cursor": cursor})
     assert (reply.status_code, reply.json()["code"]) == (400, "invalid_cursor")
 
@@ -128,7 +128,7 @@ async def test_a_page_size_has_limits(user: User, size: object) -> None:
     assert reply.status_code == 422
 
 
-async def test_a_patch_changes_what_it_names(user: User) -> None:
+async def test_a_patch_changes_only_the_given_fields(user: User) -> None:
     folder = await make_folder(user)
     made = await make_asset(user, name="a", metadata={"x": 1}, node_id="n")
     change = {"name": "b", "parent_id": folder.id}
@@ -165,14 +165,14 @@ async def test_a_patch_changes_what_it_names(user: User) -> None:
         {"size": 3},
     ],
 )
-async def test_a_wrong_patch_is_refused(user: User, change: dict[str, Any]) -> None:
+async def test_an_invalid_patch_is_refused(user: User, change: dict[str, Any]) -> None:
     made = await make_asset(user, name="a")
     reply = await user.http.patch(f"/v1/assets/{made.id}", json=change)
     assert reply.status_code == 422, reply.text
     assert (await user.http.get(f"/v1/assets/{made.id}")).json()["name"] == "a"
 
 
-async def test_a_parent_is_ones_own_folder(user: User, other: User) -> None:
+async def test_a_parent_must_be_a_folder_of_the_user(user: User, other: User) -> None:
     made = await make_asset(user)
     for parent in (await make_folder(other), await make_asset(user)):
         reply = await user.http.patch(f"/v1/assets/{made.id}", json={"parent_id": parent.id})
@@ -213,7 +213,7 @@ async def test_two_folders_moved_into_each_other_make_no_circle(user: User) -> N
         assert sorted(reply.status_code for reply in replies) == [200, 409]
 
 
-async def test_a_folder_that_is_not_empty_goes_only_as_a_whole(service: Service) -> None:
+async def test_a_folder_that_is_not_empty_is_deleted_only_recursively(service: Service) -> None:
     async with await service.new_user() as user:
         top = await make_folder(user, "top")
         below = await make_folder(user, "below", top.id)
@@ -254,7 +254,7 @@ async def test_a_folder_that_fills_while_it_is_deleted_leaves_no_orphan(service:
         assert await journal(service) == []
 
 
-async def test_a_deleted_asset_is_gone_with_its_bytes(service: Service, user: User) -> None:
+async def test_a_deleted_asset_and_its_bytes_are_not_found(service: Service, user: User) -> None:
     made = await make_asset(user)
     assert made.get_url
     assert (await user.http.delete(f"/v1/assets/{made.id}")).status_code == 204

@@ -1,4 +1,4 @@
-"""Many small assets in one request: each as if it had come alone."""
+"""Tests of the creation of many small assets in one request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.services import Service, User
 from tests.support.sweeps import assert_nothing_lost_or_stray, execute
 
 
-async def test_each_item_is_what_one_post_makes(service: Service, user: User) -> None:
+async def test_each_item_equals_an_asset_of_one_post(service: Service, user: User) -> None:
     folder = await make_folder(user)
     contents = [PNG, b"", b"plain"]
     items = [
@@ -52,7 +52,7 @@ async def test_each_item_is_what_one_post_makes(service: Service, user: User) ->
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_what_is_wrong_with_one_item_leaves_the_others_alone(
+async def test_a_problem_with_one_item_does_not_affect_the_others(
     service: Service, user: User, other: User
 ) -> None:
     theirs = await make_folder(other)
@@ -92,7 +92,7 @@ async def test_what_the_quota_has_room_for_is_made(service: Service, user: User)
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_batches_at_the_same_time_do_not_get_past_the_quota_together(
+async def test_concurrent_batches_do_not_exceed_the_quota_together(
     service: Service, user: User
 ) -> None:
     await execute(service.settings, "update users set quota_bytes = 10 where id = $1", user.id)
@@ -106,7 +106,7 @@ async def test_batches_at_the_same_time_do_not_get_past_the_quota_together(
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_a_folder_deleted_meanwhile_fails_its_items_alone(
+async def test_a_concurrently_deleted_folder_fails_only_its_items(
     service: Service, user: User
 ) -> None:
     folder = await make_folder(user)
@@ -143,7 +143,7 @@ async def test_a_folder_deleted_meanwhile_fails_its_items_alone(
         ({"json": {"assets": [item(b"")]}}, 400),
     ],
 )
-async def test_what_is_no_batch_is_refused_whole(
+async def test_an_invalid_batch_is_refused_as_a_whole(
     service: Service, user: User, parts: dict[str, Any], status: int
 ) -> None:
     reply = await user.http.post("/v1/assets/batch", **parts)
@@ -152,14 +152,16 @@ async def test_what_is_no_batch_is_refused_whole(
     assert await journal(service) == []
 
 
-async def test_no_token_is_told_before_the_body_is_read(service: Service) -> None:
+async def test_a_missing_token_is_refused_before_the_body_is_read(service: Service) -> None:
     async with service.client(token="nonsense") as nobody:
         reply = await nobody.post("/v1/assets/batch", content=b"x" * 1000)
         assert reply.status_code == 401
 
 
-async def test_a_batch_is_one_round_for_each_server(start_service: Callable[..., Service]) -> None:
-    """What it is for: its transactions do not grow with its items."""
+async def test_a_batch_takes_one_round_trip_per_server(
+    start_service: Callable[..., Service],
+) -> None:
+    """The number of transactions does not depend on the number of items."""
     service = start_service()
     async with await service.new_user() as user:
 
@@ -172,36 +174,3 @@ async def test_a_batch_is_one_round_for_each_server(start_service: Callable[...,
         items = [item(b"x", key=f"{number}") for number in range(50)]
         assert codes(await post(user.http, items, b"x" * 50)) == [None] * 50
         assert await service.run(commits()) == 1
-
-
-async def test_assets_are_found_together(user: User, other: User) -> None:
-    mine = [await make_asset(user, content) for content in (b"one", b"two")]
-    folder = await make_folder(user)
-    theirs = await make_asset(other)
-    pending = await user.http.post(
-        "/v1/assets/uploads", json={"name": "a", "content_type": "a/b", "size": 1}
-    )
-    wanted = [
-        *(asset.id for asset in (*mine, mine[0], folder, theirs)),
-        pending.json()["asset"]["id"],
-        "0" * 32,
-        "nonsense",
-    ]
-    reply = await user.http.post("/v1/assets/find", json={"asset_ids": wanted})
-    assert reply.status_code == 200
-    found = {asset["id"]: asset for asset in reply.json()["assets"]}
-    assert len(reply.json()["assets"]) == len(found)
-    assert found.keys() == {*(asset.id for asset in mine), folder.id, wanted[5]}
-    assert (await fetch(found[mine[0].id]["get_url"])).content == b"one"
-    assert found[folder.id]["get_url"] is None
-    assert (found[wanted[5]]["status"], found[wanted[5]]["get_url"]) == ("pending", None)
-    alone = (await user.http.get(f"/v1/assets/{mine[1].id}")).json()
-    assert found[mine[1].id] | {"get_url": None} == alone | {"get_url": None}
-
-
-async def test_at_most_a_thousand_assets_are_found_together(user: User) -> None:
-    reply = await user.http.post("/v1/assets/find", json={"asset_ids": ["0" * 32] * 1001})
-    assert reply.status_code == 422
-    assert (await user.http.post("/v1/assets/find", json={"asset_ids": []})).json() == {
-        "assets": []
-    }

@@ -1,4 +1,4 @@
-"""The bytes of assets: ranges, conditions, headers, URLs."""
+"""Tests of the content of assets: ranges, conditional requests, headers, presigned URLs."""
 
 from __future__ import annotations
 
@@ -47,14 +47,16 @@ async def test_a_range_is_served(
     ("content", "header"),
     [(BYTES, "bytes=100-"), (BYTES, "bytes=-0"), (b"", "bytes=0-"), (b"", "bytes=-5")],
 )
-async def test_a_range_behind_the_end_is_416(user: User, content: bytes, header: str) -> None:
+async def test_a_range_beyond_the_end_is_not_satisfiable(
+    user: User, content: bytes, header: str
+) -> None:
     made = await make_asset(user, content)
     reply = await user.http.get(f"/v1/assets/{made.id}/content", headers={"Range": header})
     assert (reply.status_code, reply.json()["code"]) == (416, "range_not_satisfiable")
     assert reply.headers["content-range"] == f"bytes */{len(content)}"
 
 
-async def test_nothing_can_be_stored_and_read(user: User) -> None:
+async def test_an_empty_file_can_be_stored_and_read(user: User) -> None:
     made = await make_asset(user, b"")
     reply = await user.http.get(f"/v1/assets/{made.id}/content")
     assert (reply.status_code, reply.content) == (200, b"")
@@ -62,7 +64,7 @@ async def test_nothing_can_be_stored_and_read(user: User) -> None:
     assert (await fetch(made.get_url)).content == b""
 
 
-async def test_if_range_sends_the_whole_of_another_version(user: User) -> None:
+async def test_if_range_sends_the_complete_bytes_of_another_version(user: User) -> None:
     made = await make_asset(user, BYTES)
     path = f"/v1/assets/{made.id}/content"
     etag = (await user.http.head(path)).headers["etag"]
@@ -84,7 +86,7 @@ async def test_if_none_match_saves_the_bytes(user: User) -> None:
     assert (await user.http.get(path, headers={"If-None-Match": '"x"'})).status_code == 200
 
 
-async def test_head_tells_without_the_bytes(user: User) -> None:
+async def test_head_returns_headers_without_bytes(user: User) -> None:
     made = await make_asset(user, BYTES, name="a.png", content_type="image/png")
     reply = await user.http.head(f"/v1/assets/{made.id}/content", headers={"Range": "bytes=0-1"})
     assert (reply.status_code, reply.content) == (200, b"")
@@ -106,7 +108,9 @@ async def test_head_tells_without_the_bytes(user: User) -> None:
         ("application/octet-stream", "attachment"),
     ],
 )
-async def test_what_could_run_is_only_saved(user: User, content_type: str, kind: str) -> None:
+async def test_active_content_is_sent_as_attachment(
+    user: User, content_type: str, kind: str
+) -> None:
     made = await make_asset(user, b"<script>", name="x", content_type=content_type)
     reply = await user.http.get(f"/v1/assets/{made.id}/content")
     assert reply.headers["content-disposition"].startswith(f"{kind};")
@@ -154,7 +158,7 @@ async def test_redirects_lead_to_the_bytes(user: User) -> None:
         assert (await fetch(reply.headers["location"])).content == BYTES
 
 
-async def test_a_url_lives_as_long_as_asked(user: User) -> None:
+async def test_a_url_is_valid_for_the_requested_time(user: User) -> None:
     made = await make_asset(user)
     path = f"/v1/assets/{made.id}/url"
     for query, seconds in (
@@ -168,7 +172,7 @@ async def test_a_url_lives_as_long_as_asked(user: User) -> None:
         assert (await user.http.get(f"{path}?expires_in={wrong}")).status_code == 422
 
 
-async def test_urls_of_many_files_leave_out_what_cannot_be_read(user: User, other: User) -> None:
+async def test_urls_of_many_files_leave_out_unreadable_files(user: User, other: User) -> None:
     mine = await make_asset(user)
     theirs = await make_asset(other)
     folder = await make_folder(user)
@@ -183,7 +187,7 @@ async def test_urls_of_many_files_leave_out_what_cannot_be_read(user: User, othe
     assert (await user.http.post("/v1/urls", json=too_many)).status_code == 422
 
 
-async def test_a_url_carries_the_address_of_the_callers_network(start_service: object) -> None:
+async def test_a_url_has_the_host_of_the_callers_network(start_service: object) -> None:
     assert callable(start_service)
     service: Service = start_service(s3_public_endpoint="https://files.example:443")
     async with await service.new_user() as user:

@@ -1,4 +1,4 @@
-"""Uploads as a form."""
+"""Tests of uploads by form."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
 async def post(user: User, *, key: str | None = None, **options: Any) -> Any:
-    """Post a form; the reply."""
+    """Post a form and return the response."""
     headers = {"Idempotency-Key": key} if key else {}
     return await user.http.post("/v1/assets", headers=headers, **form(**options))
 
 
-async def test_name_and_type_come_from_the_file_where_json_says_nothing(user: User) -> None:
+async def test_name_and_type_default_to_those_of_the_file(user: User) -> None:
     made = await make_asset(user, b"x", file_name="ü 1.csv", file_type="text/csv")
     assert (made.name, made.content_type) == ("ü 1.csv", "text/csv")
     named = await make_asset(user, b"x", file_name="b.csv", name="mine", content_type="a/b")
@@ -41,7 +41,7 @@ async def test_name_and_type_come_from_the_file_where_json_says_nothing(user: Us
         (b"<html>", "x", "text/html", "text/html"),
     ],
 )
-async def test_a_generic_type_is_found_out(
+async def test_a_generic_type_is_detected(
     user: User, content: bytes, file_name: str, file_type: str | None, expected: str
 ) -> None:
     made = await make_asset(user, content, file_name=file_name, file_type=file_type)
@@ -77,7 +77,7 @@ async def test_any_name_is_only_a_name(service: Service, user: User, name: str) 
         {"file_name": "x" * 1001},
     ],
 )
-async def test_a_wrong_form_is_refused(
+async def test_an_invalid_form_is_refused(
     service: Service, user: User, options: dict[str, Any]
 ) -> None:
     before = await keys(service)
@@ -89,7 +89,7 @@ async def test_a_wrong_form_is_refused(
     assert await journal(service) == []
 
 
-async def test_json_that_is_deep_or_broken_is_refused(user: User) -> None:
+async def test_deep_or_malformed_json_is_refused(user: User) -> None:
     deep = b'{"metadata":' + b'{"a":' * 300 + b"1" + b"}" * 301
     for text, status in ((deep, 422), (b"{", 400), (b"\xff", 400), (b'{"name":"\\ud800"}', 400)):
         files = [("json", (None, text)), ("file", ("a", b"x"))]
@@ -106,7 +106,9 @@ async def test_json_that_is_deep_or_broken_is_refused(user: User) -> None:
         [("other", (None, b"x")), ("file", ("a", b"x"))],
     ],
 )
-async def test_parts_come_once_and_in_order(service: Service, user: User, parts: list[Any]) -> None:
+async def test_duplicate_or_misplaced_parts_are_refused(
+    service: Service, user: User, parts: list[Any]
+) -> None:
     reply = await user.http.post("/v1/assets", files=parts)
     assert (reply.status_code, reply.json()["code"]) == (422, "invalid_asset")
     assert await names(user) == []
@@ -197,7 +199,7 @@ async def test_a_body_over_the_limit_stores_nothing(
         assert await journal(service) == []
 
 
-async def test_a_replay_gives_the_first_asset(service: Service) -> None:
+async def test_a_replay_returns_the_first_asset(service: Service) -> None:
     async with await service.new_user() as user:
         first = await post(user, key="k", content=b"one", name="n")
         assert "idempotent-replay" not in first.headers
@@ -219,7 +221,7 @@ async def test_a_failure_frees_the_key(user: User) -> None:
     assert (await post(user, key="k", name="good")).status_code == 201
 
 
-async def test_a_key_at_work_is_in_flight(service: Service, user: User) -> None:
+async def test_a_key_in_use_is_in_flight(service: Service, user: User) -> None:
     more = asyncio.Event()
 
     async def slow() -> Any:
@@ -242,7 +244,7 @@ async def test_a_key_at_work_is_in_flight(service: Service, user: User) -> None:
     assert (await first).status_code == 201
 
 
-async def test_keys_sent_at_once_make_one(service: Service) -> None:
+async def test_concurrent_requests_with_one_key_create_one_asset(service: Service) -> None:
     async with await service.new_user() as user:
         replies = await asyncio.gather(*(post(user, key="many") for _ in range(10)))
         codes = {reply.status_code for reply in replies}
@@ -251,7 +253,7 @@ async def test_keys_sent_at_once_make_one(service: Service) -> None:
         assert len(await names(user)) == 1
 
 
-async def test_no_token_is_told_before_the_body_is_read(service: Service) -> None:
+async def test_a_missing_token_is_refused_before_the_body_is_read(service: Service) -> None:
     async with service.client(token="nonsense") as nobody:
         reply = await nobody.post("/v1/assets", content=b"x" * 1000, headers=BOUNDARY)
     assert reply.status_code == 401

@@ -1,4 +1,4 @@
-"""What a job's token makes belongs to the job."""
+"""Tests of assets and temporary files that are created with the token of a job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.services import Service
 
 @pytest_asyncio.fixture
 async def job(service: Service) -> Any:
-    """A user's running job: the user, the job's id, an HTTP client with the token of its lease."""
+    """Running job: the user, the id of the job, and an HTTP client with the lease token."""
     async with await service.new_user(scopes=("user", "worker")) as user:
         node = {"id": "1", "type": "input.TextInput", "data": {"name": "a", "value": "x"}}
         body = {"graph": {"nodes": [node], "edges": []}}
@@ -50,7 +50,7 @@ async def test_a_batch_of_a_job_belongs_to_it(job: Any) -> None:
     assert len(await names(user, job_id=job_id)) == 2
 
 
-async def test_a_temporary_file_of_a_job_lives_as_long_as_its_events(
+async def test_a_temporary_file_of_a_job_is_kept_as_long_as_its_events(
     service: Service, job: Any
 ) -> None:
     user, _, http = job

@@ -1,4 +1,4 @@
-"""Width, height and duration of media."""
+"""Tests of the extraction of width, height and duration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE = Image.new("RGB", (64, 48), (200, 80, 40))
 
 
 async def settled(service: Service, user: User, asset_id: str) -> dict[str, Any]:
-    """Return the asset once its facts are known, or known not to be had."""
+    """Return the asset after its media metadata have been processed."""
 
     async def is_settled() -> bool:
         query = "select facts_due is null from assets where id = $1"
@@ -34,7 +34,7 @@ async def _fetchval(service: Service, query: str, *args: object) -> Any:
 async def facts(
     service: Service, user: User, content: bytes, **options: Any
 ) -> tuple[Any, Any, Any]:
-    """Upload a file; its width, height and duration."""
+    """Upload a file, and return its width, height and duration."""
     made = await make_asset(user, content, **{"file_name": "x", **options})
     asset = await settled(service, user, made.id)
     assert asset["status"] == "ready"
@@ -46,7 +46,7 @@ async def test_an_image_has_a_size(service: Service, user: User, kind: str) -> N
     assert await facts(service, user, encoded(photo().resize((70, 50)), kind)) == (70, 50, None)
 
 
-async def test_the_size_is_that_seen(service: Service, user: User) -> None:
+async def test_the_size_is_the_displayed_one(service: Service, user: User) -> None:
     lying = encoded(photo().resize((70, 50)), "JPEG", orientation=6)
     assert await facts(service, user, lying) == (50, 70, None)
     turned = video([PICTURE] * 5, rotation=90)
@@ -64,7 +64,7 @@ async def test_the_size_is_that_seen(service: Service, user: User) -> None:
     ],
     ids=["wav", "mp3", "flac", "opus", "m4a"],
 )
-async def test_a_sound_has_a_duration(
+async def test_audio_has_a_duration(
     service: Service, user: User, content: bytes, expected: float
 ) -> None:
     width, height, duration = await facts(service, user, content, file_type="audio/x-any")
@@ -103,16 +103,14 @@ async def test_a_live_recording_is_measured(service: Service, user: User) -> Non
         (b"no video", "video/mp4"),
     ],
 )
-async def test_what_has_none_keeps_none(
+async def test_other_files_have_no_media_metadata(
     service: Service, user: User, content: bytes, file_type: str | None
 ) -> None:
     found = await facts(service, user, content, file_type=file_type)
     assert found == (None, None, None)
 
 
-async def test_bytes_that_went_straight_to_storage_are_looked_at_too(
-    service: Service, user: User
-) -> None:
+async def test_presigned_uploads_are_inspected_too(service: Service, user: User) -> None:
     content = encoded(photo().resize((40, 30)))
     body = {"name": "x", "content_type": "application/octet-stream", "size": len(content)}
     reserved = (await user.http.post("/v1/assets/uploads", json=body)).json()
@@ -124,7 +122,7 @@ async def test_bytes_that_went_straight_to_storage_are_looked_at_too(
     assert asset["content_type"] == "image/png"
 
 
-async def test_new_bytes_have_new_facts(service: Service, user: User) -> None:
+async def test_replaced_bytes_have_new_metadata(service: Service, user: User) -> None:
     made = await make_asset(user, encoded(photo().resize((40, 30))), file_name="x.png")
     await settled(service, user, made.id)
     url = f"/v1/assets/{made.id}/content"
@@ -135,14 +133,14 @@ async def test_new_bytes_have_new_facts(service: Service, user: User) -> None:
     assert (asset["width"], asset["height"], asset["duration"]) == (None, None, 0.5)
 
 
-async def test_another_replica_finishes_what_one_began(
+async def test_another_replica_takes_over_an_expired_lease(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
     async with await service.new_user() as user:
         made = await make_asset(user, encoded(photo().resize((40, 30))), file_name="x.png")
         await settled(service, user, made.id)
-        # As a replica leaves it that is killed in the middle, once its claim has run out.
+        # The state after a replica was killed and its lease has expired.
         unfinished = "update assets set width = null, height = null, facts_due = now()"
         service.stop()
         other = start_service(like=service)

@@ -1,4 +1,4 @@
-"""Uploads in parts, straight to storage: reserve, put, resume, complete, abort."""
+"""Tests of multipart uploads: reserve, put, resume, abort."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def first(items: AsyncIterator[T]) -> T:
     return await anext(items)
 
 
-async def test_up_to_64_mib_is_one_put(user: User) -> None:
+async def test_an_upload_of_up_to_64_mib_is_one_put(user: User) -> None:
     body = {"name": "a", "content_type": "text/plain", "size": 64 * MIB}
     for size, kind in ((64 * MIB, "put"), (64 * MIB + 1, "multipart")):
         reply = await user.http.post("/v1/assets/uploads", json={**body, "size": size})
@@ -68,7 +68,7 @@ async def test_up_to_64_mib_is_one_put(user: User) -> None:
         assert standing.json()["kind"] == kind
 
 
-async def test_an_upload_resumes_with_the_parts_that_are_missing(user: User) -> None:
+async def test_an_upload_is_resumed_with_the_missing_parts(user: User) -> None:
     asset_id, upload = await reserve(user)
     etags = await put_parts(upload, 2, 9)
     resumed = await state(user, asset_id)
@@ -82,7 +82,7 @@ async def test_an_upload_resumes_with_the_parts_that_are_missing(user: User) -> 
     assert (await complete(user, asset_id)).status_code == 200
 
 
-async def test_urls_are_given_for_the_parts_asked_for(user: User) -> None:
+async def test_urls_are_returned_for_the_requested_parts(user: User) -> None:
     asset_id, upload = await reserve(user, size=300 * PART)
     assert [part.part_number for part in upload.parts] == list(range(1, 101))
     for query, expected in (
@@ -102,46 +102,11 @@ async def test_urls_are_given_for_the_parts_asked_for(user: User) -> None:
 @pytest.mark.parametrize(
     "query", ["from=0", "from=x", "from=10001", "limit=0", "limit=1001", "limit=-1"]
 )
-async def test_a_range_that_cannot_be_is_refused(user: User, query: str) -> None:
+async def test_an_invalid_range_of_parts_is_refused(user: User, query: str) -> None:
     asset_id, _ = await reserve(user)
     reply = await user.http.get(f"/v1/assets/{asset_id}/upload?{query}")
     assert reply.status_code == 422
     assert reply.json()["errors"][0]["loc"] == ["query", query.partition("=")[0]]
-
-
-async def test_a_part_that_is_missing_is_named(user: User) -> None:
-    asset_id, upload = await reserve(user)
-    etags = await put_parts(upload, 1, 9)
-    for named, says in (
-        (None, "parts 2-8 of 9"),
-        (etags, "parts 2-8 of 9"),
-        ({}, "parts 1-9 of 9"),
-        ({n: etags.get(n, "x") for n in range(1, 10) if n != 3}, "part 3 of 9"),
-        ({n: etags.get(n, "x") for n in range(1, 10)}, "parts 2-8 of 9"),
-    ):
-        reply = await complete(user, asset_id, named)
-        assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
-        assert says in reply.json()["detail"]
-    assert (await user.http.get(f"/v1/assets/{asset_id}")).json()["status"] == "pending"
-    assert len((await state(user, asset_id)).stored) == 2
-
-
-async def test_a_wrong_etag_is_named(user: User) -> None:
-    asset_id, upload = await reserve(user)
-    etags = await put_parts(upload)
-    reply = await complete(user, asset_id, {**etags, 4: '"' + "0" * 32 + '"'})
-    assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
-    assert "part 4 " in reply.json()["detail"]
-    unquoted = {number: etag.strip('"') for number, etag in reversed(etags.items())}
-    assert (await complete(user, asset_id, unquoted)).status_code == 200
-
-
-@pytest.mark.parametrize("numbers", [[1, 1], [10], [0], [10_001]])
-async def test_parts_that_cannot_be_are_refused(user: User, numbers: list[int]) -> None:
-    asset_id, _ = await reserve(user)
-    parts = [{"part_number": number, "etag": "x"} for number in numbers]
-    reply = await user.http.post(f"/v1/assets/{asset_id}/complete", json={"parts": parts})
-    assert reply.status_code == 422
 
 
 async def test_storage_refuses_a_part_of_another_length(service: Service, user: User) -> None:
@@ -149,7 +114,7 @@ async def test_storage_refuses_a_part_of_another_length(service: Service, user: 
     for content in (b"", b"xx"):
         assert (await put(upload.parts[8].url, content)).status_code == 403
     await put_parts(upload, *range(1, 9))
-    # Only storage's own keys can do this.
+    # This needs the credentials of the storage.
     bucket = service.storage.assets
     key = await key_of(service, asset_id)
     url = service.storage.presign_part(
@@ -246,7 +211,9 @@ async def test_deleting_a_pending_asset_removes_its_parts(
     assert (key, "abort") in await journal(service)
 
 
-async def test_an_upload_that_storage_gave_up_says_so(service: Service, user: User) -> None:
+async def test_an_upload_whose_parts_storage_deleted_has_expired(
+    service: Service, user: User
+) -> None:
     asset_id, upload = await reserve(user)
     await put_parts(upload, 9)
     bucket = service.storage.assets

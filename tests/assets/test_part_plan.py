@@ -35,7 +35,7 @@ def test_parts_grow_when_they_would_be_too_many(size: int, part_mib: int, count:
     assert (plan.part_size, plan.count) == (part_mib * MIB, count)
 
 
-def test_missing_parts_are_named_in_runs_that_a_person_can_read() -> None:
+def test_missing_parts_are_listed_as_ranges() -> None:
     plan = PartPlan(100 * 8 * MIB, 8 * MIB)
     stored = [Part(number, 8 * MIB, "") for number in (1, 2, 5, 9, 100)]
     with pytest.raises(UploadIncomplete, match=r"have parts 3-4, 6-8, 10-99 of 100\.$"):

@@ -1,4 +1,4 @@
-"""Uploads past the service: reserve, put, complete."""
+"""Tests of uploads by presigned URLs: reserve, put, complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 async def reserve(user: User, **changes: Any) -> tuple[str, PutUpload]:
-    """Reserve an asset for `CONTENT`; its id, and where to put it."""
+    """Reserve an asset for `CONTENT`; return its id and the upload."""
     body = {"name": "a", "content_type": "text/plain", "size": len(CONTENT), **changes}
     reply = await user.http.post("/v1/assets/uploads", json=body)
     assert reply.status_code == 201, reply.text
@@ -30,7 +30,7 @@ async def reserve(user: User, **changes: Any) -> tuple[str, PutUpload]:
 
 
 async def complete(user: User, asset_id: str, **options: Any) -> httpx.Response:
-    """Say that the bytes are there."""
+    """Complete an upload."""
     return await user.http.post(f"/v1/assets/{asset_id}/complete", **options)
 
 
@@ -56,7 +56,7 @@ async def test_bytes_go_straight_to_storage(user: User, sha256: str | None) -> N
     assert (await user.http.get("/v1/assets")).json()["assets"][0]["id"] == asset_id
 
 
-async def test_storage_refuses_what_was_not_declared(user: User) -> None:
+async def test_storage_refuses_undeclared_bytes(user: User) -> None:
     asset_id, upload = await reserve(user, sha256=SHA256)
     other = b"x" * len(CONTENT)
     digest = base64.b64encode(hashlib.sha256(other).digest()).decode()
@@ -105,7 +105,7 @@ async def test_an_object_with_another_sha256_does_not_become_ready(
     assert (reply.status_code, reply.json()["code"]) == (422, "checksum_mismatch")
 
 
-async def test_a_sha256_told_at_the_end_counts_as_if_declared(user: User) -> None:
+async def test_a_sha256_given_at_completion_is_verified(user: User) -> None:
     asset_id, upload = await reserve(user)
     assert (await put(upload.url, CONTENT, upload.headers)).status_code == 200
     wrong = await complete(user, asset_id, json={"sha256": "0" * 64})
@@ -117,7 +117,7 @@ async def test_a_sha256_told_at_the_end_counts_as_if_declared(user: User) -> Non
     assert (wrong.status_code, wrong.json()["code"]) == (422, "checksum_mismatch")
 
 
-async def test_completes_sent_at_once_agree(user: User) -> None:
+async def test_concurrent_completions_have_the_same_result(user: User) -> None:
     asset_id, upload = await reserve(user, sha256=SHA256)
     await put(upload.url, CONTENT, upload.headers)
     replies = await asyncio.gather(*(complete(user, asset_id) for _ in range(8)))
@@ -125,7 +125,7 @@ async def test_completes_sent_at_once_agree(user: User) -> None:
     assert {reply.json()["status"] for reply in replies} == {"ready"}
 
 
-async def test_a_pending_upload_gives_fresh_urls_until_it_ends(user: User) -> None:
+async def test_a_pending_upload_has_new_urls_until_it_ends(user: User) -> None:
     asset_id, _ = await reserve(user, size=0)
     reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
     fresh = PutUpload.model_validate(reply.json())
@@ -143,7 +143,7 @@ async def test_an_aborted_upload_leaves_nothing_for_good(service: Service, user:
     assert (await user.http.get(f"/v1/assets/{asset_id}")).status_code == 404
     assert (await complete(user, asset_id)).status_code == 404
     assert not any(key.startswith(asset_id) for key in await keys(service))
-    # The URL still works; what is put there now goes when it has expired.
+    # The URL is still valid; an object put now is deleted after the expiry.
     assert (await put(upload.url, CONTENT, upload.headers)).status_code == 200
     assert [op for key, op in await journal(service) if key.startswith(asset_id)] == ["delete"]
 
@@ -164,7 +164,7 @@ async def test_an_aborted_upload_leaves_nothing_for_good(service: Service, user:
         {"surprise": 1},
     ],
 )
-async def test_a_wrong_reservation_is_refused(user: User, change: dict[str, Any]) -> None:
+async def test_an_invalid_reservation_is_refused(user: User, change: dict[str, Any]) -> None:
     body = {"name": "a", "content_type": "text/plain", "size": 1, **change}
     reply = await user.http.post("/v1/assets/uploads", json=body)
     assert reply.status_code == 422, reply.text
@@ -198,7 +198,7 @@ async def test_a_replay_reserves_once(service: Service) -> None:
         assert changed.json()["code"] == "idempotency_key_reused"
 
 
-async def test_a_ready_assets_bytes_are_not_put_again(user: User) -> None:
+async def test_the_bytes_of_a_ready_asset_cannot_be_put_again(user: User) -> None:
     made = await make_asset(user)
     reply = await complete(user, made.id)
     assert reply.status_code == 200

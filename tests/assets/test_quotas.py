@@ -1,4 +1,4 @@
-"""How many bytes a user may store."""
+"""Tests of the quotas of users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUOTA = 2 * MIB
 
 @pytest_asyncio.fixture
 async def limited(service: Service) -> AsyncIterator[User]:
-    """A user with a quota of his own."""
+    """User with a quota of their own."""
     async with await service.new_user() as made:
         await execute(
             service.settings, "update users set quota_bytes = $2 where id = $1", made.id, QUOTA
@@ -50,7 +50,9 @@ async def test_a_declared_size_is_refused_before_anything_is_sent(
     assert await journal(service) == []
 
 
-async def test_a_stream_that_runs_over_it_leaves_nothing(service: Service, limited: User) -> None:
+async def test_a_stream_that_exceeds_the_quota_leaves_nothing(
+    service: Service, limited: User
+) -> None:
     made = await make_asset(limited, b"before")
     before = await keys(service)
 
@@ -99,7 +101,7 @@ async def test_reserved_bytes_count_and_temporary_ones_do_not(limited: User) -> 
     await make_asset(limited, bytes(QUOTA - 5))
 
 
-async def test_uploads_at_the_same_time_do_not_get_past_it_together(limited: User) -> None:
+async def test_concurrent_uploads_do_not_exceed_the_quota_together(limited: User) -> None:
     size = QUOTA // 8
     replies = await asyncio.gather(
         *(limited.http.post("/v1/assets", **form(bytes(size))) for _ in range(24))
@@ -111,9 +113,7 @@ async def test_uploads_at_the_same_time_do_not_get_past_it_together(limited: Use
             assert_refused(reply)
 
 
-async def test_the_count_is_right_after_any_number_of_changes_at_the_same_time(
-    service: Service, user: User
-) -> None:
+async def test_the_count_is_correct_after_concurrent_changes(service: Service, user: User) -> None:
     async def live(number: int) -> None:
         made = await make_asset(user, bytes(number * 10))
         path = f"/v1/assets/{made.id}"
@@ -125,7 +125,7 @@ async def test_the_count_is_right_after_any_number_of_changes_at_the_same_time(
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_rows_that_come_and_go_in_one_statement_are_counted_for_each_user(
+async def test_rows_of_several_users_in_one_statement_are_counted_for_each_user(
     service: Service, user: User, other: User
 ) -> None:
     db = Database(service.settings.database_url or "", 2)
@@ -164,20 +164,20 @@ async def _counted(on: Database | Connection, *users: User) -> list[int]:
     return [await quota_queries.used(source, user.id) for user in users]
 
 
-async def test_a_wrong_count_is_put_right_by_a_sweep(service: Service, user: User) -> None:
+async def test_a_wrong_count_is_corrected_by_a_sweep(service: Service, user: User) -> None:
     await make_asset(user, b"12345")
     for statement in (
         "update asset_bytes set bytes = 1000 where user_id = $1",
         "delete from asset_bytes where user_id = $1",
     ):
         await execute(service.settings, statement, user.id)
-        found = {"wrong counts of a user's bytes": 1}
+        found = {"wrong byte counts of users": 1}
         assert await sweep(service.settings, dry=True) == found
         assert await sweep(service.settings) == found
         await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_the_setting_holds_for_whoever_has_no_value_of_his_own(
+async def test_the_setting_applies_to_users_without_a_quota_of_their_own(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service(user_quota_bytes=10)

@@ -1,4 +1,4 @@
-"""Thumbnails of images and videos."""
+"""Tests of thumbnails of images and videos."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def thumbnail(user: User, asset_id: str, **query: Any) -> httpx.Response:
 
 
 async def shown(user: User, content: bytes, **query: Any) -> Image.Image:
-    """Upload a file, and return its thumbnail."""
+    """Upload a file and return its thumbnail."""
     made = await make_asset(user, content, file_name="x")
     reply = await thumbnail(user, made.id, **query)
     assert reply.status_code == 200, reply.text
@@ -36,13 +36,13 @@ async def shown(user: User, content: bytes, **query: Any) -> Image.Image:
 
 
 def difference(image: Image.Image, other: Image.Image) -> float:
-    """How far two images are from each other: 0 the same, 255 black and white."""
+    """Return the mean difference of two images: 0 for equal ones, 255 for black and white."""
     resized = other.convert("RGB").resize(image.size)
     return max(ImageStat.Stat(ImageChops.difference(image.convert("RGB"), resized)).mean)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-async def test_an_image_of_each_kind_is_shown(user: User, kind: str) -> None:
+async def test_each_image_format_has_a_thumbnail(user: User, kind: str) -> None:
     picture = photo("astronaut").resize((400, 300))
     image = await shown(user, encoded(picture, kind))
     assert image.size == (256, 192)
@@ -66,7 +66,7 @@ async def test_a_large_photo_is_scaled_well(user: User) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_an_image_stands_upright(user: User, orientation: int) -> None:
+async def test_an_image_is_upright(user: User, orientation: int) -> None:
     upright = photo("astronaut").resize((80, 120))
     turned = {
         1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4,
@@ -78,7 +78,7 @@ async def test_an_image_stands_upright(user: User, orientation: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
-async def test_every_mode_is_shown(user: User, mode: str) -> None:
+async def test_each_image_mode_has_a_thumbnail(user: User, mode: str) -> None:
     grey = photo("coffee").convert("L").resize((120, 80))
     kind = "TIFF" if mode == "CMYK" else "PNG"
     if mode == "I;16":
@@ -115,12 +115,12 @@ async def test_a_video_shows_its_first_good_frame(user: User, container: str, co
     assert difference(image, picture) < 16
 
 
-async def test_a_video_without_light_shows_what_there_is(user: User) -> None:
+async def test_a_dark_video_shows_its_brightest_frame(user: User) -> None:
     image = await shown(user, video([BLACK] * 20))
     assert difference(image, BLACK) < 4
 
 
-async def test_a_video_stands_upright(user: User) -> None:
+async def test_a_video_is_upright(user: User) -> None:
     upright = photo("astronaut").resize((120, 160))
     lying = upright.transpose(Image.Transpose.ROTATE_270)
     image = await shown(user, video([lying] * 3, rotation=90))
@@ -128,7 +128,7 @@ async def test_a_video_stands_upright(user: User) -> None:
     assert difference(image, upright) < 16
 
 
-async def test_it_is_made_once_and_stays(service: Service, user: User) -> None:
+async def test_a_thumbnail_is_created_once(service: Service, user: User) -> None:
     made = await make_asset(user, encoded(photo()), file_name="x.png")
     assert made.thumb_url is None
     before = await keys(service)
@@ -147,7 +147,7 @@ async def test_it_is_made_once_and_stays(service: Service, user: User) -> None:
     assert known == await keys(service)
 
 
-async def test_the_asset_names_it_once_it_is_made(user: User) -> None:
+async def test_the_asset_has_the_url_of_an_existing_thumbnail(user: User) -> None:
     made = await make_asset(user, encoded(photo()), file_name="x.png")
     await thumbnail(user, made.id, size=64)
     assert (await user.http.get(f"/v1/assets/{made.id}")).json()["thumb_url"] is None
@@ -174,12 +174,12 @@ async def test_new_bytes_have_a_new_thumbnail(service: Service, user: User) -> N
     assert second.headers["etag"] != first.headers["etag"]
     assert Image.open(io.BytesIO(second.content)).size == (30, 20)
     left = await journal(service)
-    assert {operation for _, operation in left} <= {"delete"}  # the service works them off
+    assert {operation for _, operation in left} <= {"delete"}  # the service processes them
     assert {key for key, _ in left} < before
 
 
 @pytest.mark.parametrize("is_in_folder", [False, True])
-async def test_it_goes_with_the_asset(
+async def test_thumbnails_are_deleted_with_the_asset(
     start_service: Callable[..., Service], *, is_in_folder: bool
 ) -> None:
     service = start_service()
@@ -198,10 +198,10 @@ async def test_it_goes_with_the_asset(
         async def is_empty() -> bool:
             return await keys(service) == set()
 
-        await eventually(is_empty)  # the service itself may have been at it
+        await eventually(is_empty)  # the service may process entries concurrently
 
 
-async def test_one_that_storage_has_lost_is_made_again(service: Service, user: User) -> None:
+async def test_a_lost_thumbnail_is_created_again(service: Service, user: User) -> None:
     made = await make_asset(user, encoded(photo()), file_name="x.png")
     before = await keys(service)
     first = await thumbnail(user, made.id)
@@ -225,7 +225,7 @@ async def test_one_that_storage_has_lost_is_made_again(service: Service, user: U
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no_thumbnail"),
     ],
 )
-async def test_what_shows_nothing_is_refused(user: User, content: bytes, code: str) -> None:
+async def test_files_without_pictures_are_refused(user: User, content: bytes, code: str) -> None:
     made = await make_asset(user, content, file_name="x")
     refused = await thumbnail(user, made.id)
     assert (refused.status_code, refused.json()["code"]) == (422, code), refused.text
@@ -246,11 +246,11 @@ async def test_an_image_of_too_many_pixels_is_refused_unread(user: User) -> None
     assert (refused.status_code, refused.json()["code"]) == (413, "source_too_large")
 
 
-async def test_a_cut_off_image_is_refused_with_its_reason(user: User) -> None:
+async def test_a_truncated_image_is_refused_with_a_reason(user: User) -> None:
     made = await make_asset(user, encoded(photo(), "JPEG")[:9000], file_name="x.jpg")
     refused = await thumbnail(user, made.id)
     assert (refused.status_code, refused.json()["code"]) == (422, "undecodable")
-    assert refused.json()["detail"] == "The image is broken or cut off."
+    assert refused.json()["detail"] == "The image is damaged or truncated."
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ async def test_a_cut_off_image_is_refused_with_its_reason(user: User) -> None:
         b"ffconcat version 1.0\nfile /etc/passwd\n",
     ],
 )
-async def test_a_playlist_opens_nothing(user: User, playlist: bytes) -> None:
+async def test_a_playlist_opens_no_other_file(user: User, playlist: bytes) -> None:
     made = await make_asset(user, playlist, file_name="x.mp4", file_type="video/mp4")
     refused = await thumbnail(user, made.id)
     assert (refused.status_code, refused.json()["code"]) == (422, "undecodable")
@@ -279,7 +279,7 @@ async def test_other_refusals(user: User, other: User) -> None:
     assert (await thumbnail(user, pending["id"])).json()["code"] == "upload_incomplete"
 
 
-async def test_after_hostile_files_the_service_goes_on(user: User) -> None:
+async def test_hostile_files_do_not_affect_other_requests(user: User) -> None:
     hostile = await make_asset(user, b"GIF89a" + b"\xff" * 5000, file_name="x.gif")
     good = await make_asset(user, encoded(photo()), file_name="x.png")
     replies = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""Assets made of what a URL leads to."""
+"""Tests of the import of assets from URLs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[Trickster]:
 
 @pytest_asyncio.fixture
 async def importer(start_service: Callable[..., Service]) -> AsyncIterator[tuple[Service, User]]:
-    """A user of a service that may fetch from loopback."""
+    """User of a service that may download from loopback."""
     service = start_service(fetch_allow=("127.0.0.1",), max_upload_bytes=MAX_BYTES)
     async with await service.new_user() as user:
         yield service, user
@@ -39,7 +39,7 @@ async def post(user: User, url: str, *, key: str | None = None, **body: Any) -> 
     return await user.http.post("/v1/assets/import", json={"url": url, **body}, headers=headers)
 
 
-async def test_a_file_comes_whole_with_its_name_and_type(
+async def test_a_file_is_imported_with_its_name_and_type(
     server: Trickster, importer: tuple[Service, User]
 ) -> None:
     _, user = importer
@@ -63,7 +63,7 @@ def attached(file_name: str) -> dict[str, str]:
     return {"Content_Disposition": f"attachment; {file_name}"}
 
 
-async def test_name_and_type_are_found_where_they_are(
+async def test_name_and_type_are_taken_from_headers_or_url(
     server: Trickster, importer: tuple[Service, User]
 ) -> None:
     _, user = importer
@@ -86,7 +86,9 @@ async def test_name_and_type_are_found_where_they_are(
         assert (made.json()["name"], made.json()["content_type"]) == (name, content_type)
 
 
-async def test_what_the_caller_says_wins(server: Trickster, importer: tuple[Service, User]) -> None:
+async def test_name_and_type_of_the_request_take_precedence(
+    server: Trickster, importer: tuple[Service, User]
+) -> None:
     _, user = importer
     folder = await make_folder(user)
     server.answers["/x"] = reply(PNG, Content_Type="text/plain", **attached("filename=y"))
@@ -95,7 +97,9 @@ async def test_what_the_caller_says_wins(server: Trickster, importer: tuple[Serv
     assert {name: made[name] for name in body} == body
 
 
-async def test_the_same_key_fetches_once(server: Trickster, importer: tuple[Service, User]) -> None:
+async def test_the_same_key_downloads_once(
+    server: Trickster, importer: tuple[Service, User]
+) -> None:
     _, user = importer
     url = server.url("/x", host="127.0.0.1")
     first = await post(user, url, key="k")
@@ -107,7 +111,7 @@ async def test_the_same_key_fetches_once(server: Trickster, importer: tuple[Serv
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_what_cannot_be_fetched_leaves_nothing(
+async def test_a_failed_download_leaves_nothing(
     server: Trickster, importer: tuple[Service, User]
 ) -> None:
     service, user = importer
@@ -163,7 +167,7 @@ async def test_what_cannot_be_fetched_leaves_nothing(
         ({"url": "http://8.8.8.8/", "surprise": 1}, "validation_error"),
     ],
 )
-async def test_a_wrong_request_is_refused(user: User, body: dict[str, Any], code: str) -> None:
+async def test_an_invalid_request_is_refused(user: User, body: dict[str, Any], code: str) -> None:
     refused = await user.http.post("/v1/assets/import", json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, code)
 
@@ -172,5 +176,5 @@ def test_the_allowed_addresses_come_from_the_environment(monkeypatch: pytest.Mon
     monkeypatch.setenv("CONTEXT_FETCH_ALLOW", "10.0.0.0/8, files.internal")
     assert Settings().fetch_allow == ("10.0.0.0/8", "files.internal")
     monkeypatch.setenv("CONTEXT_FETCH_ALLOW", "10.0.0.1/8")
-    with pytest.raises(ValueError, match="no CIDR"):
+    with pytest.raises(ValueError, match="not a CIDR"):
         Settings()

@@ -1,4 +1,4 @@
-"""`python -m app sweep` and `users quota`, as an operator types them."""
+"""Tests of the commands `sweep` and `users quota`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.services import Service, User
 
 
 async def run(service: Service, *arguments: str, **changes: object) -> tuple[int, str, str]:
-    """Run a command beside the service; returns exit code, output and errors."""
+    """Run a command beside the service; return its exit code, output and errors."""
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "app", *arguments],
@@ -27,13 +27,13 @@ async def run(service: Service, *arguments: str, **changes: object) -> tuple[int
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_a_sweep_by_hand_prints_what_it_did(service: Service) -> None:
+async def test_the_command_sweep_prints_counts(service: Service) -> None:
     key = f"{new_id()}/{new_id()}"
     async with Storage(service.settings).assets.upload(key) as upload:
         await upload.write(b"stray")
     for arguments, head, left in (
-        (("--dry-run",), "would be removed or put right", {key}),
-        ((), "removed or put right", set[str]()),
+        (("--dry-run",), "would be removed or corrected", {key}),
+        ((), "removed or corrected", set[str]()),
     ):
         code, said, _ = await run(service, "sweep", *arguments, sweep_grace_s=0)
         assert code == 0
@@ -44,14 +44,14 @@ async def test_a_sweep_by_hand_prints_what_it_did(service: Service) -> None:
         assert await keys(service) == left
 
 
-async def test_a_sweep_that_cannot_reach_storage_says_so(service: Service) -> None:
+async def test_a_sweep_without_storage_fails_with_a_message(service: Service) -> None:
     code, said, errors = await run(service, "sweep", s3_endpoint="http://127.0.0.1:9")
     assert code == 1
     assert "deleted users" in said
-    assert "storage does not answer" in errors
+    assert "storage cannot be reached" in errors
 
 
-async def test_a_quota_is_given_and_taken_back(service: Service, user: User) -> None:
+async def test_a_quota_is_set_and_removed(service: Service, user: User) -> None:
     draft = {"name": "a", "content_type": "a/b", "size": 11}
     for quota, status in (("10", 403), ("none", 201)):
         assert (await run(service, "users", "quota", user.id, quota))[0] == 0
@@ -60,7 +60,7 @@ async def test_a_quota_is_given_and_taken_back(service: Service, user: User) -> 
             assert reply.status_code == status, reply.text
 
 
-async def test_a_quota_that_is_none_is_refused(service: Service, user: User) -> None:
+async def test_an_invalid_quota_is_refused(service: Service, user: User) -> None:
     code, _, errors = await run(service, "users", "quota", user.id, "many")
     assert (code, "'many' is not a number of bytes" in errors) == (2, True)
     code, _, errors = await run(service, "users", "quota", (missing := new_id()), "1")

@@ -1,4 +1,4 @@
-"""What a sweep removes, what it puts right, and what it leaves alone."""
+"""Tests of the sweeper: removals, corrections, and objects that it must not touch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOUR = 3600
 
 @pytest_asyncio.fixture
 async def clean(service: Service) -> AsyncIterator[Settings]:
-    """The settings of the module's service, with nothing to be swept."""
+    """Settings of the module's service, after a sweep of all leftovers."""
     await let_time_pass(service.settings)
     await sweep(service.settings)
     yield service.settings
@@ -46,7 +46,7 @@ async def clean(service: Service) -> AsyncIterator[Settings]:
 
 
 async def write(settings: Settings, bucket: str, *names: str) -> None:
-    """Put objects that no row names."""
+    """Put objects without a row."""
     objects = Storage(settings).by_name(bucket)
     for name in names:
         async with objects.upload(name) as upload:
@@ -54,19 +54,19 @@ async def write(settings: Settings, bucket: str, *names: str) -> None:
 
 
 async def begin(settings: Settings, key: str) -> None:
-    """Begin a multipart upload that nobody will finish."""
+    """Begin a multipart upload without a row."""
     await Storage(settings).assets.uploads.begin(key)
 
 
 async def reserve(user: User) -> tuple[str, str, dict[str, str]]:
-    """Reserve an upload; returns the asset's id, the URL and its headers."""
+    """Reserve an upload; return the asset's id, the URL and its headers."""
     body = {"name": "a", "content_type": "a/b", "size": 5}
     reserved = (await user.http.post("/v1/assets/uploads", json=body)).json()
     return reserved["asset"]["id"], reserved["upload"]["url"], reserved["upload"]["headers"]
 
 
 async def temp(http: httpx.AsyncClient, token: str | None = None) -> str:
-    """Make a temporary file."""
+    """Create a temporary file."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     made = await http.post("/v1/temp", content=b"hello", headers=headers)
     assert made.status_code == 201, made.text
@@ -74,7 +74,7 @@ async def temp(http: httpx.AsyncClient, token: str | None = None) -> str:
     return temp_id
 
 
-async def test_a_dry_run_says_what_a_sweep_then_does(
+async def test_a_dry_run_reports_the_counts_of_the_next_sweep(
     clean: Settings, service: Service, user: User
 ) -> None:
     made = await make_asset(user)
@@ -85,10 +85,10 @@ async def test_a_dry_run_says_what_a_sweep_then_does(
     await begin(clean, f"{new_id()}/{new_id()}")
     before = await keys(service) | await keys(service, "temp")
     found = {
-        "temporary files that have expired": 1,
+        "expired temporary files": 1,
         "objects of assets without a row": 2,
         "objects of temporary files without a row": 1,
-        "multipart uploads of nobody": 1,
+        "abandoned multipart uploads": 1,
     }
     assert await sweep(clean, dry=True) == found
     assert await keys(service) | await keys(service, "temp") == before
@@ -98,7 +98,7 @@ async def test_a_dry_run_says_what_a_sweep_then_does(
     assert (await user.http.get(f"/v1/temp/{expired}")).status_code == 404
 
 
-async def test_what_is_younger_than_the_grace_is_not_touched(
+async def test_objects_within_the_grace_period_are_not_touched(
     clean: Settings, service: Service
 ) -> None:
     key = f"{new_id()}/{new_id()}"
@@ -109,19 +109,17 @@ async def test_what_is_younger_than_the_grace_is_not_touched(
     assert sum((await sweep(clean)).values()) == 2
 
 
-async def test_what_somebody_else_keeps_in_a_bucket_is_his(
-    clean: Settings, service: Service
-) -> None:
+async def test_objects_with_foreign_keys_are_not_touched(clean: Settings, service: Service) -> None:
     await write(clean, "assets", "backup/of/something")
     assert await sweep(clean) == {}
     assert "backup/of/something" in await keys(service)
     await Storage(clean).assets.delete(["backup/of/something"])
 
 
-async def test_an_upload_in_flight_is_known_by_the_journal(
+async def test_an_upload_in_progress_has_a_journal_entry(
     clean: Settings, service: Service, user: User
 ) -> None:
-    """However long it takes: without any grace it is not taken for a stray."""
+    """An upload in progress is not an orphan, even without a grace period."""
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def body() -> AsyncIterator[bytes]:
@@ -142,7 +140,7 @@ async def test_an_upload_in_flight_is_known_by_the_journal(
     assert (await upload).status_code == 200
 
 
-async def test_an_asset_whose_bytes_are_lost_is_corrupt_until_they_come_again(
+async def test_an_asset_with_lost_bytes_is_corrupt_until_they_are_replaced(
     clean: Settings, service: Service, user: User
 ) -> None:
     made, folder = (
@@ -163,7 +161,7 @@ async def test_an_asset_whose_bytes_are_lost_is_corrupt_until_they_come_again(
     assert again.json()["status"] == "ready"
 
 
-async def test_thumbnails_are_kept_and_one_that_is_lost_is_made_again(
+async def test_thumbnails_are_kept_and_a_lost_one_is_created_again(
     clean: Settings, service: Service, user: User
 ) -> None:
     picture = io.BytesIO()
@@ -184,14 +182,14 @@ async def test_thumbnails_are_kept_and_one_that_is_lost_is_made_again(
     await sweep(clean)
 
 
-async def test_a_temporary_file_whose_bytes_are_lost_is_gone(clean: Settings, user: User) -> None:
+async def test_a_temporary_file_with_lost_bytes_is_deleted(clean: Settings, user: User) -> None:
     temp_id = await temp(user.http)
     await Storage(clean).temp.delete([temp_id])
     assert await sweep(clean) == {"lost objects of temporary files": 1}
     assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 404
 
 
-async def test_a_reserved_upload_that_nobody_finishes_is_given_up(
+async def test_an_abandoned_upload_is_deleted(
     clean: Settings, service: Service, user: User
 ) -> None:
     asset_id, url, headers = await reserve(user)
@@ -200,14 +198,14 @@ async def test_a_reserved_upload_that_nobody_finishes_is_given_up(
     await execute(clean, "update assets set created_at = now() - interval '25 h'")
     assert await sweep(clean) == {}, "somebody still holds a URL to put it"
     await execute(clean, "update assets set put_until = now() - interval '1 s'")
-    found = {"reserved uploads that nobody finished": 1}
+    found = {"abandoned uploads": 1}
     assert await sweep(clean, dry=True) == found
     assert await sweep(clean) == found
     assert (await user.http.get(f"/v1/assets/{asset_id}")).status_code == 404
     assert not any(asset_id in key for key in await keys(service))
 
 
-async def test_files_of_a_job_live_as_long_as_its_events(service: Service) -> None:
+async def test_files_of_a_job_are_kept_as_long_as_its_events(service: Service) -> None:
     settings = service.settings
     async with owner(service) as user:
         job = await start(user)
@@ -224,14 +222,14 @@ async def test_files_of_a_job_live_as_long_as_its_events(service: Service) -> No
             assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 200
         assert await sweep(settings) == {}
         assert (await user.http.delete(f"/v1/jobs/{job['id']}")).status_code == 204
-        found = {"temporary files whose jobs are gone": 1}
+        found = {"temporary files of removed jobs": 1}
         assert await sweep(settings, dry=True) == found
-        assert await sweep(settings) == found | {"temporary files that have expired": 1}
+        assert await sweep(settings) == found | {"expired temporary files": 1}
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 404
         assert (await user.http.get(f"/v1/temp/{other}")).status_code == 200
 
 
-async def test_a_bucket_of_another_database_is_left_alone(
+async def test_a_bucket_of_another_database_is_not_touched(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
@@ -245,7 +243,7 @@ async def test_a_bucket_of_another_database_is_left_alone(
     assert await keys(service) == set()
 
 
-async def test_assets_are_not_called_corrupt_because_of_a_wrong_bucket(
+async def test_assets_are_not_marked_corrupt_because_of_a_wrong_bucket(
     start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
@@ -266,7 +264,7 @@ async def test_assets_are_not_called_corrupt_because_of_a_wrong_bucket(
         assert (await user.http.get(f"/v1/assets/{made.id}")).json()["status"] == "ready"
 
 
-async def test_one_sweep_at_a_time_and_none_waits_for_a_dead_one(clean: Settings) -> None:
+async def test_one_sweep_runs_at_a_time_and_a_dead_one_blocks_no_other(clean: Settings) -> None:
     assert clean.database_url
     dead = await asyncpg.connect(**connect_args(clean.database_url))
     await dead.execute("select pg_advisory_lock($1)", LOCK_ID)
@@ -281,7 +279,7 @@ async def test_one_sweep_at_a_time_and_none_waits_for_a_dead_one(clean: Settings
         await eventually(sweeps)
 
 
-async def test_the_service_sweeps_by_itself(start_service: Callable[..., Service]) -> None:
+async def test_the_service_sweeps_periodically(start_service: Callable[..., Service]) -> None:
     service = start_service(sweep_interval_s=0.2, sweep_grace_s=0)
     await write(service.settings, "assets", f"{new_id()}/{new_id()}")
 

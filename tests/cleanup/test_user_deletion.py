@@ -1,4 +1,4 @@
-"""A user who was deleted: locked out at once, his data swept after."""
+"""Tests of deleted users: access ends immediately, their data are removed by the sweeper."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def delete(service: Service, user: User) -> None:
 
 
 async def rows_of(service: Service, user: User) -> dict[str, int]:
-    """Return how many rows of a user each table has, but 0."""
+    """Return the number of a user's rows by table, without tables that have no such rows."""
     counts = {}
     async with open_database(service.settings) as db:
         for table in TABLES:
@@ -41,7 +41,7 @@ async def rows_of(service: Service, user: User) -> dict[str, int]:
 
 
 async def fill(user: User) -> str:
-    """Give a user something of everything; returns the id of a job that runs."""
+    """Create objects of all kinds for a user; return the id of a running job."""
     deep = await make_folder(user)
     for _ in range(3):
         deep = await make_folder(user, parent_id=deep.id)
@@ -59,7 +59,7 @@ async def fill(user: User) -> str:
     return held.id
 
 
-async def test_all_that_was_his_goes_and_then_he(service: Service) -> None:
+async def test_all_rows_of_a_deleted_user_are_removed_and_then_the_user(service: Service) -> None:
     async with owner(service) as user, owner(service) as other:
         await fill(user)
         kept = await make_asset(other, b"kept")
@@ -89,7 +89,7 @@ async def test_all_that_was_his_goes_and_then_he(service: Service) -> None:
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_an_upload_that_outlives_its_user_is_refused_and_leaves_nothing(
+async def test_an_upload_of_a_user_deleted_meanwhile_is_refused_and_leaves_nothing(
     service: Service, user: User
 ) -> None:
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -118,7 +118,7 @@ async def test_an_upload_that_outlives_its_user_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("ends", [True, False])
-async def test_a_worker_that_runs_another_ones_job_keeps_its_owner_until_then(
+async def test_a_worker_with_a_job_of_another_user_keeps_its_owner_until_the_job_ends(
     start_service: Callable[..., Service], ends: bool
 ) -> None:
     service = start_service()

@@ -203,8 +203,8 @@ async def test_files_of_a_job_go_with_its_last_event(service: Service) -> None:
         await age(settings, held.id, OLD)
         assert await sweep(settings) == {
             "days of events": 1,
-            "temporary files whose jobs are gone": 1,
-            "temporary files that have expired": 1,
+            "temporary files of removed jobs": 1,
+            "expired temporary files": 1,
         }
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == httpx.codes.NOT_FOUND
 

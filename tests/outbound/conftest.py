@@ -1,4 +1,4 @@
-"""The misbehaving server, which is `files.example` for the tests."""
+"""Fixture of the misbehaving server, whose name in tests is `files.example`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses are public, in every way of writing them."""
+"""Tests of the checks of addresses and hosts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_host_in_an_unusual_form_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["8.8.8.8", "::1", "example", "a-b.example", "_dmarc.x1.example", "xn--bcher-kva.de"]
 )
-def test_a_usual_host_is_looked_at_by_its_addresses(host: str) -> None:
+def test_a_host_in_canonical_form_is_accepted(host: str) -> None:
     check_host(host)
 
 
@@ -131,6 +131,6 @@ def test_an_operator_may_list_networks_addresses_and_hosts() -> None:
 
 
 @pytest.mark.parametrize("entry", ["10.0.0.1/8", "http://x", "300.1.1.1", "*.example", "a b", ""])
-def test_an_entry_that_means_nothing_is_refused_at_the_start(entry: str) -> None:
-    with pytest.raises(ValueError, match="is no CIDR"):
+def test_an_invalid_entry_of_the_setting_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="is not a CIDR"):
         Allowed.parse([entry])

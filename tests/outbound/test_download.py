@@ -1,4 +1,4 @@
-"""Downloads from a server on loopback that misbehaves in many ways."""
+"""Tests of downloads from a misbehaving server on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.downloads import MAX_BYTES, downloader, get
 from tests.support.misbehaving_server import Trickster, reply
 
 
-async def test_a_file_comes_with_what_the_server_says_of_it(server: Trickster) -> None:
+async def test_a_download_has_the_headers_of_the_server(server: Trickster) -> None:
     server.answers["/a%20b?x=1"] = reply(
         b"data", Content_Type="text/csv", Content_Disposition='attachment; filename="ü.csv"'
     )
@@ -26,7 +26,7 @@ async def test_a_file_comes_with_what_the_server_says_of_it(server: Trickster) -
     )
 
 
-async def test_nothing_of_ours_travels(
+async def test_no_credentials_or_cookies_are_sent(
     server: Trickster, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     netrc = tmp_path_factory.mktemp("home") / ".netrc"
@@ -45,7 +45,7 @@ async def test_nothing_of_ours_travels(
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 404, 418, 500, 503])
-async def test_another_answer_than_a_file_is_named(server: Trickster, status: int) -> None:
+async def test_an_error_status_is_in_the_message(server: Trickster, status: int) -> None:
     server.answers["/"] = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
     with pytest.raises(UrlUnreachable, match=f"status {status}"):
         await get(downloader(server), server.url())
@@ -66,7 +66,7 @@ async def test_another_answer_than_a_file_is_named(server: Trickster, status: in
         reply(b"x", Content_Encoding="br"),
     ],
 )
-async def test_a_broken_answer_is_no_file(server: Trickster, answer: bytes) -> None:
+async def test_a_malformed_response_is_an_error(server: Trickster, answer: bytes) -> None:
     server.answers["/"] = answer
     with pytest.raises((UrlUnreachable, UrlNotAllowed)) as refused:
         await get(downloader(server), server.url())
@@ -82,14 +82,14 @@ async def test_a_broken_answer_is_no_file(server: Trickster, answer: bytes) -> N
         ("identity", b"hello"),
     ],
 )
-async def test_a_body_compressed_unasked_is_unpacked(
+async def test_a_compressed_body_is_decompressed(
     server: Trickster, encoding: str, body: bytes
 ) -> None:
     server.answers["/"] = reply(body, Content_Encoding=encoding)
     assert (await get(downloader(server), server.url()))[1] == b"hello"
 
 
-async def test_a_compressed_bomb_meets_the_limit_in_small_pieces(server: Trickster) -> None:
+async def test_a_decompression_bomb_is_limited(server: Trickster) -> None:
     server.answers["/"] = reply(gzip.compress(bytes(200_000_000), 1), Content_Encoding="gzip")
     sizes: list[int] = []
 
@@ -103,7 +103,7 @@ async def test_a_compressed_bomb_meets_the_limit_in_small_pieces(server: Trickst
     assert 0 < max(sizes) <= 256 * 1024
 
 
-async def test_a_file_that_declares_too_much_is_refused_before_it_comes(
+async def test_a_file_of_a_declared_size_over_the_limit_is_refused(
     server: Trickster,
 ) -> None:
     server.answers["/"] = reply(b"x", Content_Length=str(MAX_BYTES + 1))
@@ -112,7 +112,7 @@ async def test_a_file_that_declares_too_much_is_refused_before_it_comes(
             pytest.fail("the answer was accepted")
 
 
-async def test_a_file_that_hides_its_size_is_cut_off(server: Trickster) -> None:
+async def test_a_file_of_undeclared_size_is_limited(server: Trickster) -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -125,7 +125,7 @@ async def test_a_file_that_hides_its_size_is_cut_off(server: Trickster) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nbegin"])
-async def test_silence_ends_the_fetch(server: Trickster, sent: bytes) -> None:
+async def test_a_silent_server_ends_the_download(server: Trickster, sent: bytes) -> None:
     async def fall_silent(writer: asyncio.StreamWriter) -> None:
         writer.write(sent)
         await asyncio.sleep(30)
@@ -135,7 +135,7 @@ async def test_silence_ends_the_fetch(server: Trickster, sent: bytes) -> None:
         await get(downloader(server, silence_s=0.2), server.url())
 
 
-async def test_a_header_that_drips_does_not_put_off_the_first_byte(server: Trickster) -> None:
+async def test_slow_headers_do_not_extend_the_time_limit(server: Trickster) -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX: ")
         while True:
@@ -148,7 +148,7 @@ async def test_a_header_that_drips_does_not_put_off_the_first_byte(server: Trick
         await get(downloader(server, silence_s=0.4), server.url())
 
 
-async def test_a_body_that_drips_ends_some_time(server: Trickster) -> None:
+async def test_a_slow_body_is_limited_in_time(server: Trickster) -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -157,5 +157,5 @@ async def test_a_body_that_drips_ends_some_time(server: Trickster) -> None:
             await asyncio.sleep(0.02)
 
     server.answers["/"] = drip
-    with pytest.raises(UrlUnreachable, match="too slowly"):
+    with pytest.raises(UrlUnreachable, match="longer than the limit"):
         await get(downloader(server, whole_s=0.3), server.url())

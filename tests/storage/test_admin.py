@@ -1,4 +1,4 @@
-"""Tests of what the service sets up in storage when it starts."""
+"""Tests of the set-up of buckets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ async def test_pages_of_other_origins_may_read_and_put(service: Service) -> None
     assert "PUT" in reply.headers["access-control-allow-methods"]
 
 
-async def test_what_the_server_cannot_is_logged_and_left(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unsupported_features_are_logged_and_skipped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def answer(asked: Asked) -> Answer:
         if asked.path.endswith("/bkt"):
             return error(409, "BucketAlreadyOwnedByYou")
@@ -45,8 +47,8 @@ async def test_what_the_server_cannot_is_logged_and_left(caplog: pytest.LogCaptu
     with Loopback(answer) as server:
         await admin_of(server).ensure_bucket("bkt", origins=["https://a&b"], expire_after_days=3)
     assert [record.getMessage() for record in caplog.records] == [
-        "could not set CORS of bkt: NotImplemented",
-        "could not set lifecycle rules of bkt: AccessDenied",
+        "cannot set CORS of bkt: NotImplemented",
+        "cannot set lifecycle rules of bkt: AccessDenied",
     ]
     _, cors, _ = server.asked
     parts = urlsplit(cors.path)

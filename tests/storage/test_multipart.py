@@ -1,4 +1,4 @@
-"""Multipart uploads, as storage itself sees them."""
+"""Tests of multipart uploads in storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.services import WAIT_S, Service
 
 
 async def test_all_parts_are_listed_however_many(service: Service) -> None:
-    storage = Storage(service.settings, parts_at_once=10)  # with the 1,000 of S3 it takes long
+    storage = Storage(service.settings, parts_at_once=10)  # 1,000, the limit of S3, would be slow
     uploads = storage.assets.uploads
     upload_id = await uploads.begin("many/parts")
     numbers = [*range(1, 35), MAX_PARTS]
@@ -43,7 +43,7 @@ async def test_all_parts_are_listed_however_many(service: Service) -> None:
         await uploads.stored("many/parts", upload_id)
 
 
-async def test_parts_that_storage_does_not_have_make_no_object(service: Service) -> None:
+async def test_a_completion_with_missing_parts_is_refused(service: Service) -> None:
     storage = service.storage
     uploads = storage.assets.uploads
     upload_id = await service.run(uploads.begin("no/parts"))

@@ -1,4 +1,4 @@
-"""Presigned URLs, held against those of the minio SDK."""
+"""Tests of presigned URLs, compared with those of the minio SDK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 
 
 def signer(endpoint: str) -> Signer:
-    """Return a signer that has signed nothing yet."""
+    """Return a new signer."""
     return Signer(endpoint, region="eu-central-1", access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 
 
@@ -32,7 +32,7 @@ def signer(endpoint: str) -> Signer:
     expires_s=st.integers(1, 604_800),
     day=st.integers(0, 3),
 )
-def test_a_url_is_that_of_the_sdk(
+def test_a_url_equals_that_of_the_sdk(
     key: str, query: dict[str, str], expires_s: int, day: int
 ) -> None:
     now = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC) + timedelta(days=day)

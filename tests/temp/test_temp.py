@@ -1,4 +1,4 @@
-"""Temporary files over HTTP."""
+"""Tests of the routes of temporary files."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.support.services import Service, User
 
 
 async def make(user: User, content: bytes = b"hello", **options: Any) -> TempAsset:
-    """Make a temporary file."""
+    """Create a temporary file."""
     reply = await user.http.post("/v1/temp", content=content, **options)
     assert reply.status_code == 201, reply.text
     return TempAsset.model_validate(reply.json())
 
 
 async def expire(service: Service, temp_id: str) -> None:
-    """Let a file's time run out."""
+    """Expire a file."""
     statement = "update temp_files set expires_at = now() where id = $1"
     await service.run(service.db.pool.execute(statement, temp_id))
 
 
-async def test_a_file_comes_back(user: User) -> None:
+async def test_a_file_is_returned_as_it_was_created(user: User) -> None:
     made = await make(user, params={"ext": "PNG"})
     assert re.fullmatch(r"[0-9a-f]{32}\.png", made.id)
     assert (made.size, made.content_type, made.put_url) == (5, "image/png", None)
@@ -54,7 +54,7 @@ async def test_a_file_comes_back(user: User) -> None:
         (b"x", "json", "application/x-www-form-urlencoded", ".json", "application/json"),
     ],
 )
-async def test_extension_and_type_complete_each_other(
+async def test_extension_and_type_are_derived_from_each_other(
     user: User, content: bytes, ext: str, claimed: str | None, id_end: str, content_type: str
 ) -> None:
     headers = {"Content-Type": claimed} if claimed else {}
@@ -71,7 +71,7 @@ async def test_an_extension_is_letters_and_digits(user: User, ext: str) -> None:
     assert reply.status_code == 422
 
 
-async def test_after_its_time_a_file_is_gone(service: Service, user: User) -> None:
+async def test_an_expired_file_is_gone(service: Service, user: User) -> None:
     made = await make(user)
     await expire(service, made.id)
     for path in (f"temp/{made.id}", f"temp/{made.id}/content", f"storage/temp/{made.id}"):
@@ -92,7 +92,7 @@ async def test_a_deleted_file_is_gone_with_its_bytes(service: Service, user: Use
 
 
 @pytest.mark.parametrize("id_", ["x", "0" * 32, "0" * 32 + ".png", "%00", "..%2Fx"])
-async def test_what_does_not_exist_is_not_found(user: User, id_: str) -> None:
+async def test_a_missing_file_is_not_found(user: User, id_: str) -> None:
     for method, path in (
         ("GET", f"temp/{id_}"),
         ("DELETE", f"temp/{id_}"),
@@ -106,7 +106,9 @@ async def test_someone_elses_file_is_not_found(service: Service, user: User, oth
     theirs = await make(other)
     for _ in range(2):
         for path in (f"temp/{theirs.id}", f"temp/{theirs.id}/content", f"storage/temp/{theirs.id}"):
-            assert (await user.http.get(f"/v1/{path}")).status_code == 404
+            refused = await user.http.get(f"/v1/{path}")
+            assert refused.status_code == 404
+            assert refused.json()["detail"] == f"Temporary file {theirs.id} was not found."
         assert (await user.http.delete(f"/v1/temp/{theirs.id}")).status_code == 404
         await expire(service, theirs.id)
 
@@ -128,18 +130,18 @@ async def test_bytes_go_straight_to_storage(service: Service, user: User) -> Non
     assert (await fetch(got.get_url)).content == b"hello"
     assert (await user.http.get(f"/v1/temp/{reserved.id}/content")).content == b"hello"
     assert (await user.http.delete(f"/v1/temp/{reserved.id}")).status_code == 204
-    # The URL to put it still works for a while.
+    # The URL to put the file is still valid.
     assert [op for key, op in await journal(service) if key == reserved.id] == ["delete"]
 
 
-async def test_a_size_that_was_not_declared_is_found_out(user: User) -> None:
+async def test_an_undeclared_size_is_read_from_storage(user: User) -> None:
     reserved = (await user.http.post("/v1/temp/uploads", json={})).json()
     assert reserved["size"] is None
     assert (await put(reserved["put_url"], b"1234567")).status_code == 200
     assert (await user.http.get(f"/v1/temp/{reserved['id']}")).json()["size"] == 7
 
 
-async def test_a_replay_gives_the_first_file(user: User) -> None:
+async def test_a_replay_returns_the_first_file(user: User) -> None:
     headers = {"Idempotency-Key": "k"}
     first = await make(user, headers=headers)
     again = await user.http.post("/v1/temp", content=b"hello", headers=headers)

@@ -136,7 +136,7 @@ async def test_why_nothing_can_be_sent_is_told_in_the_delivery(
         assert "not a public address" in refused["last_answer"]["error"]
         assert refused["last_answer"]["status_code"] is None
         unknown = await settled(same, nowhere, "pending")
-        assert "There is no address of nowhere.invalid." in unknown["last_answer"]["error"]
+        assert "The host nowhere.invalid cannot be resolved" in unknown["last_answer"]["error"]
         unreadable = await settled(same, signed, "pending")
         assert "CONTEXT_SECRET_KEY has changed" in unreadable["last_answer"]["error"]
     assert receiver.received == []

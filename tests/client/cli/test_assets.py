@@ -82,7 +82,7 @@ async def test_a_folder_goes_there_and_back(shell: Shell) -> None:
 async def test_mistakes_are_said_in_one_line(shell: Shell) -> None:
     absent = await shell("download", "0" * 32, status=1)
     assert absent.count("\n") == 1
-    assert "no such asset" in absent.lower()
+    assert "was not found" in absent
     assert "absent.txt" in await shell("upload", "absent.txt", status=2)
     assert "CONTEXT_URL" in await shell("ls", status=2, CONTEXT_URL="")
     assert (await shell("ls", status=1, CONTEXT_TOKEN="ctx_wrong")).count("\n") == 1
