@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class AssetFilters(NamedTuple):
-    """Filters of a list of assets; filters that are None or empty are not applied.
+    """Filters of a list of assets; a filter of None or "" is not applied.
 
     Attributes:
         parent_id: The folder; without it, the list has the assets at the top level.
