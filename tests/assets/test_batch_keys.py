@@ -21,7 +21,7 @@ from tests.support.services import Service, User
 from tests.support.sweeps import assert_nothing_lost_or_stray, execute
 
 
-async def test_a_batch_sent_again_gives_the_assets_of_the_first_time(
+async def test_a_repeated_batch_returns_the_assets_of_the_first_one(
     service: Service, user: User
 ) -> None:
     contents = [b"one", b"two", b"three"]
@@ -39,7 +39,7 @@ async def test_a_batch_sent_again_gives_the_assets_of_the_first_time(
     assert await journal(service) == []
 
 
-async def test_a_key_is_the_same_alone_and_in_a_batch(user: User) -> None:
+async def test_a_key_is_shared_by_single_requests_and_batches(user: User) -> None:
     alone = await user.http.post(
         "/v1/assets", headers={"Idempotency-Key": "k"}, **form(b"x", name="a")
     )
@@ -56,7 +56,7 @@ async def test_a_key_is_the_same_alone_and_in_a_batch(user: User) -> None:
     assert replay.json()["id"] == made["asset"]["id"]
 
 
-async def test_a_key_for_the_whole_batch_is_one_for_each_item(user: User) -> None:
+async def test_the_key_of_a_batch_is_a_key_for_each_item(user: User) -> None:
     async def send(content: bytes, key: str = "k", **more: Any) -> httpx.Response:
         items = [item(content[:1], **more), item(content[1:], **more)]
         headers = {"Idempotency-Key": key}
@@ -80,7 +80,7 @@ async def test_a_key_for_the_whole_batch_is_one_for_each_item(user: User) -> Non
     assert (both.status_code, both.json()["code"]) == (422, "invalid_asset")
 
 
-async def test_a_key_at_work_elsewhere_is_in_flight_and_the_rest_is_made(
+async def test_a_key_in_use_is_in_flight_and_the_other_items_are_created(
     service: Service, user: User
 ) -> None:
     await execute(
@@ -95,7 +95,7 @@ async def test_a_key_at_work_elsewhere_is_in_flight_and_the_rest_is_made(
 
 
 @pytest.mark.parametrize("is_batch", [True, False])
-async def test_a_request_that_lost_its_key_to_another_one_makes_nothing(
+async def test_a_request_that_lost_its_key_creates_nothing(
     service: Service, user: User, is_batch: bool
 ) -> None:
     before = await keys(service)
@@ -122,7 +122,7 @@ async def test_a_request_that_lost_its_key_to_another_one_makes_nothing(
     await assert_nothing_lost_or_stray(service.settings)
 
 
-async def test_the_same_batch_many_times_at_once_makes_each_asset_once(
+async def test_concurrent_repeated_batches_create_each_asset_once(
     service: Service, user: User
 ) -> None:
     items = [item(b"x", key=f"{number}", name=f"{number}") for number in range(20)]

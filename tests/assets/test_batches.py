@@ -83,7 +83,7 @@ async def test_a_problem_with_one_item_does_not_affect_the_others(
     assert codes(again) == [None, reused, None, None, None, None, None, None]
 
 
-async def test_what_the_quota_has_room_for_is_made(service: Service, user: User) -> None:
+async def test_items_within_the_quota_are_created(service: Service, user: User) -> None:
     await execute(service.settings, "update users set quota_bytes = 10 where id = $1", user.id)
     async with service.client(await service.new_token(user.id)) as http:
         contents = [b"x" * 6, b"y" * 5, b"z" * 4, b"!"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -11,10 +11,8 @@ import pytest
 
 from tests.support.assets import fetch, journal, keys, make_asset, make_folder, put
 from tests.support.multipart import (
-    CONTENT,
     MIB,
     PART,
-    SHA256,
     SIZE,
     checked,
     complete,
@@ -25,6 +23,9 @@ from tests.support.multipart import (
     state,
 )
 from tests.support.services import Service, User
+
+CONTENT = b"".join(content_of(number) for number in range(1, 10))
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("sha256", [SHA256, None])
@@ -130,57 +131,6 @@ async def test_storage_refuses_a_part_of_another_length(service: Service, user: 
     reply = await complete(user, asset_id)
     assert (reply.status_code, reply.json()["code"]) == (409, "upload_incomplete")
     assert reply.json()["detail"].startswith("Part 9 has 2 bytes instead of 1")
-
-
-async def test_completes_sent_at_once_agree(user: User) -> None:
-    asset_id, upload = await reserve(user)
-    etags = await put_parts(upload)
-    replies = await asyncio.gather(
-        *(complete(user, asset_id, etags if n % 2 else None) for n in range(8))
-    )
-    assert {(reply.status_code, reply.json().get("status")) for reply in replies} == {
-        (200, "ready")
-    }
-    assert (await checked(user, asset_id))["sha256"] == SHA256
-
-
-async def test_a_crash_between_storage_and_row_is_made_good(service: Service, user: User) -> None:
-    asset_id, upload = await reserve(user)
-    etags = await put_parts(upload)
-    assert (await complete(user, asset_id, etags)).status_code == 200
-    pool = service.db.pool
-    undo = "update assets set status = 'pending', upload_id = 'over', sha256_due = null"
-    await service.run(pool.execute(f"{undo} where id = $1", asset_id))
-    reply = await user.http.get(f"/v1/assets/{asset_id}/upload")
-    assert (reply.status_code, reply.json()["code"]) == (409, "upload_ended")
-    assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
-
-
-async def test_parts_that_storage_is_clearing_away_are_not_missing(
-    service: Service, user: User
-) -> None:
-    asset_id, upload = await reserve(user)
-    etags = await put_parts(upload)
-    assert (await complete(user, asset_id, etags)).status_code == 200
-    # As the second of two completes finds it: the object is there, the upload too, some parts not.
-    app = service
-    uploads = app.storage.assets.uploads
-    key = await key_of(service, asset_id)
-    upload_id = await service.run(uploads.begin(key))
-    undo = "update assets set status = 'pending', upload_id = $2, sha256_due = null where id = $1"
-    await service.run(app.db.pool.execute(undo, asset_id, upload_id))
-    assert (await complete(user, asset_id, etags)).json()["status"] == "ready"
-    await service.run(uploads.abort(key, upload_id))
-
-
-async def test_old_urls_cannot_change_what_is_complete(user: User) -> None:
-    asset_id, upload = await reserve(user)
-    await put_parts(upload)
-    done = await complete(user, asset_id)
-    for part in (upload.parts[0], upload.parts[8]):
-        evil = b"e" * len(content_of(part.part_number))
-        assert (await put(part.url, evil)).status_code == 404
-    assert (await fetch(done.json()["get_url"])).content == CONTENT
 
 
 async def test_an_aborted_upload_leaves_nothing(service: Service, user: User) -> None:
