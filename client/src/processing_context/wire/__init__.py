@@ -1,4 +1,4 @@
-"""What crosses the wire, as pydantic models: shared by the service and its clients.
+"""Pydantic models of requests and responses, shared by the service and its clients.
 
-Imports nothing but pydantic and the standard library.
+Only pydantic and the standard library are imported.
 """

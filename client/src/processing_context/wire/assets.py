@@ -1,4 +1,4 @@
-"""Assets and temporary files."""
+"""Models of assets, uploads and temporary files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FOLDER = "folder"
 """The content type of a folder."""
 
 MAX_BATCH = 100
-"""How many assets one batch makes."""
+"""Largest number of assets in one batch."""
 
 MAX_BATCH_BYTES = 1024 * 1024
-"""How many bytes they have together."""
+"""Largest total size of the files of one batch."""
 
 ContentType = Annotated[
     str,
@@ -32,7 +32,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Asset(Reply):
-    """A file (or folder) of a user. `duration` in seconds, `width` and `height` in pixels."""
+    """A file or folder of a user. `duration` is in seconds, `width` and `height` in pixels."""
 
     id: str
     user_id: str
@@ -56,14 +56,14 @@ class Asset(Reply):
 
 
 class AssetList(Reply):
-    """A page of assets; `next` is the cursor of the following page, null on the last."""
+    """A page of assets; `next` is the cursor of the following page, null on the last one."""
 
     next: str | None
     assets: list[Asset]
 
 
 class AssetCreate(Request):
-    """The `json` part of an upload. What is left out comes from the file part."""
+    """The `json` part of an upload. Omitted fields are derived from the `file` part."""
 
     name: Name | None = None
     content_type: ContentType | None = None
@@ -74,7 +74,7 @@ class AssetCreate(Request):
 
 
 class BatchItem(Request):
-    """One asset of a batch, the size of its bytes, and its own idempotency key."""
+    """An asset of a batch, with the size of its content and an optional idempotency key."""
 
     asset: AssetCreate
     size: Annotated[int, Field(ge=0, le=MAX_BATCH_BYTES)]
@@ -82,9 +82,9 @@ class BatchItem(Request):
 
 
 class AssetBatch(Request):
-    """The `json` part of many small uploads in one request: its part `file` holds their bytes.
+    """The `json` part of a batch upload of small files; the part `file` holds their content.
 
-    Those follow each other in the order of the items, together at most 1 MiB.
+    The files are concatenated in the order of the items; together they have at most 1 MiB.
     """
 
     assets: Annotated[list[BatchItem], Field(min_length=1, max_length=MAX_BATCH)]
@@ -98,9 +98,9 @@ class AssetBatch(Request):
 
 
 class BatchResult(Reply):
-    """What became of one asset of a batch: the asset, or why there is none.
+    """The result of one asset of a batch: the asset, or the problem that prevented its creation.
 
-    `is_replay`: it was made by an earlier request with the same key.
+    `is_replay` is true if an earlier request with the same idempotency key created the asset.
     """
 
     asset: Asset | None
@@ -109,25 +109,27 @@ class BatchResult(Reply):
 
 
 class BatchResults(Reply):
-    """What became of each asset of a batch, in their order."""
+    """The results of a batch, in the order of its items."""
 
     results: list[BatchResult]
 
 
 class AssetsFind(Request):
-    """Ask for many assets at once."""
+    """A request for the metadata of many assets."""
 
     asset_ids: Annotated[list[Id], Field(max_length=1000)]
 
 
 class AssetsFound(Reply):
-    """Those of the assets that are there, in any order."""
+    """The requested assets that exist, in any order."""
 
     assets: list[Asset]
 
 
 class AssetUpdate(Update):
-    """What a PATCH may change; a field left out stays as it is. `parent_id` null: to the top."""
+    """Changes to an asset. Omitted fields keep their values; `parent_id` null moves it to the
+    top level.
+    """
 
     nullable: ClassVar[frozenset[str]] = frozenset({"parent_id"})
 
@@ -138,7 +140,7 @@ class AssetUpdate(Update):
 
 
 class UploadCreate(Request):
-    """Reserve an asset whose bytes the caller puts straight into storage."""
+    """A reservation of an asset whose content the client uploads straight to storage."""
 
     name: Name
     content_type: ContentType
@@ -151,7 +153,7 @@ class UploadCreate(Request):
 
 
 class AssetImport(Request):
-    """Make an asset of what a URL leads to; what is left out comes from its server."""
+    """An asset to create from a URL. Omitted fields are taken from the response of its server."""
 
     url: Annotated[str, Field(min_length=1, max_length=8192)]
     name: Name | None = None
@@ -160,20 +162,20 @@ class AssetImport(Request):
 
 
 class ArchiveCreate(Request):
-    """Which assets go into a zip."""
+    """The assets to put into a zip archive."""
 
     asset_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
 
 
 class UploadPart(Reply):
-    """Where to PUT one part."""
+    """A presigned URL for the PUT of one part."""
 
     part_number: int
     url: str
 
 
 class PutUpload(Reply):
-    """One PUT; `headers` must be sent as given."""
+    """Upload by a single PUT; `headers` must be sent unchanged."""
 
     kind: Literal["put"] = "put"
     url: str
@@ -182,7 +184,7 @@ class PutUpload(Reply):
 
 
 class MultipartUpload(Reply):
-    """S3 multipart: the first parts' URLs."""
+    """S3 multipart upload, with the URLs of its first parts."""
 
     kind: Literal["multipart"] = "multipart"
     part_size: int
@@ -192,7 +194,7 @@ class MultipartUpload(Reply):
 
 
 class StoredPart(Reply):
-    """A part that storage has."""
+    """A part that storage has received."""
 
     part_number: int
     size: int
@@ -200,30 +202,30 @@ class StoredPart(Reply):
 
 
 class MultipartState(MultipartUpload):
-    """Where a multipart upload stands; `parts` holds URLs of missing ones."""
+    """The state of a multipart upload; `parts` holds the URLs of missing parts."""
 
     stored: list[StoredPart]
 
 
 class UploadReserved(Reply):
-    """The pending asset and where its bytes go."""
+    """The pending asset and the upload of its content."""
 
     asset: Asset
     upload: Annotated[PutUpload | MultipartUpload, Field(discriminator="kind")]
 
 
 class CompletedPart(Request):
-    """A part as the caller knows it."""
+    """The number and the ETag of an uploaded part."""
 
     part_number: Annotated[int, Field(ge=1, le=10_000)]
     etag: Annotated[str, Field(max_length=200)]
 
 
 class UploadComplete(Request):
-    """Which parts make the object; left out: those that storage has.
+    """The parts of the finished object; if omitted, the parts that storage has received.
 
-    `sha256` is for whoever did not know it when the upload was reserved, and is checked as if it
-    had been declared then.
+    `sha256` is for clients that did not know it when they reserved the upload. It is verified in
+    the same way.
     """
 
     parts: list[CompletedPart] | None = None
@@ -231,14 +233,14 @@ class UploadComplete(Request):
 
 
 class PresignedUrl(Reply):
-    """A URL that needs no header until `expires_at`."""
+    """A presigned URL, valid without authentication headers until `expires_at`."""
 
     url: str
     expires_at: Timestamp
 
 
 class UrlsCreate(Request):
-    """Ask for the URLs of many files at once; together at most 1,000."""
+    """A request for the presigned URLs of many files, at most 1,000 in total."""
 
     asset_ids: list[Id] = []
     temp_ids: list[Id] = []
@@ -252,13 +254,13 @@ class UrlsCreate(Request):
 
 
 class Urls(Reply):
-    """Presigned URLs by id; an id that names nothing readable is left out."""
+    """Presigned URLs by id. Ids of files that do not exist or cannot be read are omitted."""
 
     urls: dict[str, str]
 
 
 class TempUploadCreate(Request):
-    """Reserve a temporary file."""
+    """A reservation of a temporary file."""
 
     ext: Annotated[str, StringConstraints(pattern=r"^\.?[A-Za-z0-9]{0,16}$")] = ""
     content_type: ContentType | None = None
@@ -266,7 +268,7 @@ class TempUploadCreate(Request):
 
 
 class TempAsset(Reply):
-    """A file that is gone after `expires_at`. `id` is `<hex>.<ext>`."""
+    """A temporary file, deleted after `expires_at`. `id` is `<hex>.<ext>`."""
 
     id: str
     get_url: str | None

@@ -1,4 +1,4 @@
-"""What all wire models share: strict requests, tolerant replies, UTC times."""
+"""Base classes and field types of the wire models: strict requests, tolerant replies, UTC times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-# What lies outside cannot be told from PostgreSQL's infinities, or not be written in UTC.
+# Times outside of this range cannot be distinguished from PostgreSQL's infinities, or cannot be
+# written in UTC.
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -36,38 +37,38 @@ def _no_nul(value: str) -> str:
 
 
 Timestamp = Annotated[AwareDatetime, AfterValidator(_to_utc)]
-"""RFC 3339 with an offset; kept and sent in UTC (`Z`)."""
+"""RFC 3339 time with an offset; stored and sent in UTC (`Z`)."""
 
 Text = Annotated[str, AfterValidator(_no_nul)]
-"""A string that fits a PostgreSQL text column: anything without NUL."""
+"""A string without NUL characters, which PostgreSQL text columns cannot store."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_no_nul)]
-"""What a user calls a thing: 1 to 1,000 characters, no NUL. Never used as a path."""
+"""A display name: 1 to 1,000 characters, no NUL. Never used as a path."""
 
 Id = Text
-"""A UUIDv7 as 32 lowercase hex characters. A malformed one is one that does not exist."""
+"""A UUIDv7 as 32 lowercase hex characters. A malformed id is treated as one that does not exist."""
 
 
 class Request(BaseModel):
-    """A request body: an unknown field is an error, since it is nearly always a misspelling."""
+    """Base of request bodies. Unknown fields are errors, since most of them are misspellings."""
 
     model_config = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Reply(BaseModel):
-    """A reply: fields that a newer service adds are ignored."""
+    """Base of replies. Unknown fields are ignored, so that newer services can add fields."""
 
     model_config = ConfigDict(extra="ignore", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Open(BaseModel):
-    """A document that keeps what it does not know: files of other editors survive a round trip."""
+    """Base of documents that keep unknown fields, as other editors may have added them."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Update(Request):
-    """The body of a PATCH: a field left out stays as it is; null only where `nullable` says so."""
+    """Base of PATCH bodies. Omitted fields are unchanged; only those in `nullable` can be null."""
 
     nullable: ClassVar[frozenset[str]] = frozenset()
 
@@ -75,5 +76,5 @@ class Update(Request):
     def _no_other_nulls(self) -> Self:
         for field in self.model_fields_set - self.nullable:
             if getattr(self, field) is None:
-                raise ValueError(f"{field} cannot be null: leave it out to keep it as it is")
+                raise ValueError(f"{field} cannot be null: omit it to keep its value")
         return self

@@ -1,7 +1,7 @@
-"""The envelope of job events: its fields, their order, and their JSON text.
+"""Envelope of job events: its fields, their order, and their JSON text.
 
-The service puts the envelope in front of what a worker sends. The models of the events, the texts
-that the service stores and the AsyncAPI document are derived from the fields listed here.
+The service puts the envelope in front of the events that workers send. The models of the events,
+the stored texts and the AsyncAPI document are derived from the fields listed here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from processing_context.wire.base import Id, Request, Timestamp
 
 
 class Envelope(Request):
-    """The fields that the service adds to an event, in their order; `type` comes before them."""
+    """The fields that the service adds to an event, in order; `type` comes before them."""
 
     job_id: Id | None = None
     seq: int | None = None
@@ -23,13 +23,13 @@ class Envelope(Request):
 
 TYPE = "type"
 OPTIONAL = frozenset({"traceparent"})
-"""The fields that only some events have."""
+"""Fields that only some events have."""
 
 CLIENT_SEQ = "client_seq"
-"""The number that a worker gives its events: 1, 2, 3 … in each attempt."""
+"""The number that a worker assigns to its events: 1, 2, 3 … in each attempt."""
 
 FROM_SEQ = "from_seq"
-"""The first `seq` of a `node_progress` that stands for several."""
+"""The first `seq` of a `node_progress` that merges several events."""
 
 SERVICE_FIELDS = frozenset({*Envelope.model_fields, CLIENT_SEQ, FROM_SEQ})
 """The fields that the service removes from an event that a worker sends."""

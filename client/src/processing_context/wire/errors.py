@@ -1,4 +1,4 @@
-"""Problem details, RFC 9457, as this service sends them."""
+"""Problem details (RFC 9457) of the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processing_context.wire.base import Reply
 
 
 class Problem(Reply):
-    """An error. `code` is stable and meant for programs, `detail` for people."""
+    """An error. `code` is stable and for programs, `detail` is for people."""
 
     type: str
     title: str

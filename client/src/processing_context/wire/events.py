@@ -1,7 +1,7 @@
-"""Job events: what a worker sends and every reader sees.
+"""Models of job events.
 
-A worker posts events without `job_id`, `seq`, `attempt` and `time`; the service adds them. A reader
-gets them with all four, and with `traceparent` where the request that made the job had one.
+Workers send events without `job_id`, `seq`, `attempt` and `time`; the service adds them.
+Subscribers receive all four, and `traceparent` if the request that created the job had one.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ NodeId = Annotated[Text, Field(max_length=1000)]
 
 
 class _Event(Envelope):
-    # Not null, in silence: whoever encodes it sees that there is something JSON has no form for.
+    # Not "null", which would hide that the value has no JSON form: encoders check for these
+    # constants.
     model_config = {"ser_json_inf_nan": "constants"}
 
 
 class JobUpdate(_Event):
-    """A job changed its status; an end status ends it."""
+    """A job changed its status; `completed`, `failed` and `cancelled` end it."""
 
     type: Literal["job_update"] = "job_update"
     status: JobStatus
@@ -49,7 +50,7 @@ class NodeUpdate(_Event):
 
 
 class NodeProgress(_Event):
-    """How far a node is; `chunk` is streamed text. `from_seq` where several were merged."""
+    """Progress of a node; `chunk` is streamed text. `from_seq`: several events were merged."""
 
     type: Literal["node_progress"] = "node_progress"
     node_id: NodeId
@@ -60,7 +61,7 @@ class NodeProgress(_Event):
 
 
 class OutputUpdate(_Event):
-    """An output has a value."""
+    """An output received a value."""
 
     type: Literal["output_update"] = "output_update"
     node_id: NodeId
@@ -70,7 +71,7 @@ class OutputUpdate(_Event):
 
 
 class Preview(_Event):
-    """Something to look at while a node works: a temporary file."""
+    """A preview of a node's result while the node runs, as a temporary file."""
 
     type: Literal["preview"] = "preview"
     node_id: NodeId
@@ -87,7 +88,7 @@ class PredictionEvent(_Event):
 
 
 class Log(_Event):
-    """A line for people."""
+    """A log message."""
 
     type: Literal["log"] = "log"
     level: Literal["debug", "info", "warning", "error"]
@@ -96,7 +97,7 @@ class Log(_Event):
 
 
 class ErrorEvent(_Event):
-    """Something went wrong that did not end the job by itself."""
+    """An error that did not end the job."""
 
     type: Literal["error"] = "error"
     error: str
@@ -113,20 +114,20 @@ ProcessingMessage = (
     | Log
     | ErrorEvent
 )
-"""What goes through a context's message queue."""
+"""Messages of a context's queue."""
 
 Event = Annotated[ProcessingMessage, Field(discriminator="type")]
 """Any event of a job."""
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-"""Reads and writes any event."""
+"""Validates and serializes any event."""
 
 EVENTS: TypeAdapter[list[Event]] = TypeAdapter(list[Event])
-"""Reads and writes several."""
+"""Validates and serializes lists of events."""
 
 
 class EventPage(Request):
-    """A page of a job's events. `terminal` only where the page reaches the end of an ended job."""
+    """A page of a job's events. `terminal`: the job has ended, and this is its last page."""
 
     model_config = {"extra": "ignore"}
 
@@ -136,13 +137,13 @@ class EventPage(Request):
 
 
 class EventBatch(Request):
-    """A worker's events, each with `client_seq`: 1, 2, 3 … per attempt."""
+    """Events of a worker, each with `client_seq`: 1, 2, 3 … per attempt."""
 
     events: Annotated[list[dict[str, Any]], Field(max_length=1000)]
 
 
 class EventsAccepted(Request):
-    """What the worker learns from its batch."""
+    """Acknowledgement of a worker's events, with the state of its lease."""
 
     model_config = {"extra": "ignore"}
 

@@ -1,4 +1,4 @@
-"""Workflow graphs, in the form that node editors save."""
+"""Models of workflow graphs, in the form that node editors save."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processing_context.wire.base import Open, Reply, Text
 
 
 class Node(Open):
-    """A node: its `type` names the code, `data` its properties."""
+    """A node; `type` names its class, `data` holds its properties."""
 
     id: Annotated[Text, Field(min_length=1, max_length=1000)]
     type: Annotated[Text, Field(min_length=1, max_length=1000)]
@@ -21,7 +21,7 @@ class Node(Open):
 
 
 class Edge(Open):
-    """A wire from a node's output slot to another's property."""
+    """A connection from an output slot of a node to a property of another node."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -34,14 +34,14 @@ class Edge(Open):
 
 
 class Graph(Open):
-    """Nodes and the edges between them."""
+    """A workflow graph: nodes and edges."""
 
     nodes: list[Node]
     edges: list[Edge] = []
 
 
 class GraphError(Reply):
-    """One thing that is wrong with a graph; `edge_index` counts from 0 in `edges`."""
+    """An error in a graph; `edge_index` is an index into `edges`, from 0."""
 
     type: Literal["duplicate_node", "dangling_edge", "input_taken", "cycle"]
     msg: str

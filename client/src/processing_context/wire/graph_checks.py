@@ -56,7 +56,7 @@ def _unsorted(successors: _Successors) -> list[str]:
 
 
 def _strong_components(successors: _Successors) -> Iterator[list[str]]:
-    """Tarjan's algorithm (1972), iterative: graphs may be deeper than Python's stack."""
+    """Yield the strongly connected components (Tarjan, 1972); iterative, for any depth."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     path: list[str] = []

@@ -1,4 +1,4 @@
-"""Jobs: one run of a graph."""
+"""Models of jobs: runs of graphs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from processing_context.wire.graph import Graph
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
-"""The statuses that a job does not leave."""
+"""Statuses of ended jobs; they never change again."""
 
 Capability = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class JobError(Reply):
-    """Why a job ended without a result."""
+    """The reason why a job ended without a result."""
 
     code: Literal["node_failed", "timeout", "worker_lost", "invalid_result", "cancelled"]
     message: str
@@ -40,7 +40,7 @@ def _signing_secrets(value: str) -> str:
         if len(key) not in _KEY_BYTES:
             raise ValueError(
                 f"must be {_PREFIX} and the base64 of 24 to 64 random bytes; "
-                "several, while one takes the place of another, with one space between them"
+                "to rotate it, give several with one space between them"
             )
     return value
 
@@ -49,11 +49,11 @@ _Secrets = Annotated[str, Field(max_length=500), AfterValidator(_signing_secrets
 
 
 class Webhook(Request):
-    """Where the end of a job is told, by the Standard Webhooks specification.
+    """A webhook to send when a job ends, by the Standard Webhooks specification.
 
-    `secret` signs what is told: `whsec_` and the base64 of 24 to 64 random bytes. While a new one
-    takes the place of an old one, give both with a space between them, and each signs. Without one
-    nothing is signed. It is never shown again.
+    `secret` is the signing key: `whsec_` and the base64 of 24 to 64 random bytes. To rotate it,
+    give the new and the old one with a space between them; each signs. Without a secret, messages
+    are not signed. The secret is never returned.
     """
 
     url: Annotated[Text, Field(min_length=1, max_length=8192)]
@@ -66,7 +66,7 @@ class Webhook(Request):
 
 
 class RunOptions(Request):
-    """How a job is run; the body of `POST /v1/workflows/{id}/run`."""
+    """Options of a job; the body of `POST /v1/workflows/{id}/run`."""
 
     type: Literal["run_job_request"] = "run_job_request"
     job_type: Literal["workflow"] = "workflow"
@@ -80,7 +80,7 @@ class RunOptions(Request):
 
 
 class RunJobRequest(RunOptions):
-    """Run a saved workflow or a graph: one of the two."""
+    """A job to create from either a saved workflow or a graph."""
 
     workflow_id: Id | None = None
     graph: Graph | None = None
@@ -88,7 +88,7 @@ class RunJobRequest(RunOptions):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.workflow_id is None) == (self.graph is None):
-            raise ValueError("give one of workflow_id and graph")
+            raise ValueError("give exactly one of workflow_id and graph")
         return self
 
 
@@ -96,13 +96,13 @@ MAX_JOBS_AT_ONCE = 100
 
 
 class JobBatch(Request):
-    """Many jobs in one request."""
+    """Several jobs to create in one request."""
 
     jobs: Annotated[list[RunJobRequest], Field(min_length=1, max_length=MAX_JOBS_AT_ONCE)]
 
 
 class Job(Reply):
-    """A job. Lists leave out `graph`, `params` and `result`. `progress` is 0..1."""
+    """A job. Lists omit `graph`, `params` and `result`. `progress` is between 0 and 1."""
 
     id: str
     user_id: str
@@ -132,7 +132,7 @@ class Job(Reply):
 
     @property
     def is_ended(self) -> bool:
-        """Whether it will not change any more."""
+        """True if the job has ended; its status does not change any more."""
         return self.status in ENDED
 
 
@@ -144,13 +144,13 @@ class JobList(Reply):
 
 
 class JobsMade(Reply):
-    """The jobs of a batch, in its order."""
+    """The jobs of a batch, in the order of the request."""
 
     jobs: list[Job]
 
 
 class NodeState(Reply):
-    """The latest state of one node of a job."""
+    """The latest state of a node of a job."""
 
     node_id: str
     node_name: str | None = None
@@ -166,6 +166,6 @@ class NodeState(Reply):
 
 
 class NodeStateList(Reply):
-    """The nodes of a job that have said anything."""
+    """The nodes of a job that have sent events."""
 
     nodes: list[NodeState]

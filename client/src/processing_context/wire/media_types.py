@@ -1,7 +1,7 @@
 """Media types: detection from the first bytes, file extensions, and parsing.
 
-Both the service and the client use these tables. Only the standard library is imported, and the
-machine's own tables (/etc/mime.types) are not read: a file has the same type everywhere.
+The service and the client use the same tables. The tables of the machine (/etc/mime.types) are not
+read, so that a file has the same type everywhere.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PATTERN = rf"{_NAME}/{_NAME}(\s*;\s*{_NAME}={_VALUE})*"
 MAX_CHARS = 255
 """Length limit of a media type with its parameters."""
 
-# The same for Python: `\s` without U+001C to U+001F, and a value that never gives characters back
-# (`++`), since it may itself look like more parameters and `re` would try every way to split it.
+# The same for `re`: `\s` without U+001C to U+001F, and a possessive quantifier (`++`), since a
+# value may itself look like more parameters and `re` would try every way to split it.
 _SPACE = r"[^\S\x1c-\x1f]*"
 _WELL_FORMED = re.compile(rf"{_NAME}/{_NAME}({_SPACE};{_SPACE}{_NAME}={_VALUE}+)*")
 
-# Sent by clients that do not know the type; curl's --data-binary sends the form type.
+# Sent by clients that do not know the type; `curl --data-binary` sends the form type.
 _GENERIC = frozenset(
     {"", UNKNOWN, "binary/octet-stream", "application/x-www-form-urlencoded", "multipart/form-data"}
 )
@@ -100,7 +100,8 @@ for _type, _extension in (
     ("application/x-skops", ".skops"),
 ):
     _TYPES.add_type(_type, _extension)
-# Types whose first extension in Python's table is not the usual one, or that have none there.
+# Types whose first extension in Python's table is not the usual one, or that have no extension
+# there.
 _EXTENSIONS = {
     "text/plain": "txt",
     "image/jpeg": "jpg",
@@ -122,19 +123,19 @@ def kind_of(content_type: str) -> str:
 
 
 def is_media(content_type: str) -> bool:
-    """Return whether files of this type have width, height or duration."""
+    """Return True if files of this type have a width, height or duration."""
     return kind_of(content_type) in ("image", "audio", "video")
 
 
 def is_generic(content_type: str | None) -> bool:
-    """Return whether a declared type carries no information: missing, arbitrary or malformed."""
+    """Return True if a declared type carries no information: missing, arbitrary or malformed."""
     if content_type is None or essence(content_type) in _GENERIC:
         return True
     return len(content_type) > MAX_CHARS or _WELL_FORMED.fullmatch(content_type) is None
 
 
 def sniff(head: bytes) -> str | None:
-    """Return the media type that the first `HEAD_BYTES` bytes of a file show, if any."""
+    """Return the media type of a file by its first `HEAD_BYTES` bytes, or None if it is unknown."""
     if head.startswith(b"RIFF"):
         return _RIFF_FORMS.get(head[8:12])
     if head[4:8] == b"ftyp":
@@ -147,23 +148,21 @@ def sniff(head: bytes) -> str | None:
 
 
 def image_type(head: bytes) -> str:
-    """Return the media type of an image from its first bytes.
+    """Return the media type of an image by its first bytes.
 
     Raises:
-        ValueError: They are empty, or not the beginning of an image of a known format.
+        ValueError: The bytes are empty, or not an image of a known format.
     """
     if not head:
-        raise ValueError("there are no bytes: an image cannot be empty")
+        raise ValueError("the image is empty: it has 0 bytes")
     found = sniff(head)
     if found is None or kind_of(found) != "image":
-        raise ValueError(
-            f"these bytes are no image of a known format; they begin with {head[:16]!r}"
-        )
+        raise ValueError(f"not an image of a known format; the content begins with {head[:16]!r}")
     return found
 
 
 def guess(name: str) -> str:
-    """Return the media type that the extension of a file name suggests, else `UNKNOWN`.
+    """Return the media type for the extension of a file name, or `UNKNOWN`.
 
     A compressed file has the type of its compression: `a.tar.gz` is `application/gzip`.
     """
@@ -178,7 +177,7 @@ def guess(name: str) -> str:
 
 
 def content_type_of(declared: str | None, head: bytes, name: str = "") -> str:
-    """Return the type of a file: as declared, else from its first bytes, else from its name."""
+    """Return the type of a file: as declared, else by its first bytes, else by its name."""
     if declared is not None and not is_generic(declared):
         return declared
     return sniff(head) or guess(name)
@@ -196,7 +195,7 @@ def extension_of(content_type: str, default: str = "bin") -> str:
 def _of_brands(head: bytes) -> str:
     """Return the type of an ISO base media file.
 
-    The major brand decides. If it is not known, or only says that there is some image, the
+    The major brand decides, unless it is unknown or stands for images in general; then the
     compatible brands decide.
     """
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, len(head) - 3, 4))]

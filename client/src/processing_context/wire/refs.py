@@ -1,4 +1,4 @@
-"""References: how a value that is a file travels in params, results, messages and events."""
+"""References to files in params, results, messages and events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class AssetRef(BaseModel):
-    """A file: carried in `data`, named by `asset_id` or by `uri`; the first that is there wins.
+    """A reference to a file by `data`, `asset_id` or `uri`; the first that is set is used.
 
-    A ref that leaves the process carries `asset_id` or a stable `uri` of the service's storage
-    routes, never bytes and never a presigned URL.
+    In requests and stored events a ref carries `asset_id` or a stable `uri` of the service's
+    storage routes, never bytes and never a presigned URL.
     """
 
     model_config = ConfigDict(extra="allow", ser_json_bytes="base64", val_json_bytes="base64")
@@ -25,64 +25,64 @@ class AssetRef(BaseModel):
     metadata: dict[str, Any] | None = None
 
     def is_empty(self) -> bool:
-        """Whether it names nothing. Empty bytes are something."""
+        """Return True if no part is set. Empty bytes count as set."""
         return self.data is None and not self.asset_id and not self.uri
 
     def is_set(self) -> bool:
-        """Whether it names something."""
+        """Return True if `data`, `asset_id` or `uri` is set."""
         return not self.is_empty()
 
 
 class ImageRef(AssetRef):
-    """An image."""
+    """A reference to an image."""
 
     type: Literal["image"] = "image"
     data: bytes | None = None
 
 
 class AudioRef(AssetRef):
-    """A sound."""
+    """A reference to an audio file."""
 
     type: Literal["audio"] = "audio"
     data: bytes | None = None
 
 
 class VideoRef(AssetRef):
-    """A video."""
+    """A reference to a video."""
 
     type: Literal["video"] = "video"
     data: bytes | None = None
 
 
 class TextRef(AssetRef):
-    """A text file, UTF-8 unless its content type says otherwise."""
+    """A reference to a text file; UTF-8 unless its content type has another charset."""
 
     type: Literal["text"] = "text"
     data: bytes | None = None
 
 
 class DocumentRef(AssetRef):
-    """A document such as PDF or DOCX."""
+    """A reference to a document such as PDF or DOCX."""
 
     type: Literal["document"] = "document"
     data: bytes | None = None
 
 
 class FolderRef(AssetRef):
-    """A folder of assets."""
+    """A reference to a folder of assets."""
 
     type: Literal["folder"] = "folder"
 
 
 class ModelRef(AssetRef):
-    """A fitted estimator in skops format."""
+    """A reference to a fitted estimator in skops format."""
 
     type: Literal["model_ref"] = "model_ref"
     data: bytes | None = None
 
 
 class DataframeRef(AssetRef):
-    """A table: columns and rows in the ref where it is small, else a Parquet file."""
+    """A reference to a table: columns and rows in the ref if it is small, else a Parquet file."""
 
     type: Literal["dataframe"] = "dataframe"
     columns: list[Any] | None = None
@@ -100,4 +100,4 @@ REF_TYPES: dict[str, type[AssetRef]] = {
     "model_ref": ModelRef,
     "dataframe": DataframeRef,
 }
-"""The class of each `type`."""
+"""Ref classes by their `type`."""

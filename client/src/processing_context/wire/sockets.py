@@ -1,4 +1,4 @@
-"""The messages of `/v1/ws` other than events: ops of the client, control frames of the server."""
+"""Messages of `/v1/ws` other than events: ops of clients, control frames of the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processing_context.wire.errors import Problem
 from processing_context.wire.jobs import Job, NodeState, RunJobRequest
 
 RequestTag = Annotated[str | int, Field()]
-"""The caller's mark on an op, echoed in the reply."""
+"""Tag of an op, chosen by the client and echoed in the reply."""
 
 
 class _Op(Request):
@@ -32,19 +32,19 @@ class _Topic(_Op):
     @model_validator(mode="after")
     def _one_topic(self) -> Self:
         if [self.job_id, self.jobs, self.thread_id].count(None) != 2:
-            raise ValueError('give one of job_id, jobs: "all" and thread_id')
+            raise ValueError('give exactly one of job_id, jobs: "all" and thread_id')
         return self
 
 
 class Subscribe(_Topic):
-    """Send what comes after `after`, then everything new."""
+    """Subscribe to events after `after`: first the stored ones, then new ones."""
 
     op: Literal["subscribe"]
     after: Annotated[int, Field(ge=0)] = 0
 
 
 class Unsubscribe(_Topic):
-    """Send no more of it."""
+    """End a subscription."""
 
     op: Literal["unsubscribe"]
 
@@ -65,18 +65,18 @@ class Cancel(_Op):
 
 
 class Ping(_Op):
-    """Ask for a pong."""
+    """Request a pong."""
 
     op: Literal["ping"]
 
 
 Op = Annotated[Subscribe | Unsubscribe | Run | Cancel | Ping, Field(discriminator="op")]
 OP: TypeAdapter[Op] = TypeAdapter(Op)
-"""Reads what a client sends."""
+"""Validates ops."""
 
 
 class Ticket(Reply):
-    """A way in for a page that cannot send a header: `/v1/ws?ticket=`, once, within 30 s."""
+    """A one-time ticket for `/v1/ws?ticket=`, valid for 30 s, for pages that cannot set headers."""
 
     ticket: str
     expires_at: Timestamp
@@ -87,7 +87,7 @@ class _Frame(Reply):
 
 
 class Subscribed(_Frame):
-    """A subscription has begun: to a job, whose log ends at `last_seq` by now, or to all jobs."""
+    """A subscription has begun. `last_seq` is the last stored event of the job."""
 
     type: Literal["subscribed"]
     job_id: str | None = None
@@ -96,7 +96,7 @@ class Subscribed(_Frame):
 
 
 class CaughtUp(_Frame):
-    """What was stored of a job has been sent, up to `seq`; what follows is new."""
+    """All stored events of a job, up to `seq`, have been sent; new events follow."""
 
     type: Literal["caught_up"]
     job_id: str
@@ -104,14 +104,14 @@ class CaughtUp(_Frame):
 
 
 class JobSnapshot(Reply):
-    """How a job stands, and its nodes."""
+    """The state of a job and its nodes, without their events."""
 
     job: Job
     nodes: list[NodeState]
 
 
 class Gap(_Frame):
-    """Events of a job, from `from` to `to`, that retention has removed, and what came of them."""
+    """Events of a job, `from` through `to`, that retention has removed, with the current state."""
 
     model_config = {"populate_by_name": True, "serialize_by_alias": True}
 
@@ -123,32 +123,32 @@ class Gap(_Frame):
 
     @property
     def seq(self) -> int:
-        """The `seq` of the last event that is missing: reading goes on after it."""
+        """The `seq` of the last missing event; the next event follows it."""
         return self.to
 
 
 class UnfinishedJob(JobSnapshot):
-    """A job of a `snapshot`; every event after `last_seq` follows."""
+    """An unfinished job in a `snapshot`; all events after `last_seq` follow."""
 
     last_seq: int
 
 
 class Snapshot(_Frame):
-    """The user's unfinished jobs, without what lists leave out; several where they are many."""
+    """The user's unfinished jobs, with the fields of job lists; several frames if many."""
 
     type: Literal["snapshot"]
     jobs: list[UnfinishedJob]
 
 
 class OpReply(_Frame):
-    """An op is done; `job` for run and cancel."""
+    """An op succeeded; `job` is the job of a `run` or `cancel`."""
 
     type: Literal["reply"]
     job: Job | None = None
 
 
 class ProblemFrame(_Frame):
-    """An op failed, or a subscription came to nothing; the others go on."""
+    """An op failed, or a subscription ended with an error; other subscriptions continue."""
 
     type: Literal["problem"]
     job_id: str | None = None
@@ -156,6 +156,6 @@ class ProblemFrame(_Frame):
 
 
 class Pong(_Frame):
-    """The answer to a ping."""
+    """Response to a ping."""
 
     type: Literal["pong"]

@@ -1,4 +1,4 @@
-"""Users and their tokens."""
+"""Models of users and their tokens."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field
 from processing_context.wire.base import Id, Name, Reply, Request, Timestamp
 
 Scope = Literal["user", "worker", "fleet", "admin"]
-"""What a token may do; the `job` principal of a lease is not a scope that can be given."""
+"""Rights of a token. The `job` scope of leases cannot be assigned."""
 
 
 class UserCreate(Request):
-    """A new user."""
+    """A user to create."""
 
     name: Name
 
@@ -34,7 +34,7 @@ class UserList(Reply):
 
 
 class TokenCreate(Request):
-    """A new token; `user_id` and the scopes beyond `user` are for admins."""
+    """A token to create. `user_id` and scopes beyond `user` require an admin."""
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1)]
@@ -43,7 +43,7 @@ class TokenCreate(Request):
 
 
 class TokenMade(Reply):
-    """The token, this once."""
+    """A new token. The secret in `token` is not shown again."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class TokenMade(Reply):
 
 
 class Token(Reply):
-    """A token without its secret."""
+    """A token, without its secret."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ class TokenList(Reply):
 
 
 class Me(Reply):
-    """Who a token speaks for."""
+    """The user and the scopes of the token of a request."""
 
     user: User
     scopes: list[str]

@@ -1,4 +1,4 @@
-"""Webhooks: what a receiver is sent, and what became of it."""
+"""Models of webhook messages and their deliveries."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from processing_context.wire.jobs import Job
 
 
 class WebhookMessage(Reply):
-    """What is posted to the URL of a job's `webhook`; `data` is the job without params and graph.
+    """The message posted to a job's webhook URL; `data` is the job without params and graph.
 
-    `timestamp` is when the job ended, whenever the message is sent.
+    `timestamp` is the time at which the job ended, not the time of the attempt.
     """
 
     type: Literal["job.completed", "job.failed", "job.cancelled"]
@@ -20,7 +20,7 @@ class WebhookMessage(Reply):
 
 
 class WebhookAnswer(Reply):
-    """What came of the last attempt: a status and the beginning of a body, or why there is none."""
+    """The result of the last attempt: status and beginning of the body, or the error."""
 
     time: Timestamp
     status_code: int | None
@@ -29,7 +29,7 @@ class WebhookAnswer(Reply):
 
 
 class WebhookDelivery(Reply):
-    """A message to one receiver; its id is the `webhook-id` of every attempt."""
+    """A message to one receiver; its id is the `webhook-id` header of every attempt."""
 
     id: str
     job_id: str
@@ -43,7 +43,7 @@ class WebhookDelivery(Reply):
 
 
 class WebhookDeliveryList(Reply):
-    """The deliveries of a job, newest first."""
+    """A page of the deliveries of a job, newest first."""
 
     next: str | None
     deliveries: list[WebhookDelivery]

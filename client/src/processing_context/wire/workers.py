@@ -1,4 +1,4 @@
-"""Workers, leases and heartbeats."""
+"""Models of workers, leases and heartbeats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processing_context.wire.jobs import Capability, Job
 
 
 class WorkerCreate(Request):
-    """Register. `node_types` null: runs any."""
+    """A worker to register. `node_types` null: it runs any node type."""
 
     name: Name
     capabilities: list[Capability] = []
@@ -21,7 +21,7 @@ class WorkerCreate(Request):
 
 
 class WorkerRegistered(Reply):
-    """The worker's id and how often it must speak."""
+    """The id of a registered worker and the interval of its heartbeats."""
 
     id: str
     lease_ttl_s: float
@@ -29,13 +29,13 @@ class WorkerRegistered(Reply):
 
 
 class WorkerHeartbeat(Request):
-    """`draining` true: takes no new job; false: takes jobs again; left out: as it was."""
+    """`draining` true: the worker claims no more jobs; false: it does again; omitted: unchanged."""
 
     draining: bool | None = None
 
 
 class Worker(Reply):
-    """A worker as its owner sees it."""
+    """A worker."""
 
     id: str
     name: str
@@ -57,14 +57,14 @@ class WorkerList(Reply):
 
 
 class ClaimRequest(Request):
-    """Ask for work, waiting up to `wait_s` for it."""
+    """A request for up to `max_jobs` jobs, waiting up to `wait_s` seconds for one."""
 
     wait_s: Annotated[float, Field(ge=0, le=60)] = 0
     max_jobs: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Lease(Reply):
-    """The right to run an attempt of a job until `expires_at`; `token` acts for the job's owner."""
+    """The right to run an attempt of a job until `expires_at`; `token` acts for its owner."""
 
     job: Job
     attempt: int
@@ -74,13 +74,13 @@ class Lease(Reply):
 
 
 class LeaseList(Reply):
-    """What a claim gave."""
+    """The leases of a claim; empty if no job became available."""
 
     leases: list[Lease]
 
 
 class JobEvents(Request):
-    """The events of one job, with the token of its lease."""
+    """Events of one job, with the token of its lease."""
 
     job_id: Id
     token: str
@@ -88,13 +88,13 @@ class JobEvents(Request):
 
 
 class WorkerEvents(Request):
-    """The events of several of a worker's jobs, each named once."""
+    """Events of several jobs of a worker; each job appears once."""
 
     jobs: Annotated[list[JobEvents], Field(max_length=100)]
 
 
 class JobEventsAnswer(Reply):
-    """What a job's own route would have answered; `problem` where it would have refused."""
+    """The acknowledgement of one job's events, or the `problem` for which they were refused."""
 
     job_id: str
     last_seq: int | None = None
@@ -104,13 +104,13 @@ class JobEventsAnswer(Reply):
 
 
 class WorkerEventsAccepted(Reply):
-    """An answer for each job, in the order of the request."""
+    """A result for each job, in the order of the request."""
 
     jobs: list[JobEventsAnswer]
 
 
 class HeartbeatReply(Reply):
-    """The renewed lease."""
+    """The state of a renewed lease."""
 
     cancel_requested: bool
     lease_expires_at: Timestamp

@@ -1,4 +1,4 @@
-"""Saved workflows."""
+"""Models of saved workflows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tag = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class WorkflowCreate(Request):
-    """A new workflow, also the whole of a PUT."""
+    """A workflow to create, or its replacement in a PUT."""
 
     name: Name
     description: Text = ""
@@ -26,7 +26,7 @@ class WorkflowCreate(Request):
 
 
 class WorkflowUpdate(Update):
-    """What a PATCH may change; a field left out stays as it is."""
+    """Changes to a workflow. Omitted fields keep their values."""
 
     nullable: ClassVar[frozenset[str]] = frozenset({"thumbnail_url"})
 
@@ -40,7 +40,7 @@ class WorkflowUpdate(Update):
 
 
 class Workflow(Reply):
-    """A workflow. The schemas are JSON Schema, from the graph's input and output nodes."""
+    """A workflow. The schemas are JSON Schemas, derived from the graph's input and output nodes."""
 
     id: str
     user_id: str
@@ -66,7 +66,7 @@ class WorkflowList(Reply):
 
 
 class WorkflowVersion(Open):
-    """What a workflow was at one of its versions."""
+    """An earlier version of a workflow."""
 
     workflow_id: str
     version: int
