@@ -1,4 +1,4 @@
-"""API calls: auth, retries, idempotency keys, errors by status."""
+"""API client of the service: authentication, retries, idempotency keys, errors by status."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ T = TypeVar("T")
 
 
 def dumps(value: Any) -> bytes:
-    """Return a value as JSON; bytes inside become base64.
+    """Return a value as JSON, with bytes as base64.
 
     Raises:
-        ValueError: It holds something that JSON has no form for, NaN and infinity included.
+        ValueError: A part of the value has no JSON form, such as NaN or infinity.
     """
     if isinstance(value, BaseModel):
-        value = value.model_dump()  # a model's own JSON turns NaN into null, in silence
+        value = value.model_dump()  # a model's own JSON turns NaN into null
     plain = to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="constants")
     return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def segment(value: str, what: str) -> str:
-    """Return an id as one segment of a path.
+    """Return an id, quoted as a segment of a path.
 
     Raises:
-        ValueError: It is empty or no string.
+        ValueError: The id is empty or not a string.
     """
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{what} is missing: {value!r}")
+        raise ValueError(f"{what} must be a non-empty string, not {value!r}")
     return quote(value, safe="")
 
 
 class Api:
-    """The service's API.
+    """API client of the service.
 
     Args:
-        base_url: Where the service is; a path in it is kept.
+        base_url: URL of the service; it may have a path.
         token: Sent as a bearer token.
-        network: Carries the calls; closed by whom it belongs to.
-        timeout_s: To connect, and between two bytes.
+        network: Connections; closed by their owner.
+        timeout_s: Limit to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
 
     Attributes:
-        traceparent: Sent with every call (W3C Trace Context), where there is one.
+        traceparent: Sent with every call (W3C Trace Context), if set.
     """
 
     def __init__(
@@ -77,33 +77,34 @@ class Api:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is a service to talk to."""
+        """True if the URL of the service is set."""
         return self._base_url is not None
 
     @property
     def base_url(self) -> str:
-        """Where the service is, without a slash at the end."""
+        """URL of the service, without a trailing slash."""
         if self._base_url is None:
-            raise ValueError("no service is named: give base_url=, or set CONTEXT_URL")
+            raise ValueError("the URL of the service is missing: pass base_url= or set CONTEXT_URL")
         return self._base_url
 
     @property
     def token(self) -> str | None:
-        """What is sent as a bearer token."""
+        """The bearer token."""
         return self._token
 
     @property
     def is_job_token(self) -> bool:
-        """Whether the token is that of a lease."""
+        """True if the token is the token of a lease."""
         return self._token is not None and self._token.startswith("job_")
 
     def auth_headers(self) -> dict[str, str]:
-        """Return what every request to the service carries."""
+        """Return the headers of every request to the service."""
         headers = {"User-Agent": "processing-context"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if network := os.environ.get("CONTEXT_STORAGE_NETWORK"):
-            # A worker in the service's own network gets URLs for the storage's inner address.
+            # Workers inside the service's network receive URLs with the internal address of
+            # storage.
             headers["X-Storage-Network"] = network
         if self.traceparent:
             headers["traceparent"] = self.traceparent
@@ -118,7 +119,7 @@ class Api:
         patience_s: float | None = None,
         is_hot: bool = False,
     ) -> M:
-        """Return what is at a path; parameters that are None are left out."""
+        """Send a GET request; query parameters that are None are omitted."""
         answered = await self.request(
             "GET", path, params=params, patience_s=patience_s, is_hot=is_hot
         )
@@ -133,7 +134,7 @@ class Api:
         creates: bool = False,
         **options: Any,
     ) -> M:
-        """Post JSON. `creates`: with a key, so that a retry never makes two."""
+        """Send a POST request with a JSON body; `creates` adds an idempotency key."""
         content = None if body is None else dumps(body)
         answered = await self.request(
             "POST", path, content=content, is_json=True, creates=creates, **options
@@ -154,24 +155,24 @@ class Api:
         patience_s: float | None = None,
         is_hot: bool = False,
     ) -> Answered:
-        """Send a request until it is answered with something else than "try again".
+        """Send a request, with retries, and return its response.
 
         Args:
             method: The HTTP method.
-            path: Below the base URL, with its slash.
-            params: The query; what is None is left out.
+            path: Path below the base URL, with its leading slash.
+            params: The query; values that are None are omitted.
             content: The body.
-            is_json: Whether `content` is JSON.
+            is_json: Set the content type of JSON.
             creates: Send an idempotency key, the same one with every retry.
-            headers: More headers.
-            timeout_s: Instead of the context's own, for long polls.
+            headers: Additional headers.
+            timeout_s: Overrides the timeout of the context, for long polls.
             patience_s: Retry for this long instead of a number of times.
-            is_hot: Whether very many of these run at once; without `params`, and harmless when
-                repeated.
+            is_hot: Use the faster path for frequent requests. It allows no `params`, and the
+                request must be harmless when repeated.
 
         Raises:
-            APIError: The service refused; its subclass by the status.
-            ConnectionFailedError: It could not be reached.
+            APIError: The service refused the request; the subclass depends on the status.
+            ConnectionFailedError: The service could not be reached.
         """
         sent = self.auth_headers() | dict(headers or {})
         if is_json and content is not None:
@@ -197,21 +198,25 @@ class Api:
 
     @property
     def may_hold_connections(self) -> bool:
-        """Whether a request may last for hours: others' calls may have to share the connections."""
+        """True if requests may stay open for hours.
+
+        False for clients of the caller and for job tokens: their connections are shared with other
+        calls.
+        """
         return not (self._network.has_given_client or self.is_job_token)
 
     async def stream(self, path: str, body: Any, *, accept: str, silence_s: float) -> Stream:
-        """Post JSON that makes something, and return the answer as soon as it begins.
+        """Send a POST request that creates an object, and return the response when it begins.
 
         Args:
-            path: Below the base URL.
-            body: The JSON.
-            accept: What kind of stream.
-            silence_s: How long the service may say nothing.
+            path: Path below the base URL.
+            body: The JSON body.
+            accept: Media type of the stream.
+            silence_s: Limit between two bytes of the response.
 
         Raises:
-            APIError: The service refused.
-            ConnectionFailedError: It could not be reached.
+            APIError: The service refused the request.
+            ConnectionFailedError: The service could not be reached.
         """
         url = self.base_url + path
         request: dict[str, Any] = {
@@ -232,7 +237,7 @@ class Api:
         return await Retry(self._retries).call(attempt)
 
     async def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
-        """GET any URL, without the token of the service.
+        """Return the body of a GET request to any URL, sent without the service's token.
 
         Raises:
             HTTPStatusError: The status is 400 or more.
@@ -263,7 +268,7 @@ def _given(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _reached(method: str, url: str, asking: Awaitable[T]) -> T:
-    """Return what a request gives, or raise that the server could not be reached."""
+    """Return the result of a request, or raise that the server could not be reached."""
     try:
         return await asking
     except UnreachedError as exc:
@@ -274,7 +279,7 @@ async def _reached(method: str, url: str, asking: Awaitable[T]) -> T:
 
 
 def _accepted(answered: A) -> A:
-    """Return an answer of the service, or raise its error."""
+    """Return a successful response of the service, or raise the error of another one."""
     if answered.status < 400:
         return answered
     request_id = answered.headers.get("X-Request-Id")

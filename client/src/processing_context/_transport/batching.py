@@ -1,4 +1,4 @@
-"""What many ask at about the same time, asked in one request."""
+"""Batching of concurrent requests into one."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 GATHER_S = 0.003
-"""How long a question waits for others while an earlier request is under way."""
+"""How long a new item waits for others while an earlier batch is in flight."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 
 class Gathering(Generic[Q, A]):
-    """Sends questions in batches.
+    """Batches of items that are sent by concurrent callers.
 
-    One that comes while nothing is under way goes at once, with those of the same turn of the loop.
-    The others wait a moment for more, or until what is under way ends: no question is ever answered
-    from a request that was sent before it was asked.
+    An item that arrives while no batch is in flight is sent in the same turn of the event loop.
+    Other items wait up to `GATHER_S`, or until the batch in flight ends. A response never comes
+    from a request that was sent before its item arrived.
 
     Args:
-        send: Returns the answers of a batch, in the order of its questions. What it raises, all
-            who asked get.
-        most: How many questions a batch holds.
-        most_bytes: How much they weigh together; a heavier one goes alone.
-        weight: Of one question.
+        send: Returns the results of a batch, in the order of its items. Its exception is raised
+            to all callers of the batch.
+        most: Largest number of items in a batch.
+        most_bytes: Largest total weight of a batch; a heavier item is sent alone.
+        weight: Returns the weight of an item.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Gathering(Generic[Q, A]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Q) -> A:
-        """Return the answer to one question."""
+        """Send an item in the next batch and return its result."""
         weight = self._weight(question)
         if self._waiting and self._weighs + weight > self._most_bytes:
             self._flush()
@@ -87,7 +87,7 @@ class Gathering(Generic[Q, A]):
             for _, answer in batch:
                 answer.cancel()
             raise
-        except Exception as exc:  # whoever asked raises it
+        except Exception as exc:  # raised by the callers
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(exc)

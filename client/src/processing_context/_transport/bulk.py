@@ -1,7 +1,7 @@
 """HTTP on `http.client` connections in threads: file bodies, and short calls that are frequent.
 
-httpx2 moves bodies at a third of the speed of `http.client`, and a short call takes six times its
-CPU.
+httpx2 transfers bodies at a third of the speed of `http.client`, and a short call takes six times
+the CPU.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from processing_context.errors import ConnectionFailedError, ContextError
 _TRANSFERS_AT_ONCE = 8
 _SHORT_AT_ONCE = 16
 _SMALL_FILE_S = 10.0
-"""Limit for a small file: after it the file is downloaded with retries."""
+"""Time limit of a small file, after which it is downloaded with retries."""
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 RUN_OUT = frozenset({401, 403, 404})
@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 
 class Bulk:
-    """Connections and threads for bodies and short calls; one for a context and its copies.
+    """Connections and threads for bodies and short calls, shared by a context and its copies.
 
-    Transfers, small files and calls have threads of their own, so that none waits for another.
+    Transfers, small files and calls have separate threads, so that they do not wait for each other.
 
     Args:
         timeout_s: Limit to connect, and between two blocks.
@@ -76,8 +76,9 @@ class Bulk:
         The ETag is empty if the bytes were stored before.
 
         Raises:
-            HTTPStatusError: Storage refused. A 412 is not an error: the bytes are stored already.
-            ValueError: The file holds fewer bytes than `size`.
+            HTTPStatusError: Storage refused the upload. A 412 is no error: the bytes are stored
+                already.
+            ValueError: The file has fewer bytes than `size`.
         """
         target = Target(url)
         etag = ""
@@ -105,14 +106,15 @@ class Bulk:
         """Download into a seekable file, in memory up to 16 MiB, else on disk.
 
         Args:
-            url: Redirects are followed; `headers` go to the first origin only.
-            headers: More headers.
-            renew: Returns a new URL, once, for when a presigned one expires during the download.
-            sha256: Compared up to 16 MiB, and after every resumed download.
+            url: Redirects are followed; `headers` are sent to the first origin only.
+            headers: Additional headers.
+            renew: Returns a new URL if a presigned one expires during the download; called once.
+            sha256: Expected hash; verified up to 16 MiB, and after every resumed download.
             progress: Called as bytes arrive.
 
         Raises:
-            HTTPStatusError: The status is 400 or more, and the answer is not of the service.
+            HTTPStatusError: A server other than the service answered with a status of 400 or more.
+            ContextError: The SHA-256 differs.
         """
         download = Download()
         try:
@@ -139,7 +141,7 @@ class Bulk:
         headers: Mapping[str, str],
         progress: Progress | None,
     ) -> None:
-        """Download into a sink; after a dropped connection, the rest of the body.
+        """Download into a sink; after a dropped connection, resume.
 
         Raises:
             Refused: The status is 400 or more.
@@ -158,7 +160,9 @@ class Bulk:
         await self._repeat(attempt, target, retry, progress)
 
     async def read(self, url: str, size: int) -> bytes | None:
-        """Return a small file of known size; None if the first attempt does not give it whole."""
+        """Return a small file of known size; None if the first attempt does not return all of
+        it.
+        """
         target = Target(url)
         limit_s = min(self._timeout_s, _SMALL_FILE_S)
         try:
@@ -177,35 +181,37 @@ class Bulk:
         content: bytes | None,
         timeout: float,
     ) -> Answered:
-        """Return the answer to a short request, whatever its status.
+        """Return the response to a short request, whatever its status.
 
-        It is not retried, but may be sent twice: a server may close a kept connection just then.
+        The request is not retried, but it is sent twice if the server closes a kept connection.
 
         Args:
             method: The HTTP method.
             url: The URL.
-            headers: More headers.
+            headers: Additional headers.
             content: The body.
             timeout: Limit to connect, and between two blocks.
 
         Raises:
-            OSError, HTTPException: There is no answer.
+            OSError, HTTPException: There was no response.
         """
         return await self._call(self._calls, method, Target(url), headers, content, timeout)
 
     def request_here(
         self, method: str, url: str, *, headers: Mapping[str, str], content: bytes, timeout: float
     ) -> Answered:
-        """Do as `request`, in the calling thread."""
+        """Send a request as `request` does, in the calling thread."""
         target = Target(url)
         return self._exchanges.call(method, target, headers, content, Transfer(), timeout)
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Run blocking file work in a thread of the transfers."""
+        """Run blocking file work in one of the transfer threads."""
         return await self._in_thread(self._transfers, function, *args)
 
     async def work(self, function: Callable[..., T], *args: object) -> T:
-        """Do as `run`, but when cancelled wait until the thread has left the caller's file."""
+        """Run a function as `run` does; when cancelled, wait until it no longer uses the
+        caller's file.
+        """
         running = self._in_thread(self._transfers, function, *args)
         try:
             return await asyncio.shield(running)
@@ -215,7 +221,7 @@ class Bulk:
             raise
 
     def close(self) -> None:
-        """Close the idle connections and let the threads end; calls raise from now on."""
+        """Close the idle connections and let the threads end; later calls raise `ContextError`."""
         self._is_closed = True
         self._pool.close()
         for threads in (self._transfers, self._small_files, self._calls):
@@ -225,7 +231,7 @@ class Bulk:
         self, threads: ThreadPoolExecutor, function: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
         if self._is_closed:
-            raise ContextError("the context is closed")
+            raise ContextError("the context is closed: create a new ProcessingContext")
         return asyncio.get_running_loop().run_in_executor(threads, function, *args)
 
     async def _call(

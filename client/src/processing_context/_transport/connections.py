@@ -21,7 +21,7 @@ Origin = tuple[str, str, int]
 
 
 class Target:
-    """A URL, taken apart for `http.client`."""
+    """A parsed URL for `http.client`."""
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -39,14 +39,14 @@ class Target:
 
     @property
     def host(self) -> str:
-        """The Host header."""
+        """Value of the Host header."""
         scheme, host, port = self.origin
         default = port == (443 if scheme == "https" else 80)
         return _bracketed(host) + ("" if default else f":{port}")
 
     @property
     def is_guarded(self) -> bool:
-        """Whether no byte can change on the way unnoticed: TLS sees to it, or there is no wire."""
+        """True if the bytes cannot change unnoticed: the URL uses TLS, or stays on this machine."""
         scheme, host, _ = self.origin
         return scheme == "https" or (_is_loopback(host) and proxy_for(self.origin) is None)
 
@@ -57,7 +57,7 @@ class Target:
 
 
 class Connection:
-    """One connection to one origin, straight or through a proxy."""
+    """Connection to one origin, direct or through a proxy."""
 
     def __init__(
         self, raw: http.client.HTTPConnection, origin: Origin, proxy: Proxy | None
@@ -65,20 +65,21 @@ class Connection:
         self.raw = raw
         self.origin = origin
         self.is_reused = False
-        # A plain-http proxy wants the whole URL; through a tunnel the origin wants the path.
+        # A plain-http proxy expects the whole URL in the request line; through a tunnel the origin
+        # expects the path.
         self._names_origin = proxy is not None and origin[0] == "http"
         self._proxy_headers = proxy.headers if proxy and self._names_origin else {}
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is open and nothing has arrived since the last answer.
+        """True if the connection is open and nothing has arrived since the last response.
 
-        A balancer may have closed it, or have sent a 408 that answers no request.
+        A load balancer may have closed it, or have sent a 408 that answers no request.
         """
         return self.raw.sock is not None and not _is_readable(self.raw.sock)
 
     def connect(self, timeout_s: float) -> None:
-        """Connect if it is not connected, and set the time limit of each socket operation."""
+        """Connect if necessary, and set the time limit of each socket operation."""
         self.raw.timeout = timeout_s
         if self.raw.sock is None:
             self.raw.connect()
@@ -89,16 +90,16 @@ class Connection:
         """Send the request line and the headers.
 
         Raises:
-            ValueError: A header holds a line break, which would start another header.
+            ValueError: A header contains a line break, which would start another header.
         """
         for name, value in headers.items():
             if "\n" in value or "\r" in value:
-                raise ValueError(f"the header {name} holds a line break")
+                raise ValueError(f"header {name} contains a line break: remove it")
         scheme, host, port = self.origin
-        place = target.path
+        request_target = target.path
         if self._names_origin:
-            place = f"{scheme}://{_bracketed(host)}:{port}{target.path}"
-        self.raw.putrequest(method, place, skip_host=True, skip_accept_encoding=True)
+            request_target = f"{scheme}://{_bracketed(host)}:{port}{target.path}"
+        self.raw.putrequest(method, request_target, skip_host=True, skip_accept_encoding=True)
         self.raw.putheader("Host", target.host)
         for name, value in {**headers, **self._proxy_headers}.items():
             self.raw.putheader(name, value)
@@ -115,19 +116,19 @@ class Connection:
             sock.close()  # the other side has closed it already
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.raw.close()
 
 
 class Proxy:
-    """A forward proxy out of the environment."""
+    """Forward proxy from the environment variables."""
 
     def __init__(self, url: str) -> None:
         parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(
-                f"the byte path cannot use the proxy {parts.scheme}://{parts.hostname}: "
-                "only http:// proxies; name the storage host in NO_PROXY to go straight to it"
+                f"file transfers cannot use the proxy {parts.scheme}://{parts.hostname}: "
+                "use an http:// proxy, or add the storage host to NO_PROXY to connect to it directly"
             )
         self.host = parts.hostname
         self.port = parts.port or 80
@@ -154,7 +155,7 @@ class ConnectionPool:
         self._lock = threading.Lock()
 
     def take(self, origin: Origin) -> Connection:
-        """Return an idle connection, or a new one that is not connected."""
+        """Return an idle connection, or a new one that is not connected yet."""
         while (connection := self._pop(origin)) is not None:
             if connection.is_idle:
                 connection.is_reused = True
@@ -163,7 +164,7 @@ class ConnectionPool:
         return self.make(origin)
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection whose answer has been read to its end."""
+        """Keep a connection whose response has been read to the end."""
         with self._lock:
             idle = self._idle.setdefault(connection.origin, [])
             if len(idle) < _MAX_IDLE_PER_HOST and not self._is_closed:
@@ -172,7 +173,7 @@ class ConnectionPool:
         connection.close()
 
     def close(self) -> None:
-        """Close the idle connections, and each busy one when it is given back."""
+        """Close the idle connections now, and busy ones when they are given back."""
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, {}
@@ -181,7 +182,7 @@ class ConnectionPool:
                 connection.close()
 
     def make(self, origin: Origin) -> Connection:
-        """Return a new connection that is not connected."""
+        """Return a new connection that is not connected yet."""
         scheme, host, port = origin
         proxy = proxy_for(origin)
         where = (proxy.host, proxy.port) if proxy else (host, port)
@@ -207,7 +208,7 @@ class ConnectionPool:
 
 
 def proxy_for(origin: Origin) -> Proxy | None:
-    """Return the proxy that the environment names for an origin."""
+    """Return the proxy for an origin from the environment variables, if any."""
     scheme, host, port = origin
     proxies = urllib.request.getproxies()
     url = proxies.get(scheme) or proxies.get("all")
@@ -217,7 +218,7 @@ def proxy_for(origin: Origin) -> Proxy | None:
 
 
 def _is_readable(sock: socket.socket) -> bool:
-    """Return whether a read would not block: there are bytes, or the other side has closed it."""
+    """Return True if a read would not block: data has arrived, or the other side has closed."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()

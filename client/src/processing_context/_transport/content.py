@@ -1,4 +1,4 @@
-"""What is uploaded: bytes, a path or a binary file object, as a seekable file of known size."""
+"""Contents to upload (bytes, a path or a binary file object) as seekable files of known size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PIECE_BYTES = 64 * 1024
 
 
 class OpenContent:
-    """Seekable bytes of known size."""
+    """Seekable content of known size."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.file = file
@@ -36,15 +36,15 @@ class OpenContent:
         self._descriptor = _descriptor(file)
 
     def read_all(self) -> bytes:
-        """Return all of it."""
+        """Return the whole content."""
         self.file.seek(0)
         return self.file.read(self.size)
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Return bytes from the middle; safe in threads.
+        """Return bytes from any position; thread-safe.
 
         Raises:
-            ContentEnded: There are fewer.
+            ContentEnded: The content has fewer bytes.
         """
         if self._descriptor is not None:
             block = os.pread(self._descriptor, count, offset)
@@ -58,15 +58,15 @@ class OpenContent:
         return block
 
     def sha256(self) -> str:
-        """Return its hash; reads all of it."""
+        """Return the SHA-256 of the whole content as hex."""
         return self._digest("sha256", 0, self.size).hex()
 
     def md5(self, start: int, size: int) -> bytes:
-        """Return the MD5 of a part, which is what storage knows a part by."""
+        """Return the MD5 of a part, by which storage identifies it."""
         return self._digest("md5", start, size)
 
     def sketch(self) -> str:
-        """Return a hash of pieces from all over it: nearly every other content has another one."""
+        """Return a hash of samples of the content, to tell it from nearly every other one."""
         digest = hashlib.sha256()
         last = max(self.size - _PIECE_BYTES, 0)
         for number in range(_PIECES):
@@ -75,7 +75,7 @@ class OpenContent:
         return digest.hexdigest()
 
     def slice(self, start: int, size: int) -> Slice:
-        """Return a part of it, for a thread of its own."""
+        """Return a part of the content as a file, for use in another thread."""
         return Slice(self, start, size)
 
     def _digest(self, algorithm: str, start: int, size: int) -> bytes:
@@ -87,7 +87,7 @@ class OpenContent:
 
 
 class Slice:
-    """A part of a content as a file; slices of one content do not disturb each other."""
+    """Part of a content as a file, with its own position."""
 
     def __init__(self, content: OpenContent, start: int, size: int) -> None:
         self._content = content
@@ -96,12 +96,12 @@ class Slice:
         self._at = 0
 
     def seek(self, offset: int, /) -> int:
-        """Go to a position."""
+        """Set the position."""
         self._at = offset
         return offset
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes."""
+        """Return up to `size` bytes from the position."""
         block = self._content.read_at(self._start + self._at, min(size, self._size - self._at))
         self._at += len(block)
         return block
@@ -109,11 +109,11 @@ class Slice:
 
 @asynccontextmanager
 async def opened(content: Content, bulk: Bulk) -> AsyncIterator[OpenContent]:
-    """Open a content; closes what it opened itself.
+    """Open a content; files that the caller opened are not closed.
 
     Raises:
-        ValueError: It is of another type, or a file in text mode.
-        OSError: A path that cannot be read.
+        ValueError: The content has another type, or is a file in text mode.
+        OSError: The path cannot be read.
     """
     if isinstance(content, str | os.PathLike):
         given(os.fspath(content), "content")
@@ -134,7 +134,7 @@ async def opened(content: Content, bulk: Bulk) -> AsyncIterator[OpenContent]:
 
 def _refuse_text(content: object) -> None:
     if isinstance(content, io.TextIOBase):
-        raise ValueError("the file is open in text mode: open it with mode 'rb'")
+        raise ValueError("content is a file in text mode: open it with mode 'rb'")
     if not hasattr(content, "read"):
         raise ValueError(
             f"content must be a binary file object, bytes or a path, not {type(content).__name__}"
@@ -151,9 +151,9 @@ def _size(file: IO[bytes]) -> int:
 
 
 def _descriptor(file: IO[bytes]) -> int | None:
-    """Return where threads read the same bytes as from the file itself, without a lock; or None.
+    """Return a descriptor that threads can `pread` without a lock; None if there is no such one.
 
-    Only of the plainest classes: another one may decompress, or hold what is not written yet.
+    Only for unmodified file classes: another one may decompress, or have unwritten buffers.
     """
     if type(file) not in (io.FileIO, io.BufferedReader) or not hasattr(os, "pread"):
         return None

@@ -1,4 +1,4 @@
-"""What has arrived of a file, and where the rest goes after a dropped connection."""
+"""Sink of a download in one stream, which resumes after a dropped connection."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from processing_context._transport.transfer import Transfer
 from processing_context.errors import ContextError
 
 SPOOL_BYTES = 16 * 1024 * 1024
-"""What is larger goes to disk."""
+"""Larger files are written to disk."""
 
 
 class Download:
-    """A file in the making; `file` is seekable and, where it is on disk, gone when closed."""
+    """A download in progress; `file` is seekable and, if it is on disk, deleted when closed."""
 
     def __init__(self) -> None:
-        # No SpooledTemporaryFile: that warns when it is not closed, even if it never saw the disk.
+        # No SpooledTemporaryFile: that warns when it is not closed, even if it never used the disk.
         self.file: IO[bytes] = io.BytesIO()
         self.done = 0
         self._is_on_disk = False
@@ -32,16 +32,16 @@ class Download:
         self._was_resumed = False
 
     def range_headers(self) -> dict[str, str]:
-        """Ask for the rest, or for all of it if it has changed since."""
+        """Return headers that request the rest, or everything if the file has changed since."""
         if not self.done or not self._etag:
-            return {}  # without a strong ETag nobody knows that the rest belongs to these bytes
+            return {}  # without a strong ETag the rest may belong to another file
         return {"Range": f"bytes={self.done}-", "If-Range": self._etag}
 
     def begin(self, response: HTTPResponse) -> None:
-        """Learn from an answer's headers where its bytes belong."""
+        """Set the position of the body from the headers of a response."""
         start, total = _span(response)
         if start and (start != self.done or total != self._total):
-            raise HTTPException(f"asked for the bytes from {self.done}, got those from {start}")
+            raise HTTPException(f"requested bytes from {self.done}, received bytes from {start}")
         self.file.seek(start)
         self.file.truncate()
         self._was_resumed = start > 0
@@ -53,7 +53,7 @@ class Download:
             self._go_to_disk()
 
     def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
-        """Take in the body."""
+        """Read the body."""
         block = memoryview(bytearray(min(BLOCK, max(self._total or BLOCK, 1))))
         while got := response.readinto(block):
             self.file.write(block[:got])
@@ -65,10 +65,10 @@ class Download:
             raise HTTPException(f"the connection ended after {self.done} of {self._total} bytes")
 
     def check(self, sha256: str | None) -> None:
-        """Compare with a known hash where that is cheap, and whatever was put together of pieces.
+        """Verify the SHA-256 of small files, and of files that were resumed.
 
         Raises:
-            ContextError: They differ.
+            ContextError: The SHA-256 differs.
         """
         if sha256 is None or not (self._was_resumed or self.done <= SPOOL_BYTES):
             return
@@ -78,7 +78,7 @@ class Download:
             digest.update(block)
         if digest.hexdigest() != sha256:
             raise ContextError(
-                f"the downloaded bytes have the SHA-256 {digest.hexdigest()}, not {sha256}"
+                f"the download has the SHA-256 {digest.hexdigest()}, not {sha256}: try again"
             )
 
     def _go_to_disk(self) -> None:
@@ -91,12 +91,12 @@ class Download:
 
 
 def _span(response: HTTPResponse) -> tuple[int, int | None]:
-    """Return where the body starts in the file, and the size of the whole file."""
+    """Return the offset of the body in the file, and the size of the whole file."""
     if response.status == 206:
-        said = response.headers.get("Content-Range", "").strip()
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", said)
+        content_range = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", content_range)
         if not found:
-            raise HTTPException("a partial answer does not say which part it is")
+            raise HTTPException("a 206 response has no valid Content-Range")
         return int(found[1]), int(found[2])
     length = response.headers.get("Content-Length")
     return 0, None if length is None else int(length)

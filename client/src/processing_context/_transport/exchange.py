@@ -19,10 +19,12 @@ from processing_context._transport.transfer import (
 from processing_context.errors import HTTPStatusError
 
 DROPPED = (OSError, HTTPException)
-"""Errors of a connection that gave no answer, or not all of it."""
+"""Errors of a connection that ended before a complete response."""
 
 _REFUSING = (BrokenPipeError, ConnectionResetError)
-"""Errors of sending a body whose answer is there already: the server refused it by its headers."""
+"""Errors of sending a body to a server that refused the request by its headers: its response can
+be read.
+"""
 
 _MAX_REDIRECTS = 5
 _MAX_ERROR_BYTES = 64 * 1024
@@ -31,7 +33,7 @@ Send = Callable[[Connection], HTTPResponse]
 
 
 class Exchanges:
-    """HTTP exchanges that share a pool of connections; thread-safe.
+    """HTTP exchanges on a shared pool of connections; thread-safe.
 
     Args:
         pool: The connections.
@@ -51,12 +53,12 @@ class Exchanges:
         transfer: Transfer,
         timeout_s: float,
     ) -> Answered:
-        """Return the answer to a short request, whatever its status.
+        """Return the response to a short request, whatever its status.
 
         The request is sent twice if a reused connection turns out to be closed.
 
         Raises:
-            OSError, HTTPException: There is no answer.
+            OSError, HTTPException: There was no response.
         """
         sent = {"Accept-Encoding": "identity", **headers}
         if body is not None:
@@ -108,11 +110,11 @@ class Exchanges:
     def get(
         self, target: Target, headers: Mapping[str, str], download: Incoming, transfer: Transfer
     ) -> None:
-        """Download into a sink; follows redirects, with `headers` for the first origin only.
+        """Download into a sink; redirects are followed, with `headers` for the first origin only.
 
         Raises:
             Refused: The status is 400 or more.
-            HTTPStatusError: There are too many redirects, or an answer without a file.
+            HTTPStatusError: There were too many redirects, or a response without a file.
         """
         first = target.origin
         for _ in range(_MAX_REDIRECTS + 1):
@@ -124,14 +126,16 @@ class Exchanges:
                 return
             location = self._finish(connection, response, target, transfer)
             if location is None:
-                raise HTTPStatusError(response.status, target.shown, "the answer holds no file")
+                raise HTTPStatusError(
+                    response.status, target.shown, "the response contains no file"
+                )
             target = Target(urljoin(target.url, location))
         raise HTTPStatusError(response.status, target.shown, "too many redirects")
 
     def _begin(
         self, target: Target, transfer: Transfer, send: Send, timeout_s: float | None = None
     ) -> tuple[Connection, HTTPResponse]:
-        """Send a request; return its connection and the answer, whose body is not read."""
+        """Send a request; return its connection and the response, whose body is not read."""
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         connection = self._pool.take(target.origin)
         try:
@@ -140,7 +144,7 @@ class Exchanges:
             transfer.check()
             if not connection.is_reused or isinstance(exc, TimeoutError):
                 raise
-        # The server closed the idle connection in this moment: repeat on a new one.
+        # The server closed the idle connection at the same moment: repeat on a new one.
         connection = self._pool.make(target.origin)
         return connection, _sent(connection, transfer, send, timeout_s)
 
@@ -159,7 +163,7 @@ class Exchanges:
     def _finish(
         self, connection: Connection, response: HTTPResponse, target: Target, transfer: Transfer
     ) -> str | None:
-        """Read the rest of an answer without a file; return the location it redirects to."""
+        """Read the rest of a response without a file; return the location that it redirects to."""
         try:
             body = response.read(_MAX_ERROR_BYTES)
             transfer.watch(None)
@@ -191,7 +195,7 @@ def _sent(connection: Connection, transfer: Transfer, send: Send, timeout_s: flo
     try:
         transfer.watch(connection)
         connection.connect(timeout_s)
-        transfer.check()  # `stop` cannot interrupt a connection that is being made
+        transfer.check()  # `stop` cannot interrupt a connection that is being opened
         return send(connection)
     except BaseException:
         connection.close()

@@ -1,4 +1,4 @@
-"""The SHA-256 of a file that is on its way, worked out behind what has been moved of it."""
+"""SHA-256 of a file during its transfer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from processing_context._transport.connections import BLOCK
 
 
 class FollowingHash:
-    """Hashes from the start on, in whichever thread has just moved something.
+    """SHA-256 that follows a transfer from the start of the file, in the threads that transfer it.
 
     Args:
-        read: Returns so many bytes from an offset.
-        moved_from: Says, for an offset, up to where at least there is no gap behind it.
+        read: Returns `count` bytes from an offset.
+        moved_from: Returns the end of the gapless transferred range that starts at an offset.
     """
 
     def __init__(self, read: Callable[[int, int], bytes], moved_from: Callable[[int], int]) -> None:
@@ -25,11 +25,11 @@ class FollowingHash:
         self._lock = threading.Lock()
 
     def go_on(self, offset: int = -1, fresh: memoryview | None = None) -> None:
-        """Hash what has been moved, unless another thread is at it.
+        """Hash the bytes that have been transferred, unless another thread does.
 
         Args:
-            offset: Where `fresh` belongs.
-            fresh: What has just been moved, to spare reading it again.
+            offset: Position of `fresh`.
+            fresh: The bytes transferred last, which then need not be read again.
         """
         if not self._lock.acquire(blocking=False):
             return
@@ -42,7 +42,7 @@ class FollowingHash:
             self._lock.release()
 
     def hexdigest(self) -> str:
-        """Return the hash of what was hashed."""
+        """Return the hash of the bytes hashed so far."""
         return self._digest.hexdigest()
 
     def _add(self, block: bytes | memoryview) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FINAL_FAILURES = frozenset(
     {"UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects", "DecodingError"}
 )
-"""Names of errors, in httpx2 and in httpx, that another attempt would raise again."""
+"""Names of errors in httpx2 and httpx that another attempt would raise again."""
 
 
 def ssl_context() -> ssl.SSLContext:
@@ -33,7 +33,7 @@ def ssl_context() -> ssl.SSLContext:
 
 
 class UnreachedError(Exception):
-    """There is no answer; `is_final` if another attempt would give none either."""
+    """No response was received; `is_final` is true if a retry would not help."""
 
     def __init__(self, exc: Exception) -> None:
         super().__init__(str(exc) or type(exc).__name__)
@@ -41,14 +41,15 @@ class UnreachedError(Exception):
 
 
 class Network:
-    """Connections for the API calls and for bodies; each kind is made at its first use.
+    """Connections for the API calls and for bodies; each kind is created on first use.
 
     Args:
         timeout_s: Limit to connect, and between two bytes.
         retries: How often a transfer of the bulk path is repeated.
-        client: The caller's own client: it serves the API calls, and is not closed here.
-        lender: Lends its httpx2 client and certificates, which are slow to make. The rest is not
-            shared, so that nobody waits for the transfers of others.
+        client: A client of the caller that serves the API calls, and is not closed here.
+        lender: Network whose httpx2 client and certificates are shared, since they are slow to
+            create. Other connections are separate, so that contexts do not wait for each
+            other's transfers.
     """
 
     def __init__(
@@ -75,13 +76,13 @@ class Network:
 
     @property
     def client(self) -> httpx2.AsyncClient:
-        """The client of the API calls; one of httpx has the same interface.
+        """The client of the API calls; clients of httpx have the same interface.
 
         Raises:
             ContextError: The context is closed.
         """
         if self._is_closed:
-            raise ContextError("the context is closed")
+            raise ContextError("the context is closed: create a new ProcessingContext")
         if self._given is not None:
             return cast("httpx2.AsyncClient", self._given)
         if self._lender is not None:
@@ -92,13 +93,13 @@ class Network:
 
     @cached_property
     def bulk(self) -> Bulk:
-        """The `http.client` connections, for bodies and short calls."""
+        """The `http.client` connections for bodies and short calls."""
         return Bulk(
             timeout_s=self._timeout_s, retries=self._retries, make_ssl_context=self.certificates
         )
 
     async def aclose(self) -> None:
-        """Close all connections that are not the caller's or the lender's."""
+        """Close all connections except those of the caller or the lender."""
         self._is_closed = True
         self.bulk.close()
         if self._client is not None:
@@ -106,10 +107,10 @@ class Network:
             self._client = None
 
     async def ask(self, method: str, url: str, **request: Any) -> Answered:
-        """Return the answer to a request, whatever its status; `request` is as httpx2 takes it.
+        """Return the response to a request, whatever its status; `request` holds httpx2's arguments.
 
         Raises:
-            UnreachedError: There is no answer.
+            UnreachedError: There was no response.
         """
         client = self.client
         try:
@@ -119,10 +120,10 @@ class Network:
         return Answered(response.status_code, response.headers, response.content)
 
     async def follow(self, url: str, **request: Any) -> tuple[Answered, str]:
-        """Return the answer to a GET after its redirects, and the final URL without its query.
+        """Return the response to a GET after its redirects, and the final URL without its query.
 
         Raises:
-            UnreachedError: There is no answer.
+            UnreachedError: There was no response.
         """
         client = self.client
         try:
@@ -141,10 +142,10 @@ class Network:
         content: bytes | None,
         timeout: float,
     ) -> Answered:
-        """Do as `ask` at a fraction of the CPU, for requests that may be repeated.
+        """Send a request as `ask` does, with less CPU; the request must be harmless when repeated.
 
         Raises:
-            UnreachedError: There is no answer.
+            UnreachedError: There was no response.
         """
         try:
             return await self.bulk.request(
@@ -154,10 +155,10 @@ class Network:
             raise UnreachedError(exc) from exc
 
     async def begin(self, method: str, url: str, **request: Any) -> Stream:
-        """Return an answer as soon as it begins; the body of a refusal is read.
+        """Return a response when it begins; the body is read if the status is 400 or more.
 
         Raises:
-            UnreachedError: There is no answer.
+            UnreachedError: There was no response.
         """
         client = self.client
         failure = _request_error(client)
@@ -180,11 +181,11 @@ class Network:
 
 
 class Stream:
-    """Answer whose body has not been read.
+    """Response whose body has not been read.
 
     Args:
-        response: The answer.
-        failure: Raised by it when the connection breaks.
+        response: The response.
+        failure: Error class that `response` raises when the connection breaks.
     """
 
     def __init__(self, response: httpx2.Response, failure: type[Exception]) -> None:
@@ -195,14 +196,14 @@ class Stream:
 
     @property
     def body(self) -> bytes:
-        """The whole body of a refusal."""
+        """The whole body of a response with a status of 400 or more."""
         return self._response.content
 
     async def lines(self) -> AsyncIterator[str]:
-        """Yield the lines of the body, to its end.
+        """Yield the lines of the body.
 
         Raises:
-            UnreachedError: The connection broke, or nothing came for too long.
+            UnreachedError: The connection broke, or was silent for too long.
         """
         try:
             async for line in self._response.aiter_lines():
@@ -211,7 +212,7 @@ class Stream:
             raise UnreachedError(exc) from exc
 
     async def aclose(self) -> None:
-        """Stop reading."""
+        """Stop reading and close the response."""
         await self._response.aclose()
 
 
@@ -221,7 +222,7 @@ def silent_for(seconds: float, timeout_s: float) -> tuple[float, float, float, f
 
 
 def _request_error(client: httpx2.AsyncClient) -> type[Exception]:
-    """Return the error of requests in the library of a client: httpx2, or httpx."""
+    """Return the base class of request errors in the library of a client: httpx2 or httpx."""
     httpx = sys.modules.get("httpx")
     if httpx is not None and isinstance(client, httpx.AsyncClient):
         error: type[Exception] = httpx.RequestError

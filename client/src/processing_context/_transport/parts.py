@@ -1,4 +1,4 @@
-"""The parts of one large upload: those that storage has are looked at, the others sent."""
+"""Multipart upload of one file: verify the parts that storage has, send the others."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ T = TypeVar("T")
 
 
 class AnotherContent(ContextError):
-    """What storage has of an upload is not of this file."""
+    """The stored parts of an upload belong to another file."""
 
 
 class Parts:
-    """Moves the parts of one content.
+    """Multipart upload of one content.
 
     Args:
-        api: The API calls.
-        bulk: The bytes.
-        path: The route of the upload.
-        upload: How it is cut.
+        api: The API client.
+        bulk: Connections for the bytes.
+        path: Route of the upload.
+        upload: The part sizes and URLs.
         source: The content.
-        progress: Called as bytes go.
+        progress: Called as bytes are sent.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Parts:
         self._sent: dict[int, int] = {}
 
     async def put(self) -> UploadComplete:
-        """Put what is missing; return what completes the upload.
+        """Upload the missing parts; return the request that completes the upload.
 
         Raises:
-            AnotherContent: The parts that storage has are of another file; nothing was sent.
+            AnotherContent: The stored parts belong to another file; nothing was sent.
         """
         state = await self._state(1, _URLS_AT_ONCE)
-        await in_parallel(_each(state.stored), self._take_up, at_once=PARTS_AT_ONCE)
-        self._tell()
+        await in_parallel(_each(state.stored), self._verify_stored, at_once=PARTS_AT_ONCE)
+        self._report()
         await in_parallel(self._missing(state), self._put, at_once=PARTS_AT_ONCE)
         await self._bulk.work(self._hash.go_on)
         return UploadComplete(
@@ -95,14 +95,14 @@ class Parts:
             self._path, MultipartState, params={"from": first, "limit": count}
         )
 
-    async def _take_up(self, stored: StoredPart) -> None:
+    async def _verify_stored(self, stored: StoredPart) -> None:
         number = stored.part_number
         size = self._size(number)
         if stored.size != size or stored.etag.strip('"') != (await self._md5(number)).hex():
-            raise AnotherContent(f"storage has another part {number}")
+            raise AnotherContent(f"stored part {number} belongs to another file")
         self._sent[number] = size
         self._etags[number] = stored.etag
-        self._tell()
+        self._report()
 
     async def _put(self, part: UploadPart) -> None:
         number, size = part.part_number, self._size(part.part_number)
@@ -111,12 +111,12 @@ class Parts:
         if not Target(part.url).is_guarded:
             headers["Content-MD5"] = base64.b64encode(await self._md5(number)).decode()
 
-        def tell(done: int, _total: int) -> None:
+        def report(done: int, _total: int) -> None:
             self._sent[number] = done
-            self._tell()
+            self._report()
 
         async def put(url: str) -> str:
-            return await self._bulk.put(url, piece, size, headers=headers, progress=tell)
+            return await self._bulk.put(url, piece, size, headers=headers, progress=report)
 
         try:
             etag = await put(part.url)
@@ -143,11 +143,11 @@ class Parts:
         number = offset // self._part_size + 1
         return self._start(number) + self._size(number) if number in self._etags else offset
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._progress is not None:
             self._progress(sum(self._sent.values()), self._source.size)
 
 
-async def _each(things: Iterable[T]) -> AsyncIterator[T]:
-    for thing in things:
-        yield thing
+async def _each(items: Iterable[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item

@@ -1,4 +1,4 @@
-"""Large downloads: several ranges at once into one file, hashed on the way."""
+"""Downloads of large files: parallel ranges into one file, hashed on the way."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from processing_context._transport.transfer import Progress, Refused, Transfer
 from processing_context.errors import ContextError
 
 SEGMENT_BYTES = 32 * 1024 * 1024
-"""The longest range; a server reads ahead, and throws away what lies behind the end of one."""
+"""Longest range. A server reads ahead and discards the bytes after the end of a range."""
 _IS_POSITIONAL = hasattr(os, "pwrite") and hasattr(os, "pread")
 
 
 class Changed(ContextError):
-    """What is at the URL is not the file that the ranges were made for."""
+    """The file at the URL is not the one that the ranges were planned for."""
 
 
 def on_disk() -> io.FileIO:
@@ -32,12 +32,12 @@ def on_disk() -> io.FileIO:
 
 
 class RangedFile:
-    """A file of known size in the making.
+    """A file of known size that is being downloaded in ranges.
 
     Args:
-        file: Empty; unbuffered, as several threads write to it.
+        file: Empty and unbuffered, since several threads write to it.
         size: In bytes.
-        sha256: What it should be, where that is known.
+        sha256: Expected hash, if it is known.
     """
 
     def __init__(self, file: io.FileIO, size: int, sha256: str | None) -> None:
@@ -56,21 +56,21 @@ class RangedFile:
 
     @property
     def done(self) -> int:
-        """How many bytes are there, in all segments."""
+        """Number of bytes received, in all segments."""
         return sum(segment.done for segment in self.segments)
 
     def reserve(self) -> None:
-        """Take the room on the disk before the first byte comes: it is there, or it is not."""
+        """Allocate the disk space before the download, so that a full disk is found at once."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), 0, self.size)
         else:
             self._file.truncate(self.size)
 
-    def agree_on(self, etag: str) -> None:
-        """Hold that all ranges are of the same bytes.
+    def check_version(self, etag: str) -> None:
+        """Check that all ranges belong to the same version of the file.
 
         Raises:
-            Changed: They are not, or nobody can tell.
+            Changed: They do not, or the ETag is missing or weak.
         """
         with self._lock:
             if not etag.startswith('"') or self.etag not in ("", etag):
@@ -78,7 +78,7 @@ class RangedFile:
             self.etag = etag
 
     def write(self, offset: int, block: memoryview) -> None:
-        """Put bytes into their place."""
+        """Write bytes at an offset."""
         while block:
             if _IS_POSITIONAL:
                 written = os.pwrite(self._file.fileno(), block, offset)
@@ -89,7 +89,7 @@ class RangedFile:
             block, offset = block[written:], offset + written
 
     def hash_on(self, offset: int, fresh: memoryview) -> None:
-        """Hash what has come without a gap; `fresh` has just been written to `offset`."""
+        """Hash the bytes received without a gap; `fresh` has just been written to `offset`."""
         if self._sha256 is not None:
             self._hash.go_on(offset, fresh)
 
@@ -105,17 +105,19 @@ class RangedFile:
         return block
 
     def check(self) -> None:
-        """Compare with the known hash.
+        """Verify the SHA-256.
 
         Raises:
-            ContextError: They differ.
+            ContextError: The SHA-256 differs.
         """
         if self._sha256 is None:
             return
         self._hash.go_on()
         found = self._hash.hexdigest()
         if found != self._sha256:
-            raise ContextError(f"the downloaded bytes have the SHA-256 {found}, not {self._sha256}")
+            raise ContextError(
+                f"the download has the SHA-256 {found}, not {self._sha256}: try again"
+            )
 
     def _written_from(self, offset: int) -> int:
         if offset == self.size:
@@ -125,7 +127,7 @@ class RangedFile:
 
 
 class Segment:
-    """One range of a file."""
+    """One range of a file; a sink of a download."""
 
     def __init__(self, whole: RangedFile, start: int, size: int) -> None:
         self.done = 0
@@ -134,26 +136,26 @@ class Segment:
         self._size = size
 
     def range_headers(self) -> dict[str, str]:
-        """Ask for what is missing, if the file is still the same."""
+        """Return headers that request the missing bytes, if the file is unchanged."""
         first, last = self._start + self.done, self._start + self._size - 1
         wanted = {"Range": f"bytes={first}-{last}"}
         return wanted | {"If-Range": self._whole.etag} if self._whole.etag else wanted
 
     def begin(self, response: HTTPResponse) -> None:
-        """Hold that an answer is what was asked for.
+        """Check that a response is the requested range.
 
         Raises:
-            Changed: It is of other bytes, or all of them.
+            Changed: It is another range, or the whole file.
         """
-        said = response.headers.get("Content-Range", "").strip()
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", said)
+        content_range = response.headers.get("Content-Range", "").strip()
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", content_range)
         asked = (self._start + self.done, self._whole.size)
         if response.status != 206 or not found or (int(found[1]), int(found[2])) != asked:
-            raise Changed("the answer is not the range that was asked for")
-        self._whole.agree_on(response.headers.get("ETag", ""))
+            raise Changed("the response is not the requested range")
+        self._whole.check_version(response.headers.get("ETag", ""))
 
     def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
-        """Take in the body."""
+        """Read the body."""
         block = memoryview(bytearray(BLOCK))
         while left := self._size - self.done:
             got = response.readinto(block[: min(BLOCK, left)])
@@ -161,7 +163,7 @@ class Segment:
                 raise HTTPException(f"the connection ended {left} bytes early")
             offset, fresh = self._start + self.done, block[:got]
             self._whole.write(offset, fresh)
-            with self._whole.counting:  # else an older sum is told after a newer one
+            with self._whole.counting:  # keeps progress reports in order
                 self.done += got
                 transfer.report(self._whole.done, self._whole.size)
             self._whole.hash_on(offset, fresh)
@@ -181,16 +183,16 @@ async def fetch(
 
     Args:
         bulk: The connections.
-        url: Presigned; ranges of it are asked for.
-        file: Where the bytes go.
-        size: The size of what is at the URL.
-        sha256: Compared at the end, where it is known.
-        renew: Gives a fresh URL for when it runs out on the way.
+        url: A presigned URL.
+        file: The target.
+        size: Size of the file at the URL.
+        sha256: Expected hash; verified at the end, if it is known.
+        renew: Returns a new URL when this one expires during the download.
         progress: Called as bytes arrive.
 
     Raises:
-        Changed: There is something else at the URL than was asked for.
-        ContextError: The bytes have another hash.
+        Changed: The file at the URL is not the expected one.
+        ContextError: The SHA-256 differs.
     """
     whole = RangedFile(file, size, sha256)
     await bulk.run(whole.reserve)

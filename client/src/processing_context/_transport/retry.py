@@ -10,15 +10,15 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 RETRIES = 6
-"""Attempts after the first one, for callers that do not set `retries=`."""
+"""Default number of attempts after the first one."""
 
 PATIENCE_S = 900.0
-"""How long events and the end of a job are retried while the service is away."""
+"""How long events and the end of a job are retried while the service is unavailable."""
 
 BASE_S = 0.5
 CAP_S = 10.0
 LEASE_CAP_S = 1.0
-"""Longest delay between heartbeats that fail: leases expire meanwhile."""
+"""Longest delay between failed heartbeats, since leases expire meanwhile."""
 
 RETRY_AFTER_CAP_S = 60.0
 
@@ -35,18 +35,18 @@ OnRetry = Callable[[Exception, float], object]
 
 
 def is_retried(status: int, code: str | None = None) -> bool:
-    """Return whether an answer of the service is retried, by its status and problem code."""
+    """Return True if a response of the service is retried, by its status and problem code."""
     if status == 409:
         return code in _RETRIED_CONFLICTS
     return status in RETRIED_STATUSES and code not in _FINAL_CODES
 
 
 class Retryable(Exception):
-    """Failure of one attempt that another attempt may not have.
+    """Failure of an attempt after which another attempt may succeed.
 
     Args:
         error: Raised to the caller when no attempt is left.
-        retry_after: The header of the answer, if it had one.
+        retry_after: The Retry-After header of the response, if any.
     """
 
     def __init__(self, error: Exception, retry_after: str | None = None) -> None:
@@ -59,7 +59,7 @@ class Retry:
     """Attempts of one logical call: exponential back-off with full jitter.
 
     Args:
-        retries: How many attempts follow the first one.
+        retries: Number of attempts after the first one.
         patience_s: Retry for this long since the last success instead, any number of times.
         cap_s: Longest delay; by default `CAP_S`.
     """
@@ -78,7 +78,7 @@ class Retry:
         self.heard()
 
     def heard(self) -> None:
-        """Reset the patience but not the delays: the other side has just answered."""
+        """Reset the patience but not the delays, after any sign of the other side."""
         self._since = time.monotonic()
 
     async def call(self, attempt: Callable[[], Awaitable[T]], on_retry: OnRetry | None = None) -> T:
@@ -107,7 +107,7 @@ class Retry:
         await asyncio.sleep(delay_s)
 
     def next_delay_s(self, retry_after: str | None = None) -> float | None:
-        """Return the seconds until the next attempt; None if there is none."""
+        """Return the seconds until the next attempt; None if no attempt is left."""
         if self._patience_s is None:
             if self._tries >= self._retries:
                 return None

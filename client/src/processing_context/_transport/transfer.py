@@ -13,11 +13,11 @@ from processing_context._transport.connections import Connection, Target
 from processing_context.errors import ContextError, HTTPStatusError, from_body
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes in all; 0 while unknown)."""
+"""Called with (bytes done, total bytes; 0 while the total is unknown)."""
 
 
 class Refused(ContextError):
-    """An answer of 400 or more; mapped before it leaves this package."""
+    """A response with a status of 400 or more; converted by `public` for callers."""
 
     def __init__(self, status: int, target: Target, headers: dict[str, str], body: bytes) -> None:
         super().__init__(status, target.shown)
@@ -27,7 +27,7 @@ class Refused(ContextError):
         self.body = body
 
     def public(self) -> ContextError:
-        """Return the error that callers see."""
+        """Return the public error."""
         if self.headers.get("content-type", "").startswith("application/problem+json"):
             request_id = self.headers.get("x-request-id")
             return from_body(self.status, self.body, request_id=request_id)
@@ -36,11 +36,11 @@ class Refused(ContextError):
 
 
 class Transfer:
-    """Control of one attempt that runs in a thread: the loop stops it, the thread reports progress.
+    """Control of an attempt that runs in a thread: the loop stops it, the thread reports progress.
 
     Args:
         progress: Called in the thread of the running loop. Its exception stops the transfer, and
-            is kept in `error`.
+            is stored in `error`.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -58,7 +58,7 @@ class Transfer:
         self.check()
 
     def check(self) -> None:
-        """Raise, in the thread, if the transfer was stopped."""
+        """Raise `ContextError` in the thread if the transfer was stopped."""
         if self._is_stopped:
             raise ContextError("the transfer was stopped")
 
@@ -66,16 +66,16 @@ class Transfer:
         """Report progress from the thread."""
         self.check()
         if self._loop is not None and self._progress is not None:
-            self._loop.call_soon_threadsafe(self._tell, self._progress, done, total)
+            self._loop.call_soon_threadsafe(self._call_progress, self._progress, done, total)
 
     def stop(self) -> None:
-        """Stop the thread, also while it waits for the other side."""
+        """Stop the thread, even while it waits for the other side."""
         with self._lock:
             self._is_stopped = True
             if self._connection is not None:
                 self._connection.interrupt()
 
-    def _tell(self, progress: Progress, done: int, total: int) -> None:
+    def _call_progress(self, progress: Progress, done: int, total: int) -> None:
         try:
             progress(done, total)
         except Exception as exc:  # any error of the caller's function stops the transfer
@@ -84,14 +84,14 @@ class Transfer:
 
 
 class Headers(Protocol):
-    """The header fields of an answer."""
+    """Header fields of a response."""
 
     def get(self, name: str, /) -> str | None:
-        """Return a field, whatever the case of its name."""
+        """Return a field; names are case-insensitive."""
 
 
 class Answered(NamedTuple):
-    """An answer that has been read whole."""
+    """Response whose body has been read."""
 
     status: int
     headers: Headers
@@ -103,27 +103,27 @@ class ContentEnded(ValueError):
 
 
 class Readable(Protocol):
-    """What an upload needs of a file."""
+    """Source of an upload."""
 
     def seek(self, offset: int, /) -> int:
-        """Go to a position."""
+        """Set the position."""
 
     def read(self, size: int, /) -> bytes:
         """Return the next bytes, fewer only at the end."""
 
 
 class Incoming(Protocol):
-    """Where a download goes, and how much of it is there."""
+    """Sink of a download, which can resume."""
 
     @property
     def done(self) -> int:
-        """How many bytes have come."""
+        """Number of bytes received."""
 
     def range_headers(self) -> dict[str, str]:
-        """Ask for what is missing."""
+        """Return headers that request the missing bytes."""
 
     def begin(self, response: HTTPResponse) -> None:
-        """Learn from an answer's headers where its bytes belong."""
+        """Set the position of the body from the headers of a response."""
 
     def receive(self, response: HTTPResponse, transfer: Transfer) -> None:
-        """Take in the body."""
+        """Read the body."""
