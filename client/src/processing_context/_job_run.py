@@ -1,4 +1,4 @@
-"""One job from its creation to its end, with every event on the way."""
+"""Creation of a job and its events until it ends."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def job_path(job_id: str) -> str:
 
 
 async def read_events(api: Api, job_id: str, after: int = 0) -> AsyncGenerator[Event | Gap]:
-    """Yield the events of a job up to the one that ends it, and gaps for events that are gone."""
-    # websockets costs a fifth of this package's import time, and many contexts run no job.
+    """Yield the events of a job up to the one that ends it, and gaps for removed events."""
+    # websockets takes a fifth of this package's import time, and many contexts run no job.
     from processing_context._events.stream import JobEvents
 
     segment(job_id, "job_id")
@@ -38,10 +38,10 @@ async def read_events(api: Api, job_id: str, after: int = 0) -> AsyncGenerator[E
 
 
 class JobRun:
-    """A job that is created, followed to its end, and cancelled together with its caller.
+    """A job that is created, followed until it ends, and cancelled together with its caller.
 
     Args:
-        api: API calls.
+        api: The API client.
         post: Called with every event of the job.
         cancel_s: How long a cancelled caller waits until the service has cancelled the job.
     """
@@ -52,14 +52,14 @@ class JobRun:
         self._cancel_s = cancel_s
 
     async def run(self, body: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-        """Return the outputs of a job.
+        """Run the job and return its outputs.
 
         Args:
-            body: Gives the body of the request that creates the job.
+            body: Returns the body of the request that creates the job.
 
         Raises:
-            JobFailedError: It failed.
-            JobCancelledError: It was cancelled by someone else.
+            JobFailedError: The job failed.
+            JobCancelledError: The job was cancelled by another client.
         """
         creation = asyncio.ensure_future(self._create(body))
         try:
@@ -76,9 +76,9 @@ class JobRun:
         raise _failure(job, end)
 
     async def _create(self, body: Coroutine[Any, Any, dict[str, Any]]) -> Job | StartedJob:
-        """Create the job; where a connection may be held, its reply is the stream of events."""
+        """Create the job; if connections may stay open, the response is its events."""
         if self._api.may_hold_connections:
-            return await StartedJob.of(self._api, await body)
+            return await StartedJob.create(self._api, await body)
         return await self._api.post("/v1/jobs", Job, body=await body, creates=True)
 
     async def _follow(self, created: Job | StartedJob) -> JobUpdate:
@@ -94,7 +94,7 @@ class JobRun:
                 await self._post(event)
                 if isinstance(event, JobUpdate) and event.status in ENDED:
                     return event
-        # Retention has deleted the event that ended it.
+        # Retention has removed the event that ended the job.
         job = await self._find(created.id)
         return JobUpdate(status=job.status, error=job.error)
 
@@ -102,7 +102,7 @@ class JobRun:
         return await self._api.get(job_path(job_id), Job, patience_s=PATIENCE_S)
 
     async def _cancel_after(self, creation: asyncio.Future[Job | StartedJob]) -> None:
-        """Cancel the job, even if the request that creates it is not answered yet."""
+        """Cancel the job, even if the request that creates it has no response yet."""
         try:
             async with asyncio.timeout(self._cancel_s):
                 created = await creation
@@ -110,7 +110,7 @@ class JobRun:
                     await created.aclose()
                 await self._api.post(f"{job_path(created.id)}/cancel", Job)
         except (ContextError, TimeoutError, ValueError) as exc:
-            logger.warning("the job of a cancelled call could not be cancelled: %s", exc)
+            logger.warning("could not cancel the job of a cancelled call: %s", exc)
 
 
 def _outputs(result: dict[str, Any]) -> dict[str, Any]:
@@ -119,8 +119,8 @@ def _outputs(result: dict[str, Any]) -> dict[str, Any]:
 
 def _failure(job: Job, end: JobUpdate) -> ContextError:
     error = job.error or end.error
-    said = error.message if error else end.message or "no reason was given"
+    message = error.message if error else end.message or "no reason given"
     if job.status == "cancelled":
-        return JobCancelledError(f"job {job.id} was cancelled: {said}", job)
+        return JobCancelledError(f"job {job.id} was cancelled: {message}", job)
     where = f" at node {error.node_id}" if error and error.node_id else ""
-    return JobFailedError(f"job {job.id} failed{where}: {said}", job)
+    return JobFailedError(f"job {job.id} failed{where}: {message}", job)

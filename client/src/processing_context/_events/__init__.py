@@ -1,1 +1,1 @@
-"""Job events: reading them from the service and sending them to it."""
+"""Job events: subscribing to them and sending them."""

@@ -1,4 +1,4 @@
-"""Events that wait to be sent: merged where they may be, cut into batches."""
+"""Buffer of events that wait to be sent: progress is merged, batches have a size limit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 1024 * 1024
 _MESSAGES = frozenset(get_args(ProcessingMessage))
 _NUMBERED = b'{"%s":%%d,%%s' % CLIENT_SEQ.encode()
-_NUMBERING_BYTES = 40  # what this adds, and the comma after it
+_NUMBERING_BYTES = 40  # the number, and the comma after the event
 
 
 @dataclass
 class _Progress:
-    """`node_progress` that can still take in what follows."""
+    """`node_progress` that can still be merged with later progress of the node."""
 
     node_id: str
     progress: float
@@ -43,10 +43,10 @@ class _Progress:
 
 
 class Pending:
-    """The events that no batch has taken yet, in order; not safe in threads by itself.
+    """Events that are in no batch yet, in order; not thread-safe.
 
-    A node's `node_progress` joins an earlier one of its own as long as nothing of that node, and
-    nothing without a node, was posted in between.
+    A `node_progress` is merged into an earlier one of its node, unless another event of that node,
+    or an event without a node, was added in between.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Pending:
         """Add an event.
 
         Raises:
-            ValueError: It is larger than 64 KiB, or JSON has no form for it.
+            ValueError: The event is larger than 64 KiB, or has no JSON form.
         """
         node_id: str | None
         if isinstance(message, Encoded):
@@ -79,7 +79,7 @@ class Pending:
         self.size += len(encoded)
 
     def take_batch(self) -> list[bytes]:
-        """Remove and return the next events, as many as fit a batch."""
+        """Remove and return the next events, as many as fit into a batch."""
         batch: list[bytes] = []
         size = 0
         while self._entries and len(batch) < MAX_BATCH_EVENTS:
@@ -100,7 +100,9 @@ class Pending:
 
     def _add_progress(self, message: NodeProgress) -> None:
         if not (math.isfinite(message.progress) and math.isfinite(message.total)):
-            raise ValueError(f"progress {message.progress} of {message.total} is not a number")
+            raise ValueError(
+                f"progress={message.progress} and total={message.total} must be finite numbers"
+            )
         before = self._open.get(message.node_id)
         chunk_size = len(json.dumps(message.chunk, ensure_ascii=False).encode())
         if before is None or before.size + chunk_size > MAX_EVENT_BYTES:
@@ -118,10 +120,10 @@ class Pending:
 
 
 def parse(message: ProcessingMessage | dict[str, Any]) -> ProcessingMessage:
-    """Return a message as its model; a dict of that shape is taken too.
+    """Return a message as its model; a dict of the same shape is converted.
 
     Raises:
-        ValueError: It is no message.
+        ValueError: The message does not fit any model.
     """
     if type(message) in _MESSAGES:
         return cast("ProcessingMessage", message)
@@ -129,35 +131,35 @@ def parse(message: ProcessingMessage | dict[str, Any]) -> ProcessingMessage:
 
 
 def encode(message: ProcessingMessage) -> bytes:
-    """Return an event as a worker sends it, without its number.
+    """Return the JSON of an event as a worker sends it, without its number.
 
     Raises:
-        ValueError: It is larger than 64 KiB, or JSON has no form for it.
+        ValueError: The event is larger than 64 KiB, or has no JSON form.
     """
     if isinstance(message, OutputUpdate) and message.value is None:  # null is a value
         fields = message.model_dump(exclude={*SERVICE_FIELDS}, exclude_none=True)
         encoded = dumps(fields | {"value": None})
     else:
-        # To leave something out takes as long as all the rest, and there is seldom anything.
+        # Excluding fields takes as long as the rest of the serialization, and is rarely necessary.
         excluded = message.model_fields_set & SERVICE_FIELDS or None
         encoded = message.__pydantic_serializer__.to_json(
             message, exclude=excluded, exclude_none=True
         )
         if b"NaN" in encoded or b"Infinity" in encoded:
-            dumps(message)  # raises, unless it is only a text
+            dumps(message)  # raises, unless it is only part of a text
     return _fitting(message.type, encoded)
 
 
 def _fitting(kind: str, encoded: bytes) -> bytes:
     if len(encoded) > MAX_EVENT_BYTES:
         raise ValueError(
-            f"a {kind} event of {len(encoded)} bytes is over the limit of "
-            f"{MAX_EVENT_BYTES}: put the value into a temporary file and send a ref"
+            f"the {kind} event has {len(encoded)} bytes, more than the limit of "
+            f"{MAX_EVENT_BYTES}: store the value as a temporary file and send a ref"
         )
     return encoded
 
 
 def numbered(events: list[bytes], first: int) -> bytes:
-    """Return the body of a batch whose events have the numbers from `first`."""
+    """Return the body of a batch whose events are numbered from `first`."""
     bodies = (_NUMBERED % (number, event[1:]) for number, event in enumerate(events, first))
     return b'{"events":[' + b",".join(bodies) + b"]}"

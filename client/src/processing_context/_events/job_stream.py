@@ -1,4 +1,4 @@
-"""A job from the request that makes it to its end, over that one request."""
+"""Creation of a job and its events in one request."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from processing_context.wire.sockets import Gap
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 45.0
-"""The service says something every 15 s; after this long without a word the line is dead."""
+"""The service sends a comment every 15 s; after a longer silence the connection is dead."""
 
 
 class StartedJob:
-    """A job that was just made, and the stream of its events.
+    """A job that was just created, and the stream of its events.
 
     Args:
-        api: The API calls.
-        stream: The answer to the request that made it.
+        api: The API client.
+        stream: The response to the request that created the job.
     """
 
     def __init__(self, api: Api, stream: Stream) -> None:
@@ -36,13 +36,13 @@ class StartedJob:
         self._last = 0
 
     @classmethod
-    async def of(cls, api: Api, body: dict[str, Any]) -> StartedJob:
-        """Make a job; a request that is repeated makes one."""
+    async def create(cls, api: Api, body: dict[str, Any]) -> StartedJob:
+        """Create a job; a retry does not create a second one."""
         stream = await api.stream("/v1/jobs", body, accept="text/event-stream", silence_s=SILENCE_S)
         return cls(api, stream)
 
     async def events(self) -> AsyncGenerator[Event | Gap]:
-        """Yield the job's events, to the one that ends it; what breaks the stream is survived."""
+        """Yield the job's events, up to the one that ends it; a broken stream is resumed."""
         try:
             async for event in self._read():
                 yield event
@@ -53,14 +53,14 @@ class StartedJob:
             logger.debug("job %s: the stream broke: %s", self.id, exc)
         finally:
             await self._stream.aclose()
-        # websockets costs a fifth of this package's import time, and most streams do not break.
+        # websockets takes a fifth of this package's import time, and most streams do not break.
         from processing_context._events.stream import JobEvents
 
         async for event_or_gap in JobEvents(self._api, self.id, self._last).read():
             yield event_or_gap
 
     async def aclose(self) -> None:
-        """Listen no more."""
+        """Close the stream."""
         await self._stream.aclose()
 
     async def _read(self) -> AsyncIterator[Event]:
@@ -69,9 +69,13 @@ class StartedJob:
                 continue
             frame: dict[str, Any] = json.loads(line[5:])
             if int(frame.get("from_seq") or frame.get("seq") or 0) != self._last + 1:
-                return  # a gap, or something that this client does not know: take it up anew
+                return  # a gap, or an unknown frame: resume with a new subscription
             self._last = int(frame["seq"])
             try:
                 yield EVENT.validate_python(frame, extra="allow")
             except ValidationError:
-                logger.warning("job %s: event %d is of a newer kind", self.id, self._last)
+                logger.warning(
+                    "job %s: event %d has an unknown form: ignored",
+                    self.id,
+                    self._last,
+                )

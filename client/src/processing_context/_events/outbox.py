@@ -1,4 +1,4 @@
-"""From a job to its event log: posted from any thread, sent in order, in the background."""
+"""Outbox of a job's events: filled from any thread, sent in order in the background."""
 
 from __future__ import annotations
 
@@ -23,37 +23,39 @@ MAX_PENDING_EVENTS = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
 FEW_EVENTS = 100
 GATHER_S = 0.003
-"""How long a few events wait for more: a quick job then costs one request, not one a node."""
+"""How long up to `FEW_EVENTS` events wait for more, so that a short job sends one request
+instead of one for each node.
+"""
 
 _LOST_CODES = frozenset({"lease_lost", "job_ended"})
 
 
 class Relay(Protocol):
-    """Sends the events of several jobs together."""
+    """Sends the events of several jobs in one request."""
 
     async def send(self, job_id: str, token: str, events: bytes) -> EventsAccepted | None:
-        """Send a batch, `{"events": […]}`; None: the job is to send it by itself."""
+        """Send a batch, `{"events": […]}`; return None if the relay cannot send it."""
 
 
 class EventOutbox:
-    """The events of one attempt of a job, on their way to the service.
+    """Outbox of the events of one attempt of a job.
 
-    The queue holds 10,000 events or 16 MiB. Past that a thread that posts waits. The loop's own
-    thread cannot wait, since the sender runs there: its posts are always taken, and a coroutine
-    that posts much awaits `drain()` between them, as with an `asyncio.StreamWriter`. Progress of
-    one node is merged while it waits, so that a chatty node costs one entry.
+    The buffer holds 10,000 events or 16 MiB. When it is full, `post` blocks. It does not block in
+    the thread of the event loop, where the sender runs: a coroutine that posts many events awaits
+    `drain()` between them, as with an `asyncio.StreamWriter`. Progress of a node is merged in the
+    buffer.
 
     Args:
-        api: With the token of the lease.
+        api: API client with the token of the lease.
         job_id: The job.
-        patience_s: How long the service may be away; its own word on the lease counts before that.
+        patience_s: How long requests are retried while the service is unavailable.
 
     Attributes:
-        on_cancel: Called once, in the loop's thread, when the service wants the job cancelled.
+        on_cancel: Called once, in the loop's thread, when cancellation of the job was requested.
         on_lost: Called once, in the loop's thread, with the error after which nothing more can be
-            sent: the lease is lost, the job has ended, or the service refuses.
+            sent: the lease is lost, the job has ended, or the service refuses the events.
         error: That error; None while events can be sent.
-        relay: Takes the batches, where there is one.
+        relay: Sends the batches, if set.
     """
 
     def __init__(self, api: Api, job_id: str, *, patience_s: float = PATIENCE_S) -> None:
@@ -69,7 +71,7 @@ class EventOutbox:
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._next_seq = 1
-        self._was_cancel_told = False
+        self._was_cancel_reported = False
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: int | None = None
@@ -80,7 +82,7 @@ class EventOutbox:
         self._in_flight = 0
 
     def start(self) -> None:
-        """Begin to send, from the running loop. Again: no effect."""
+        """Start the sender in the running loop; no effect if it runs."""
         if self._sender is None:
             self._loop = asyncio.get_running_loop()
             self._loop_thread = threading.get_ident()
@@ -89,11 +91,11 @@ class EventOutbox:
                 self._wake.set()
 
     def post(self, event: ProcessingMessage | Encoded) -> None:
-        """Queue an event; any thread.
+        """Add an event; thread-safe.
 
         Raises:
-            ValueError: It is larger than 64 KiB: nothing is cut.
-            ContextError: Nothing can be sent any more.
+            ValueError: The event is larger than 64 KiB.
+            ContextError: Nothing more can be sent.
         """
         if threading.get_ident() == self._loop_thread:
             with self._lock:
@@ -110,10 +112,10 @@ class EventOutbox:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def drain(self) -> None:
-        """Wait until the queue is below its bound.
+        """Wait until the buffer is below its limit.
 
         Raises:
-            ContextError: Nothing can be sent any more.
+            ContextError: Nothing more can be sent.
         """
         self.start()
         async with self._sent:
@@ -121,7 +123,7 @@ class EventOutbox:
         self._check()
 
     async def first_stored(self) -> None:
-        """Wait until the service has heard of this attempt, or nothing can be sent any more."""
+        """Wait until the service has stored the first event, or nothing more can be sent."""
         async with self._sent:
             await self._sent.wait_for(lambda: self._next_seq > 1 or self._cannot_send())
 
@@ -129,7 +131,7 @@ class EventOutbox:
         """Wait until the service has stored every event posted so far.
 
         Raises:
-            ContextError: Nothing can be sent any more.
+            ContextError: Nothing more can be sent.
         """
         self.start()
         async with self._sent:
@@ -140,7 +142,7 @@ class EventOutbox:
             self._check()
 
     async def aclose(self, *, flush: bool = True) -> None:
-        """Send what is left (unless told not to), and stop."""
+        """Send the remaining events unless `flush` is false, and stop."""
         try:
             if flush and not self._cannot_send():
                 await self.flush()
@@ -163,7 +165,7 @@ class EventOutbox:
         if self.error is not None:
             raise self.error
         if self._is_closed:
-            raise ContextError("the outbox is closed")
+            raise ContextError("the context is closed: its events can no longer be sent")
 
     async def _send_all(self) -> None:
         while not self._cannot_send():
@@ -186,12 +188,12 @@ class EventOutbox:
             else:
                 self._next_seq += len(batch)
                 self._in_flight = 0
-                self._tell_cancel(reply)
+                self._report_cancel(reply)
             async with self._sent:
                 self._sent.notify_all()
 
     async def _gather(self) -> None:
-        """Wait a little for more, unless somebody waits for what is there."""
+        """Wait briefly for more events, unless `flush` waits for those that are there."""
         due = asyncio.get_running_loop().call_later(GATHER_S, self._is_due.set)
         await self._is_due.wait()
         due.cancel()
@@ -213,9 +215,9 @@ class EventOutbox:
         )
         return EventsAccepted.model_validate_json(answered.body)
 
-    def _tell_cancel(self, reply: EventsAccepted) -> None:
-        if reply.cancel_requested and not self._was_cancel_told:
-            self._was_cancel_told = True
+    def _report_cancel(self, reply: EventsAccepted) -> None:
+        if reply.cancel_requested and not self._was_cancel_reported:
+            self._was_cancel_reported = True
             if self.on_cancel is not None:
                 self.on_cancel()
 
@@ -229,7 +231,7 @@ class EventOutbox:
 
 
 def is_lost(error: ContextError) -> bool:
-    """Whether the service says that this attempt is not this worker's any more."""
+    """Return True if the error means that the worker no longer holds the lease."""
     if isinstance(error, ConflictError):
         return error.code in _LOST_CODES
     return isinstance(error, AuthenticationError | NotFoundError)

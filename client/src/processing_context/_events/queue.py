@@ -1,4 +1,4 @@
-"""The message queue of a context: posted to from any thread, waited for in any loop."""
+"""Message queue of a context: filled from any thread, awaited in any loop."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _POLL_S = 0.01
 
 @runtime_checkable
 class MessageQueue(Protocol):
-    """What a context needs of its queue."""
+    """Interface of the message queue of a context."""
 
     def post(self, message: ProcessingMessage) -> None:
-        """Add a message; any thread."""
+        """Add a message; thread-safe."""
 
     async def post_async(self, message: ProcessingMessage) -> None:
-        """Add a message, after waiting for room where there is a bound."""
+        """Add a message; wait for space in a bounded queue."""
 
     def has_messages(self) -> bool:
-        """Whether `pop` would return one."""
+        """Return True if the queue holds a message."""
 
     def pop(self) -> ProcessingMessage:
-        """Remove and return the oldest; LookupError if there is none."""
+        """Remove and return the oldest message; LookupError if the queue is empty."""
 
     async def pop_async(self) -> ProcessingMessage:
-        """Wait for the next one."""
+        """Wait for the next message, remove and return it."""
 
 
 class LocalQueue:
-    """The queue of a context that was not given one.
+    """Default queue of a context.
 
     Args:
-        newest: Keep only so many, for where the service's event log holds all of them anyway.
+        newest: Keep only this many messages, if the service's event log has all of them.
     """
 
     def __init__(self, newest: int | None = None) -> None:
@@ -47,34 +47,34 @@ class LocalQueue:
         self._lock = threading.Lock()
 
     def post(self, message: ProcessingMessage | Encoded) -> None:
-        """Add a message, which may be made only when it is taken; any thread."""
+        """Add a message, whose model is created when it is removed; thread-safe."""
         with self._lock:
             self._messages.append(message)
             if self._waiters:
                 self._wake_one()
 
     async def post_async(self, message: ProcessingMessage) -> None:
-        """Add a message; there is always room."""
+        """Add a message; the queue has no limit."""
         self.post(message)
 
     def has_messages(self) -> bool:
-        """Whether `pop` would return one."""
+        """Return True if the queue holds a message."""
         return bool(self._messages)
 
     def pop(self) -> ProcessingMessage:
-        """Remove and return the oldest."""
+        """Remove and return the oldest message; LookupError if the queue is empty."""
         with self._lock:
             if not self._messages:
-                raise LookupError("there is no message in the queue")
-            return _made(self._messages.popleft())
+                raise LookupError("the message queue is empty")
+            return _decoded(self._messages.popleft())
 
     async def pop_async(self) -> ProcessingMessage:
-        """Wait for the next one; several that wait are served in turn."""
+        """Wait for the next message; several callers are served in order."""
         loop = asyncio.get_running_loop()
         while True:
             with self._lock:
                 if self._messages:
-                    return _made(self._messages.popleft())
+                    return _decoded(self._messages.popleft())
                 waiter = loop.create_future()
                 self._waiters.append((loop, waiter))
             try:
@@ -99,14 +99,14 @@ class LocalQueue:
 
 
 class GivenQueue:
-    """A `queue.Queue` or `asyncio.Queue` of the caller's."""
+    """Adapter for a `queue.Queue` or `asyncio.Queue` of the caller."""
 
     def __init__(self, given: queue.Queue[Any] | asyncio.Queue[Any]) -> None:
         self._queue = given
         self._loop = _running_loop()
 
     def post(self, message: ProcessingMessage) -> None:
-        """Add a message; a full `queue.Queue` delays a thread, and raises on the loop."""
+        """Add a message; a full `queue.Queue` blocks a thread, and raises in the loop."""
         here = _running_loop()
         if isinstance(self._queue, queue.Queue):
             self._queue.put(message, block=here is None)
@@ -116,33 +116,33 @@ class GivenQueue:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, message)
 
     async def post_async(self, message: ProcessingMessage) -> None:
-        """Add a message, after waiting for room."""
+        """Add a message; wait for space."""
         if isinstance(self._queue, asyncio.Queue):
             await self._queue.put(message)
             return
-        while self._queue.full():  # noqa: ASYNC110  # a queue.Queue can only be asked
+        while self._queue.full():  # noqa: ASYNC110  # a queue.Queue cannot be awaited
             await asyncio.sleep(_POLL_S)
         self._queue.put_nowait(message)
 
     def has_messages(self) -> bool:
-        """Whether `pop` would return one."""
+        """Return True if the queue holds a message."""
         return not self._queue.empty()
 
     def pop(self) -> ProcessingMessage:
-        """Remove and return the oldest."""
+        """Remove and return the oldest message; LookupError if the queue is empty."""
         try:
             message: ProcessingMessage = self._queue.get_nowait()
         except (queue.Empty, asyncio.QueueEmpty):
-            raise LookupError("there is no message in the queue") from None
+            raise LookupError("the message queue is empty") from None
         return message
 
     async def pop_async(self) -> ProcessingMessage:
-        """Wait for the next one."""
+        """Wait for the next message, remove and return it."""
         if isinstance(self._queue, asyncio.Queue):
             self._loop = self._loop or asyncio.get_running_loop()
             message: ProcessingMessage = await self._queue.get()
             return message
-        while self._queue.empty():  # noqa: ASYNC110  # a queue.Queue can only be asked
+        while self._queue.empty():  # noqa: ASYNC110  # a queue.Queue cannot be awaited
             await asyncio.sleep(_POLL_S)
         return self.pop()
 
@@ -150,17 +150,19 @@ class GivenQueue:
 def as_message_queue(
     given: MessageQueue | queue.Queue[Any] | asyncio.Queue[Any] | None, *, newest: int | None
 ) -> MessageQueue:
-    """Return the queue of a context."""
+    """Return the queue of a context: the given one, adapted if necessary, or a new one."""
     if given is None:
         return LocalQueue(newest)
     if isinstance(given, queue.Queue | asyncio.Queue):
         return GivenQueue(given)
     if not isinstance(given, MessageQueue):
-        raise ValueError(f"message_queue cannot be a {type(given).__name__}")
+        raise ValueError(
+            f"message_queue= must be a queue.Queue or an asyncio.Queue, not {type(given).__name__}"
+        )
     return given
 
 
-def _made(message: ProcessingMessage | Encoded) -> ProcessingMessage:
+def _decoded(message: ProcessingMessage | Encoded) -> ProcessingMessage:
     return message.message() if isinstance(message, Encoded) else message
 
 

@@ -1,4 +1,4 @@
-"""The events of a job over `/v1/ws`: reconnects, resumes, and shows each event once."""
+"""Subscription to the events of a job over `/v1/ws`; reconnects, and yields each event once."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ _PING_S = 20.0
 _OPEN_S = 20.0
 _MAX_FRAME_BYTES = 64 * 1024 * 1024  # a snapshot holds all nodes of a job
 _CLOSED = {
-    4400: (400, "malformed_op", "the service did not understand what was sent to its socket"),
+    4400: (400, "malformed_op", "the service rejected a message as malformed"),
     4401: (401, "unauthorized", "the token is unknown, revoked or expired"),
     4403: (403, "forbidden", "the token may not read events"),
 }
 _BROKEN = (OSError, TimeoutError, InvalidHandshake, ConnectionClosed)
 
 
-class _Again(Exception):  # no error: the stream has to be taken up anew
-    """Reconnect and go on after the last event seen."""
+class _ResumeError(Exception):  # not an error
+    """The stream must be resumed after the last event."""
 
 
 class JobEvents:
-    """One reading of a job's events.
+    """One subscription to a job's events.
 
     Args:
-        api: Knows where the service is and the token.
+        api: The API client.
         job_id: The job.
-        after: The `seq` to begin behind.
+        after: Number of the last event that is already known.
     """
 
     def __init__(self, api: Api, job_id: str, after: int = 0) -> None:
         if after < 0:
-            raise ValueError(f"after cannot be {after}: events count from 1")
+            raise ValueError(f"after= must be 0 or more, not {after}")
         self._api = api
         self._job_id = job_id
         self._last = after
-        # The end may lie behind us, at or before `after` or in a gap; then nothing more would come.
+        # The last event may be at or before `after`, or in a gap; then no more events would arrive.
         self._may_have_ended = after > 0
 
     async def read(self) -> AsyncGenerator[Event | Gap]:
         """Yield every event after `after`, until the one that ends the job.
 
-        A `Gap` stands for events that are not kept any more.
+        A `Gap` replaces events that retention has removed.
 
         Raises:
-            NotFoundError: There is no such job.
-            AuthenticationError: The token is not, or no longer, good.
-            ConnectionFailedError: The service has been away for 15 minutes.
+            NotFoundError: The job does not exist.
+            AuthenticationError: The token is invalid, revoked or expired.
+            ConnectionFailedError: The service has been unavailable for 15 minutes.
         """
         retry = Retry(patience_s=PATIENCE_S)
         while True:
@@ -88,7 +88,7 @@ class JobEvents:
                         {"status": status, "code": code, "detail": exc.rcvd.reason or detail}
                     ) from exc
                 failure = exc
-            except (*_BROKEN, _Again) as exc:
+            except (*_BROKEN, _ResumeError) as exc:
                 failure = exc
             await self._pause(retry, failure)
 
@@ -128,19 +128,19 @@ class JobEvents:
                 event = self._next(frame)
                 if event is not None:
                     yield event
-        raise _Again("the service closed the socket")
+        raise _ResumeError("the service closed the socket")
 
     def _next(self, frame: dict[str, Any]) -> Event | None:
         seq = int(frame["seq"])
         if seq <= self._last:
             return None
         if int(frame.get("from_seq") or seq) > self._last + 1:
-            raise _Again(f"event {self._last + 1} is missing before {seq}")
+            raise _ResumeError(f"event {self._last + 1} is missing before {seq}")
         self._last = seq
         try:
             return EVENT.validate_python(frame, extra="allow")
         except ValidationError:
-            logger.warning("job %s: event %d is of a newer kind", self._job_id, seq)
+            logger.warning("job %s: event %d has an unknown form: ignored", self._job_id, seq)
             return None
 
     def _gap(self, frame: dict[str, Any]) -> Gap | None:
@@ -149,11 +149,15 @@ class JobEvents:
             return None
         self._last = to
         self._may_have_ended = True
-        logger.warning("job %s: the events up to %d are not kept any more", self._job_id, to)
+        logger.warning("job %s: retention has removed the events up to %d", self._job_id, to)
         try:
             return Gap.model_validate(frame)
         except ValidationError:
-            logger.warning("job %s: the state at event %d is of a newer kind", self._job_id, to)
+            logger.warning(
+                "job %s: the gap up to %d has an unknown form: ignored",
+                self._job_id,
+                to,
+            )
             return None
 
     async def _has_ended(self) -> bool:
@@ -168,7 +172,7 @@ class JobEvents:
     def _fail(self, problem: dict[str, Any]) -> None:
         error = errors.from_problem(problem)
         if is_retried(error.status):
-            raise _Again(str(error))
+            raise _ResumeError(str(error))
         raise error
 
     async def _pause(self, retry: Retry, failure: Exception) -> None:
