@@ -1,4 +1,4 @@
-"""A node workflow's interface to the outside world."""
+"""Python client of the processing service: files, jobs, workflows, nodes and workers."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from processing_context.wire.sockets import Gap
     from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
 
-# Where each name lives. They are imported when they are first asked for: building the wire models
-# takes about as long as importing httpx2, and few programs need all of them.
-_HOMES = {
+# Modules of the exported names, which are imported on first use: building the wire models takes
+# about as long as importing httpx2, and few programs need all of them.
+_EXPORTS = {
     "pydantic": ("Field",),
     "processing_context.context": ("ProcessingContext",),
     "processing_context.errors": (
@@ -110,7 +110,7 @@ _HOMES = {
     "processing_context.wire.sockets": ("Gap",),
     "processing_context.wire.workflows": ("Workflow", "WorkflowCreate", "WorkflowList"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
     "APIError",
@@ -169,7 +169,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
+    module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(module), name)

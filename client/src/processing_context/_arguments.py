@@ -1,4 +1,4 @@
-"""Checks of arguments, with one wording."""
+"""Checks of arguments."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import IO
 
 
 def given(value: str, what: str) -> str:
-    """Return a required text.
+    """Return a required string.
 
     Raises:
-        ValueError: It is empty or not a string.
+        ValueError: The value is empty or not a string.
     """
     if not isinstance(value, str):
         raise ValueError(f"{what} must be a string, not {type(value).__name__}")
     if not value:
-        raise ValueError(f"{what} is empty")
+        raise ValueError(f"{what} must not be empty")
     return value
 
 
 def read_binary(file: IO[bytes]) -> bytes:
-    """Return the content of a binary file object, from its start if it can seek.
+    """Return the content of a binary file object, from its start if it is seekable.
 
     Raises:
-        ValueError: It is not a binary file.
+        ValueError: The object is not a binary file.
     """
     if not hasattr(file, "read"):
-        raise ValueError(f"a binary file object is wanted, not {type(file).__name__}")
+        raise ValueError(f"expected a binary file object, not {type(file).__name__}")
     if getattr(file, "seekable", lambda: False)():
         file.seek(0)
     data = file.read()

@@ -22,7 +22,9 @@ from processing_context.wire.assets import (
 )
 
 BATCHED_BYTES = 64 * 1024
-"""Largest file that shares a request with others: above it the bytes cost more than a request."""
+"""Largest file that shares a request with others: for larger ones the bytes cost more than the
+request.
+"""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -39,13 +41,13 @@ def _weight(new: _New) -> int:
 
 
 class BatchedAssets:
-    """Batches of the requests that are made at about the same time.
+    """Batches of requests that are made concurrently.
 
-    The reply to a batch has a result for each of its items. An item that was not created, or not
-    found, is sent again alone, with the same idempotency key; that reply is final.
+    The response to a batch has a result for each item. An item that was not created or not found is
+    sent again alone, with the same idempotency key; that response is final.
 
     Args:
-        api: API calls.
+        api: The API client.
         network: Reads the bytes of small files.
     """
 
@@ -146,7 +148,7 @@ class BatchedAssets:
         given: set[str] = set()
 
         def own(asset_id: str) -> Asset | None:
-            """Return an object of its own for each call."""
+            """Return a separate object for each caller."""
             asset = found.get(asset_id)
             is_first = asset_id not in given
             given.add(asset_id)

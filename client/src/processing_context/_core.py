@@ -1,4 +1,4 @@
-"""Connections and event log that a context shares with its copies."""
+"""Connections and event outbox that a context shares with its copies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from processing_context._transport.network import Network
 
 
 class Core:
-    """The parts of a context that talk to the service.
+    """Parts of a context that talk to the service.
 
     Args:
-        api: API calls.
+        api: The API client.
         network: Connections of `api`; closed with this object.
         messages: Queue of the messages of jobs.
-        outbox: Event log of the job that the context runs in; None outside of a job.
+        outbox: Outbox of the job that the context runs in; None outside of a job.
 
     Attributes:
         batched_assets: Creates and finds small assets, many in one request.

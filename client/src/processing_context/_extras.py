@@ -12,15 +12,15 @@ def require(module: str, *, extra: str) -> Any:  # a module of any shape
     """Import a module of an extra.
 
     Raises:
-        MissingDependencyError: It is not installed; the text names the `pip install` command.
+        MissingDependencyError: The module is not installed; the message names the `pip` command.
     """
     try:
         return importlib.import_module(module)
     except ImportError as exc:
         if exc.name is not None and exc.name.split(".")[0] != module.split(".", maxsplit=1)[0]:
-            raise  # the package is there, and broken in itself
+            raise  # the package is installed, but broken
         raise MissingDependencyError(
-            f"{module.split('.', maxsplit=1)[0]} is needed for this: "
+            f"{module.split('.', maxsplit=1)[0]} is not installed; run: "
             f'pip install "processing-context[{extra}]"',
             name=module,
         ) from exc

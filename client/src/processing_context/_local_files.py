@@ -52,12 +52,12 @@ def safe_name(name: str) -> str:
     if _RESERVED.fullmatch(safe):
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
     if len(safe.encode()) > _MAX_NAME_BYTES:
-        raise ValueError(f"the name of an asset is too long for a file: {name[:60]!r}…")
+        raise ValueError(f"asset name {name[:60]!r}… is too long for a file name: rename the asset")
     return safe
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """Return a name that is not taken, and take it: assets of one folder may share a name."""
+    """Return a name that is not in `taken`, and add it: assets of a folder may share a name."""
     stem, suffix = PurePath(name).stem, PurePath(name).suffix
     number = 1
     free = name
@@ -98,7 +98,7 @@ def entries_of(path: Path) -> list[os.DirEntry[str]]:
                 _check_name(entry)
                 found.append(entry)
             else:
-                logger.warning("left out, as it is neither a file nor a folder: %s", entry.path)
+                logger.warning("skipped, neither a file nor a folder: %s", entry.path)
     return found
 
 
@@ -112,17 +112,19 @@ def check_free(folders: list[Path], files: list[Download], on_existing: OnExisti
     """Check that a download can write its folders and files; the first folder may be a link.
 
     Raises:
-        FileExistsError: It cannot.
+        FileExistsError: A file, or a link in place of a folder, exists.
     """
     for folder in folders:
         if folder.is_symlink() and folder != folders[0]:
-            raise FileExistsError(f"it is a link, and links are not followed: {str(folder)!r}")
+            raise FileExistsError(f"{str(folder)!r} is a link, which is not followed: remove it")
         if os.path.lexists(folder) and not folder.is_dir():
-            raise FileExistsError(f"it exists, and is no folder: {str(folder)!r}")
+            raise FileExistsError(f"{str(folder)!r} exists and is not a folder: remove it")
     if on_existing == "fail":
         for file in files:
             if os.path.lexists(file.path):
-                raise FileExistsError(f"it exists: {str(file.path)!r}")
+                raise FileExistsError(
+                    f"{str(file.path)!r} exists: remove it, or skip or overwrite existing files"
+                )
 
 
 def copy(content: IO[bytes], raw: io.FileIO) -> None:
@@ -137,7 +139,7 @@ def rename(source: Path, target: Path, is_overwriting: bool) -> None:
     """Rename a file atomically.
 
     Raises:
-        FileExistsError: The target exists, and is not to be overwritten.
+        FileExistsError: The target exists, and `is_overwriting` is false.
     """
     if is_overwriting:
         source.replace(target)
@@ -145,10 +147,14 @@ def rename(source: Path, target: Path, is_overwriting: bool) -> None:
     try:
         os.link(source, target)  # fails if the target has been created meanwhile
     except FileExistsError:
-        raise FileExistsError(f"it exists: {str(target)!r}") from None
+        raise FileExistsError(
+            f"{str(target)!r} exists: remove it, or skip or overwrite existing files"
+        ) from None
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
-            raise FileExistsError(f"it exists: {str(target)!r}") from None
+            raise FileExistsError(
+                f"{str(target)!r} exists: remove it, or skip or overwrite existing files"
+            ) from None
         source.rename(target)
 
 
@@ -156,4 +162,4 @@ def _check_name(entry: os.DirEntry[str]) -> None:
     try:
         entry.name.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"the name of this file is not UTF-8: {entry.path!r}") from None
+        raise ValueError(f"the file name {entry.path!r} is not UTF-8: rename the file") from None

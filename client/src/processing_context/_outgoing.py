@@ -1,4 +1,4 @@
-"""Values on their way to the service: JSON whose refs carry no bytes."""
+"""Conversion of values to JSON whose refs contain no bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def without_bytes(
         store: Stores a file with an extension; returns its stable URI.
 
     Raises:
-        ValueError: Some part of it has no form in JSON; the text says which.
+        ValueError: Some part of it has no form in JSON; the message names it.
     """
     from processing_context.nodes.runner.values import to_wire
 
@@ -46,7 +46,7 @@ async def without_bytes(
 
 
 def is_presigned_temp(uri: str) -> bool:
-    """Return True for a presigned URL of a temporary file, as `create_temp_asset` gives it."""
+    """Return True for a presigned URL of a temporary file, as `create_temp_asset` returns."""
     if "X-Amz-Signature" not in parse_qs(urlsplit(uri).query):
         return False
     try:
@@ -57,7 +57,7 @@ def is_presigned_temp(uri: str) -> bool:
 
 
 def _with_base64(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield the refs in a JSON value whose bytes are base64."""
+    """Yield the refs in a JSON value that contain base64."""
     if isinstance(value, list):
         for part in value:
             yield from _with_base64(part)

@@ -1,4 +1,4 @@
-"""Progress of transfers: bars on the terminal, and sums over many files."""
+"""Progress of transfers: bars on the terminal, and totals of many files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processing_context._transport.transfer import Progress
 
 @contextmanager
 def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | None]:
-    """Return a callable for the `progress` argument of a method: True is a bar on the terminal."""
+    """Return a progress callable for the `progress=` argument of a method; True: a bar."""
     if progress is None or progress is False:
         yield None
     elif callable(progress):
@@ -28,11 +28,11 @@ def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | No
 
 
 class TotalProgress:
-    """Sum of the progress of many files.
+    """Total progress of many files.
 
     Args:
-        report: Called with the sums; None: they are not reported.
-        total: In bytes.
+        report: Called with the totals, if set.
+        total: Total number of bytes.
     """
 
     def __init__(self, report: Progress | None, total: int) -> None:
@@ -41,7 +41,7 @@ class TotalProgress:
         self._done: list[int] = []
 
     def part(self) -> Progress:
-        """Return the progress of one more file."""
+        """Return the progress callable of one more file."""
         number = len(self._done)
         self._done.append(0)
 

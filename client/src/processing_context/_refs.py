@@ -1,4 +1,4 @@
-"""Refs in values: their parts, their bytes, and their classes."""
+"""Refs in values: their parts, their bytes and their classes."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ _KEYS = frozenset({"uri", "asset_id", "data"})
 
 
 def ref_parts(ref: Any) -> tuple[Any, str | None, str]:
-    """Return `data`, `asset_id` and `uri` of anything of the shape of a ref.
+    """Return `data`, `asset_id` and `uri` of a ref, or of an object or dict of the same shape.
 
     Raises:
-        ValueError: It does not have that shape.
+        ValueError: The value does not have that shape.
     """
     if isinstance(ref, Mapping) and "type" in ref:
         return ref.get("data"), ref.get("asset_id"), ref.get("uri") or ""
     if all(hasattr(ref, name) for name in ("uri", "asset_id", "data")):
         return ref.data, ref.asset_id, ref.uri or ""
     raise ValueError(
-        f"a ref is wanted (uri, asset_id, data; as a dict with its type), not {type(ref).__name__}"
+        f"expected a ref (with uri, asset_id and data; type if a dict), not {type(ref).__name__}"
     )
 
 
 def ref_bytes(data: Any) -> bytes:
-    """Return the bytes in the `data` of a ref; base64 if the ref came as JSON.
+    """Return the bytes in the `data` of a ref; base64 if the ref was JSON.
 
     Raises:
-        ValueError: It holds something else.
+        ValueError: The data is neither bytes nor base64.
     """
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
-    if isinstance(data, str):  # a ref that came as JSON
+    if isinstance(data, str):  # a ref from JSON
         return from_data_uri(data) if data.startswith("data:") else from_base64(data)
-    raise ValueError(f"the data of the ref is a {type(data).__name__}, not bytes")
+    raise ValueError(f"data of a ref must be bytes or base64, not {type(data).__name__}")
 
 
 def with_refs(value: Any) -> Any:
-    """Return a JSON value with every dict of the shape of a ref replaced by its class."""
+    """Return a JSON value with refs in place of dicts of their shape."""
     if isinstance(value, list):
         return [with_refs(part) for part in value]
     if not isinstance(value, dict):
@@ -52,5 +52,5 @@ def with_refs(value: Any) -> Any:
         try:
             return REF_TYPES[kind].model_validate(value)
         except ValidationError:
-            return value  # something else with the same type
+            return value  # an object that is not a ref, with the same `type`
     return {key: with_refs(part) for key, part in value.items()}

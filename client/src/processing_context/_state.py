@@ -1,4 +1,4 @@
-"""Storage of the state of a run: graph, variables and results."""
+"""State of a run: graph, variables and results."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from processing_context.wire.graph import Graph
 Results = dict[str, dict[str, Any]]
 
 _COPYING = threading.RLock()
-"""Held during a copy on first use: several threads of a node may be the first."""
+"""Lock of copies on first use, since several threads of a node may be the first."""
 
 
 class RunState:
-    """State of a context, independent of the objects that it was made from.
+    """State of a context; its arguments are copied.
 
     Args:
-        graph: The workflow; copied.
+        graph: The workflow.
         variables: Copied, not deeply.
         results: Copied down to the slots.
     """
@@ -50,17 +50,17 @@ class RunState:
             return self._results
 
     def borrow(self, graph: Graph) -> None:
-        """Set the graph, and copy it when it is first read: most nodes never read it."""
+        """Set the graph, which is copied when it is first read: most nodes never read it."""
         self._graph = _LazyGraph(None, graph)
 
     def copy(self) -> Self:
-        """Return a state with the same graph and variables, and results of its own."""
+        """Return a state with the same graph and variables, and a copy of the results."""
         copy = self.copy_lazily()
         copy._results = _copied_results(self.results)
         return copy
 
     def copy_lazily(self) -> Self:
-        """Return a copy whose results are copied when they are first read: most nodes never do."""
+        """Return a copy whose results are copied on first use: most nodes never read them."""
         copy = object.__new__(type(self))
         copy.variables = self.variables
         copy._graph = self._graph
@@ -70,7 +70,7 @@ class RunState:
 
 
 class _LazyGraph:
-    """A graph of a state and its copies; a borrowed one is copied when it is first read."""
+    """Graph of a state and its copies; a borrowed one is copied on first use."""
 
     def __init__(self, graph: Graph | None, borrowed: Graph | None = None) -> None:
         self._graph = graph
@@ -94,5 +94,5 @@ def _copied_graph(graph: Graph | Mapping[str, Any] | None) -> Graph:
 
 
 def _copied_results(results: Mapping[str, Mapping[str, Any]]) -> Results:
-    # A list, since other threads may add results meanwhile.
+    # list(), since other threads may add results meanwhile.
     return {node_id: dict(slots) for node_id, slots in list(results.items())}

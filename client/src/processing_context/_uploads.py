@@ -1,4 +1,4 @@
-"""Uploads of more than 1 MiB: straight to storage, the large ones in parts and resumable."""
+"""Uploads of more than 1 MiB: straight to storage; large files in parts, resumable."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from processing_context.wire.assets import (
 logger = logging.getLogger(__name__)
 
 DIRECT_BYTES = 1024 * 1024
-"""Largest file that is sent to the service in one request; larger ones go to storage."""
+"""Largest file that is sent to the service in one request; larger files are sent to storage."""
 
 RESUMABLE_BYTES = 64 * 1024 * 1024
 """Larger uploads can be resumed by another process."""
 
 _MAX_COPIES = 32
 
-# Uploads that run in this process: the same file sent twice at once makes two assets, while
-# an upload that another process left unfinished is resumed.
+# Uploads that run in this process: sending the same file twice at once creates two assets, while an
+# upload that another process left unfinished is resumed.
 _running: set[tuple[str, str | None, str]] = set()
 
 
 class Uploads:
-    """Uploads to presigned URLs: reserve, put, complete.
+    """Uploads to presigned URLs: reserve, transfer, complete.
 
     Args:
-        api: API calls.
-        bulk: Transfers of the bytes.
+        api: The API client.
+        bulk: Connections for the bytes.
     """
 
     def __init__(self, api: Api, bulk: Bulk) -> None:
@@ -60,11 +60,11 @@ class Uploads:
     async def create(
         self, fields: dict[str, Any], source: OpenContent, progress: Progress | None
     ) -> Asset:
-        """Create an asset with a content."""
+        """Create an asset from a content."""
         draft = UploadCreate.model_validate(fields | {"size": source.size})
         if source.size > RESUMABLE_BYTES:
             return await self._create_resumable(draft, source, progress)
-        # Storage compares it with the bytes that it receives, so it is needed before them.
+        # Storage verifies the bytes on arrival, so it needs the hash before them.
         draft.sha256 = await self._bulk.work(source.sha256)
         reserved = await self._reserve(draft, uuid.uuid4().hex)
         try:
@@ -86,7 +86,7 @@ class Uploads:
                     logger.debug("the upload of an earlier call has ended: %s", exc)
                     continue
                 if reserved.asset.status != "pending":
-                    continue  # an earlier call finished it: this one makes an asset of its own
+                    continue  # an earlier call finished it: this call creates another asset
                 try:
                     return await self._fill_again(reserved, source, progress)
                 except Exception as exc:
@@ -97,7 +97,9 @@ class Uploads:
                         await self._abort(reserved.asset.id)
                     if not _is_expired(exc):
                         raise
-        raise ContextError("this file is being uploaded too many times at once")
+        raise ContextError(
+            f"{draft.name!r} is being uploaded more than {_MAX_COPIES} times at once: wait for some"
+        )
 
     @contextmanager
     def _as_running(self, key: str) -> Iterator[bool]:
@@ -134,7 +136,7 @@ class Uploads:
     async def _fill_again(
         self, reserved: UploadReserved, source: OpenContent, progress: Progress | None
     ) -> Asset:
-        """Fill an upload that an earlier call may have begun: a part of it can still arrive."""
+        """Continue an upload of an earlier call, of which a part may still arrive."""
         try:
             return await self._fill(reserved, source, progress)
         except ConflictError as exc:
@@ -149,7 +151,7 @@ class Uploads:
         )
 
     async def _abort(self, asset_id: str) -> None:
-        """Cancel a reservation that will not be used; otherwise the service expires it later."""
+        """Cancel a reservation that is not used; if this fails, it expires later."""
         path = f"/v1/assets/{asset_id}/upload"
         try:
             await self._api.request("DELETE", path, timeout_s=5, patience_s=0)
@@ -160,9 +162,9 @@ class Uploads:
 def _keys(draft: UploadCreate, sketch: str) -> Iterator[str]:
     """Yield the idempotency keys of the first, second … asset of the same draft.
 
-    They are the same in every process, so that the service answers with the upload that an earlier
-    call left unfinished. The sketch tells most other contents apart; the parts that are stored
-    already are compared with the file as well.
+    The keys are the same in every process, so that the service returns the upload that an earlier
+    call left unfinished. The sketch tells most contents apart; the stored parts are compared with
+    the file as well.
     """
     stem = hashlib.sha256(dumps(draft) + sketch.encode()).hexdigest()
     for number in range(_MAX_COPIES):

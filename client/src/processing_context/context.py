@@ -1,4 +1,4 @@
-"""`ProcessingContext`: a workflow's interface to the service."""
+"""`ProcessingContext`: the interface of a workflow to the service."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ TIMEOUT_S = 60.0
 _KEPT_IN_A_JOB = 10_000
 
 
-# Each base adds methods of its own; those that they share come with their bases.
+# Each base adds the methods of one resource; shared methods come with their common bases.
 class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMethods):
-    """A workflow's interface to the outside world.
+    """Interface of a workflow to the service.
 
-    Use it as `async with ProcessingContext() as ctx: …`; one loop per context. Methods that are
-    `async` may talk to the service, the others only use memory and may be called from any thread.
+    Use it as `async with ProcessingContext() as ctx: …`, in one event loop. Methods that are
+    `async` may talk to the service; the others use only memory and are thread-safe.
 
     Args:
-        base_url: URL of the service; else `CONTEXT_URL`.
-        token: Token of the service; else `CONTEXT_TOKEN`.
-        user_id: User of this context; asked of the service on entering if not given.
-        workflow_id: Recorded with assets that are created here.
-        job_id: The job that this runs in; with a job's token its messages go to its event log.
-        node_id: Recorded with assets that are created here.
-        graph: The workflow that is run, a `Graph` or a dict; copied.
+        base_url: URL of the service; by default `CONTEXT_URL`.
+        token: Token of the service; by default `CONTEXT_TOKEN`.
+        user_id: User of the context; by default requested from the service on entering.
+        workflow_id: Recorded with the assets that are created.
+        job_id: The job that the context runs in; with a job's token, messages are sent to its
+            event log.
+        node_id: Recorded with the assets that are created.
+        graph: The workflow, a `Graph` or a dict; copied.
         variables: For `get` and `set`; copied, not deeply.
-        results: Of nodes that ran already, `{node id: {slot: value}}`; copied to the slots.
-        capabilities: Of this process, such as `cuda`.
-        message_queue: A `queue.Queue` or `asyncio.Queue` to use instead of an own one.
-        http_client: An `httpx2.AsyncClient` or `httpx.AsyncClient` that serves the API calls
-            instead of an own one, and is not closed. The byte path takes the proxies and
-            certificates of the environment.
+        results: Outputs of nodes, `{node id: {slot: value}}`; copied down to the slots.
+        capabilities: Capabilities of this process, such as `cuda`.
+        message_queue: A `queue.Queue` or `asyncio.Queue` to use instead of a new one.
+        http_client: An `httpx2.AsyncClient` or `httpx.AsyncClient` for the API calls, which is not
+            closed. File transfers use the proxies and certificates of the environment.
         timeout: Seconds to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
-        allow_local_files: Allow `file:` URLs and absolute paths to be read.
-        _network: Connections to use instead of own ones.
+        allow_local_files: Allow reading `file:` URLs and absolute paths.
+        _network: Connections to use instead of new ones.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         _network: Network | None = None,
     ) -> None:
         if timeout <= 0 or retries < 0:
-            raise ValueError(f"timeout must be over 0 and retries at least 0: {timeout}, {retries}")
+            raise ValueError(f"timeout={timeout} must be over 0, retries={retries} 0 or more")
         self.user_id = user_id
         self.workflow_id = workflow_id
         self.job_id = job_id
@@ -121,15 +121,15 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Send the posted events, and close the connections; no effect on a copy."""
+        """Send the posted events and close the connections; no effect on a copy."""
         if not self._is_copy:
             await self._core.aclose()
 
     def copy(self, *, node_id: str | None = None) -> Self:
-        """Return a context with the same connection, queue and variables, and results of its own.
+        """Return a context with the same connections, queue and variables, and copied results.
 
         Args:
-            node_id: Node of the copy; None: the same as here.
+            node_id: Node of the copy; by default that of this context.
         """
         return self._copy_with(self._state.copy(), node_id or self.node_id)
 

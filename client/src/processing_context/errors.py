@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 
 class ContextError(Exception):
-    """The root of the tree.
+    """Base class of the errors of this package.
 
     Attributes:
-        started: What `start_jobs` had already put into the queue when it failed.
+        started: The jobs that `start_jobs` had queued when it failed.
     """
 
     started: Sequence[Job] = ()
 
 
 class APIError(ContextError):
-    """The service answered with an error.
+    """The service responded with an error.
 
     Attributes:
         status: The HTTP status.
-        code: A stable slug for programs, such as `asset_not_found`.
-        detail: A sentence for people.
-        request_id: What to look for in the service's log.
-        errors: What was wrong with the input, item by item, where the service says so.
+        code: Stable problem code, such as `asset_not_found`.
+        detail: Explanation for people.
+        request_id: Id of the request in the service's log.
+        errors: Errors of individual fields, if the service lists them.
     """
 
     def __init__(
@@ -67,53 +67,54 @@ class APIError(ContextError):
         self.errors = errors or []
 
     def __str__(self) -> str:
-        """Return the detail first: it is what a person looks for."""
+        """Return the detail, then status, code and request id."""
         request = f", request {self.request_id}" if self.request_id else ""
         return f"{self.detail} ({self.status} {self.code}{request})"
 
 
 class ValidationError(APIError):
-    """400 or 422: the service cannot take this input."""
+    """400 or 422: the request is invalid."""
 
 
 class AuthenticationError(APIError):
-    """401: no token, or one that is unknown, revoked or expired."""
+    """401: the token is missing, unknown, revoked or expired."""
 
 
 class PermissionDeniedError(APIError):
-    """403: the token may not do this, or a quota is used up."""
+    """403: the token has no right to do this, or a quota is exhausted."""
 
 
 class NotFoundError(APIError):
-    """404 or 410: it does not exist (any more), or it belongs to someone else."""
+    """404 or 410: the object does not exist (any more), or belongs to another user."""
 
 
 class ConflictError(APIError):
-    """409 or 412: the state of the object does not allow it."""
+    """409 or 412: the state of the object does not allow the request."""
 
 
 class TooLargeError(APIError):
-    """413: more than the service takes."""
+    """413: the request or file exceeds a size limit."""
 
 
 class RateLimitedError(APIError):
-    """429: too many requests, retries included."""
+    """429: too many requests, after all retries."""
 
 
 class UnavailableError(APIError):
-    """502, 503 or 504: the service cannot answer right now, retries included."""
+    """502, 503 or 504: the service is unavailable, after all retries."""
 
 
 class ConnectionFailedError(ContextError):
-    """The service, or storage, could not be reached or did not answer, retries included."""
+    """The service or storage could not be reached or did not respond, after all retries."""
 
 
 class HTTPStatusError(ContextError):
-    """A server other than the service answered with a status of 400 or more.
+    """A server other than the service responded with a status of 400 or more.
 
     Attributes:
         status: The HTTP status.
-        url: What was asked for, without its query, since that may hold a signature.
+        url: The URL, without its query, which may hold a signature.
+        detail: Explanation of the server, if any.
     """
 
     def __init__(self, status: int, url: str, detail: str = "") -> None:
@@ -123,9 +124,9 @@ class HTTPStatusError(ContextError):
         self.detail = detail
 
     def __str__(self) -> str:
-        """Return status, URL and what the server said."""
-        said = f": {self.detail}" if self.detail else ""
-        return f"{self.status} from {self.url}{said}"
+        """Return status, URL and the explanation of the server."""
+        text = f": {self.detail}" if self.detail else ""
+        return f"{self.status} from {self.url}{text}"
 
 
 class _JobEndedError(ContextError):
@@ -138,7 +139,7 @@ class _JobEndedError(ContextError):
 
 
 class JobFailedError(_JobEndedError):
-    """A job failed; the text holds its error message, `job` the job."""
+    """A job failed; the text holds its error message, `job` holds the job."""
 
 
 class JobCancelledError(_JobEndedError):
@@ -146,11 +147,11 @@ class JobCancelledError(_JobEndedError):
 
 
 class MissingDependencyError(ContextError, ImportError):
-    """A package of an extra is not installed; the text says what to run."""
+    """A package of an extra is not installed; the text names the command that installs it."""
 
 
 class UnsafeFileError(ContextError, ValueError):
-    """Loading this file could run code that it carries."""
+    """Loading the file could run code that it contains."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -171,24 +172,24 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 
 def from_problem(problem: dict[str, Any], *, request_id: str | None = None) -> APIError:
-    """Return the error of a problem document (RFC 9457)."""
+    """Return the error for a problem document (RFC 9457)."""
     status = int(problem.get("status", 500))
     return _BY_STATUS.get(status, APIError)(
         status,
         str(problem.get("code") or "unknown"),
-        str(problem.get("detail") or problem.get("title") or "the service gave no reason"),
+        str(problem.get("detail") or problem.get("title") or "the service gave no detail"),
         problem.get("request_id") or request_id,
         problem.get("errors"),
     )
 
 
 def from_body(status: int, body: bytes, *, request_id: str | None = None) -> APIError:
-    """Return the error of an answer, also where something before the service (a proxy) gave it."""
+    """Return the error for a response, which may come from a proxy and have no problem document."""
     try:
         problem = json.loads(body)
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        said = body[:200].decode("utf-8", "replace").strip()
-        problem = {"detail": said or "the answer is empty"}
+        text = body[:200].decode("utf-8", "replace").strip()
+        problem = {"detail": text or "the response is empty"}
     return from_problem(problem | {"status": status}, request_id=request_id)

@@ -160,9 +160,7 @@ class Bulk:
         await self._repeat(attempt, target, retry, progress)
 
     async def read(self, url: str, size: int) -> bytes | None:
-        """Return a small file of known size; None if the first attempt does not return all of
-        it.
-        """
+        """Return a small file of known size; None if the first attempt fails."""
         target = Target(url)
         limit_s = min(self._timeout_s, _SMALL_FILE_S)
         try:
@@ -209,9 +207,7 @@ class Bulk:
         return await self._in_thread(self._transfers, function, *args)
 
     async def work(self, function: Callable[..., T], *args: object) -> T:
-        """Run a function as `run` does; when cancelled, wait until it no longer uses the
-        caller's file.
-        """
+        """Run a function as `run` does; when cancelled, wait until its thread has ended."""
         running = self._in_thread(self._transfers, function, *args)
         try:
             return await asyncio.shield(running)

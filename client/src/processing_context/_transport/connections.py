@@ -128,7 +128,7 @@ class Proxy:
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(
                 f"file transfers cannot use the proxy {parts.scheme}://{parts.hostname}: "
-                "use an http:// proxy, or add the storage host to NO_PROXY to connect to it directly"
+                "use an http:// proxy, or add the storage host to NO_PROXY"
             )
         self.host = parts.hostname
         self.port = parts.port or 80

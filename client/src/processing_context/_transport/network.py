@@ -107,7 +107,7 @@ class Network:
             self._client = None
 
     async def ask(self, method: str, url: str, **request: Any) -> Answered:
-        """Return the response to a request, whatever its status; `request` holds httpx2's arguments.
+        """Return the response to a request, whatever its status; `request` as in httpx2.
 
         Raises:
             UnreachedError: There was no response.

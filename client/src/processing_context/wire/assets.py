@@ -127,9 +127,7 @@ class AssetsFound(Reply):
 
 
 class AssetUpdate(Update):
-    """Changes to an asset. Omitted fields keep their values; `parent_id` null moves it to the
-    top level.
-    """
+    """Changes to an asset. Omitted fields are unchanged; `parent_id` null: the top level."""
 
     nullable: ClassVar[frozenset[str]] = frozenset({"parent_id"})
 
