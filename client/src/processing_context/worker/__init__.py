@@ -1,1 +1,1 @@
-"""The worker: claims jobs, runs their graphs, tells the service."""
+"""Worker: claims jobs, runs their graphs, and sends their events."""

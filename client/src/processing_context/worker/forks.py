@@ -1,4 +1,4 @@
-"""Nodes that fork: see to it that this does not make a second worker."""
+"""Protection of the worker against nodes that fork its process."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from pathlib import Path
 
 
 def end_forks(loop: asyncio.AbstractEventLoop) -> None:
-    """End a copy of this process when it comes back to the loop. To be called in its thread.
+    """End a forked copy of this process when it returns to the event loop; call it in its thread.
 
-    What the node does in its copy is its own affair. What the loop shares with the original is not:
-    it would write what waits to be written once more, and take the original's sockets off its list.
+    A node may do as it likes in its copy. The loop, however, shares connections and its epoll list
+    with the original: the copy would send buffered data again, and remove sockets of the original
+    from the list.
     """
     here = threading.get_ident()
 
-    def in_copy() -> None:
-        if threading.get_ident() == here:  # else the loop has no thread there
+    def in_child() -> None:
+        if threading.get_ident() == here:  # in other threads, the copy has no running loop
             if sys.platform == "linux":
-                _take_away_what_is_shared()
+                _replace_shared_descriptors()
             loop.call_soon(os._exit, 1)
 
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=in_copy)
+        os.register_at_fork(after_in_child=in_child)
 
 
-def _take_away_what_is_shared() -> None:
-    """Put something else in the place of each connection and of the loop's list of them."""
+def _replace_shared_descriptors() -> None:
+    """Replace the network connections and the epoll list of the loop by unused descriptors."""
     with (
-        Path(os.devnull).open("rb+", buffering=0) as nothing,
-        contextlib.closing(select.epoll()) as nobody,
+        Path(os.devnull).open("rb+", buffering=0) as null,
+        contextlib.closing(select.epoll()) as empty,
     ):
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # a Path costs a stat each
             number = int(name)
-            if number in (nothing.fileno(), nobody.fileno()):
+            if number in (null.fileno(), empty.fileno()):
                 continue
-            with contextlib.suppress(OSError):  # that of the listing itself is gone
+            with contextlib.suppress(OSError):  # the descriptor of the listing is closed by now
                 kind = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115
                 if kind == "anon_inode:[eventpoll]":
-                    os.dup2(nobody.fileno(), number, inheritable=False)
-                elif kind.startswith("socket:") and _is_of_the_network(number):
-                    os.dup2(nothing.fileno(), number, inheritable=False)
+                    os.dup2(empty.fileno(), number, inheritable=False)
+                elif kind.startswith("socket:") and _is_network_socket(number):
+                    os.dup2(null.fileno(), number, inheritable=False)
 
 
-def _is_of_the_network(number: int) -> bool:
+def _is_network_socket(number: int) -> bool:
     with socket.socket(fileno=os.dup(number)) as copy:
         return copy.family in (socket.AF_INET, socket.AF_INET6)

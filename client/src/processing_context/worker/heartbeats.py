@@ -1,4 +1,4 @@
-"""Heartbeats of a worker and its leases, sent from a thread that a blocked loop does not stop."""
+"""Heartbeats of a worker and its leases, sent from a thread of their own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat
 logger = logging.getLogger(__name__)
 
 _ANSWER_S = 10.0
-"""Limit to connect, and between two bytes of an answer."""
+"""Limit to connect, and between two bytes of a response."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """A lease that is kept alive. The callables are called in the thread of the heartbeats.
+    """A lease that is renewed. The callables are called in the thread of the heartbeats.
 
-    `deadline` is in `time.monotonic`: after it the lease is no longer renewed, since a job that
-    does not stop blocks the loop of this worker, and another worker may take it.
+    After `deadline` (in `time.monotonic`) the lease is no longer renewed: its job does not stop
+    and may block the loop, so another worker may take it.
     """
 
     job_id: str
@@ -44,7 +44,7 @@ class Heartbeats:
     """Thread that sends the heartbeats of a worker and its leases until it is closed.
 
     Args:
-        api: Address of the service, with the token of the worker.
+        api: API client with the token of the worker.
         bulk: The connections.
         on_forgotten: Called in the thread with a worker id that the service does not know.
     """
@@ -64,14 +64,14 @@ class Heartbeats:
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
 
     def start(self, worker_id: str, interval_s: float) -> None:
-        """Send for a worker at this interval; again after it has registered anew."""
+        """Send heartbeats for a worker at an interval; called again after a new registration."""
         with self._changed:
             self._worker_id, self._interval_s = worker_id, interval_s
         if not self._thread.is_alive():
             self._thread.start()
 
     def watch(self, watch: Watch) -> None:
-        """Keep a lease alive."""
+        """Renew a lease from now on."""
         with self._changed:
             self._watches[watch.token] = watch
 
@@ -81,7 +81,7 @@ class Heartbeats:
             self._watches.pop(token, None)
 
     def drain(self) -> None:
-        """Tell the service at once that the worker takes no new job."""
+        """Report at once that the worker claims no more jobs."""
         with self._changed:
             self._is_draining = self._is_urgent = True
             self._changed.notify_all()
@@ -98,7 +98,7 @@ class Heartbeats:
         while not self._is_closed:
             try:
                 is_answered = self._beat()
-            except Exception:  # without this thread every lease would be lost, in silence
+            except Exception:  # without this thread every lease would expire unnoticed
                 logger.exception("heartbeats failed")
                 is_answered = False
             wait_s = self._next_s(is_answered)
@@ -115,11 +115,11 @@ class Heartbeats:
         return min(wait_s, self._retry.next_delay_s() or 0.0)
 
     def _beat(self) -> bool:
-        """Send for the worker and each lease; return whether all were answered."""
+        """Send heartbeats for the worker and its leases; return True if all had a response."""
         with self._changed:
-            # A new lease needs none yet, and most jobs end before they do.
-            given_before = time.monotonic() - self._interval_s / 2
-            watches = [watch for watch in self._watches.values() if watch.since < given_before]
+            # A new lease needs no heartbeat yet, and most jobs end before they do.
+            due_before = time.monotonic() - self._interval_s / 2
+            watches = [watch for watch in self._watches.values() if watch.since < due_before]
         answers = [self._beat_worker()]
         answers += [self._beat_lease(watch) for watch in watches]
         return all(answers)
@@ -135,7 +135,7 @@ class Heartbeats:
         except APIError as error:
             logger.warning("worker heartbeat refused: %s", error)
         except DROPPED as error:
-            logger.warning("worker heartbeat not answered: %s", error)
+            logger.warning("worker heartbeat without response: %s", error)
             return False
         return True
 
@@ -145,7 +145,7 @@ class Heartbeats:
             self.unwatch(watch.token)
             return True
         if watch.token not in self._watches:
-            return True  # it ended while heartbeats were sent for others
+            return True  # it ended while the other heartbeats were sent
         path = f"/v1/jobs/{watch.job_id}/heartbeat"
         try:
             reply = HeartbeatReply.model_validate_json(self._post(path, b"{}", watch.token))
@@ -157,7 +157,7 @@ class Heartbeats:
                 self.unwatch(watch.token)
                 watch.on_lost(error)
         except DROPPED as error:
-            logger.warning("heartbeat of job %s not answered: %s", watch.job_id, error)
+            logger.warning("heartbeat of job %s without response: %s", watch.job_id, error)
             return False
         else:
             if reply.cancel_requested:

@@ -1,4 +1,4 @@
-"""One lease: the job's graph, run in a context of its own, and how it ended."""
+"""Run of the job of one lease."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STOP_S = 10.0
-"""How long nodes may take to stop, once told."""
+"""Time limit for nodes to stop after their cancellation."""
 
 _RELEASE_S = 3.0
-"""How long to try to give a lease back."""
+"""How long the release of a lease is retried."""
 
 Stop = Literal["cancel", "timeout", "lost", "release"]
 Ending = JobStatus | Literal["released", "lost"]
-"""How a lease ended: as the service was told, or `lost` where it could not be told."""
+"""End of a lease: as reported to the service, or `lost` if it could not be reported."""
 
 
 class LeaseRun:
-    """Runs the job of a lease."""
+    """Run of the job of a lease, in a context of its own."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LeaseRun:
         network: Network,
         relay: Relay,
     ) -> None:
-        """Take the lease; nothing runs yet."""
+        """Prepare the run."""
         self._lease = lease
         self._job = lease.job
         self._registry = registry
@@ -80,31 +80,31 @@ class LeaseRun:
 
     @property
     def job_id(self) -> str:
-        """The job's id."""
+        """Id of the job."""
         return self._job.id
 
     async def confirmed(self) -> None:
-        """Return once the service knows that the lease has arrived: with the first event."""
+        """Wait until the service has stored the first event of the lease."""
         if (outbox := self._context.outbox) is not None:
             await outbox.first_stored()
 
     def stop(self, reason: Stop) -> None:
-        """Stop the nodes; the first reason counts. From any thread."""
+        """Stop the nodes; the first reason counts. Thread-safe."""
         self._loop.call_soon_threadsafe(self._stop_here, reason)
 
     async def run(self) -> None:
-        """Run the job to its end, whatever that is; `ended_as` says what it was."""
+        """Run the job until it ends; `ended_as` is the result."""
         if (outbox := self._context.outbox) is not None:
             outbox.on_cancel = lambda: self._stop_here("cancel")
             outbox.on_lost = self._lose
         self._heartbeats.watch(self._watch())
-        logger.info("job %s: attempt %d begins", self.job_id, self._lease.attempt)
+        logger.info("job %s: attempt %d started", self.job_id, self._lease.attempt)
         try:
             async with self._context:
                 await self._run()
         except ContextError as error:
-            # Its lease runs out, and the service decides what becomes of it.
-            logger.warning("job %s: its end could not be told: %s", self.job_id, error)
+            # The lease expires, and the service then retries or fails the job.
+            logger.warning("job %s: could not report its end: %s", self.job_id, error)
         finally:
             self._heartbeats.unwatch(self._lease.token)
 
@@ -122,22 +122,22 @@ class LeaseRun:
             path = f"/v1/jobs/{self.job_id}/release"
             await self._context._core.api.request("POST", path, patience_s=_RELEASE_S)
             self.ended_as = "released"
-            logger.info("job %s: given back", self.job_id)
+            logger.info("job %s: released", self.job_id)
 
     async def _outcome(self, runner: GraphRunner) -> JobUpdate | None:
-        """Return how the job ended; None: that is no longer ours to say."""
+        """Return the end of the job; None if it must not be reported."""
         flow = asyncio.create_task(runner.run(self._graph, self._job.params or {}))
-        told = asyncio.create_task(self._stopped.wait())
+        stopped = asyncio.create_task(self._stopped.wait())
         try:
             await asyncio.wait(
-                {flow, told}, timeout=self._job.timeout_s, return_when=asyncio.FIRST_COMPLETED
+                {flow, stopped}, timeout=self._job.timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            told.cancel()
+            stopped.cancel()
         if not flow.done():
             self._stop = self._stop or "timeout"
             await self._end(flow, runner)
-        return self._said_of(flow)
+        return self._update_of(flow)
 
     async def _end(self, flow: asyncio.Task[dict[str, object]], runner: GraphRunner) -> None:
         if self._stop in ("lost", "release"):
@@ -145,10 +145,10 @@ class LeaseRun:
         flow.cancel()
         await asyncio.wait({flow}, timeout=_STOP_S)
         if not flow.done():
-            logger.error("job %s: a node does not stop; it is left behind", self.job_id)
+            logger.error("job %s: a node does not stop and is abandoned", self.job_id)
             runner.mute()
 
-    def _said_of(self, flow: asyncio.Task[dict[str, object]]) -> JobUpdate | None:
+    def _update_of(self, flow: asyncio.Task[dict[str, object]]) -> JobUpdate | None:
         if self._stop in ("lost", "release"):
             return None
         if not flow.done() or flow.cancelled():

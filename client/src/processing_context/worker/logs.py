@@ -1,4 +1,4 @@
-"""The worker's log: lines for people on a terminal, else one JSON object a line."""
+"""Log of the worker: plain lines on a terminal, else one JSON object per line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _JsonLines(logging.Formatter):
 
 
 def log_to_stderr(level: str) -> None:
-    """Send the log to stderr."""
+    """Write the log to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler.setFormatter(plain if sys.stderr.isatty() else _JsonLines())

@@ -1,4 +1,4 @@
-"""What a worker counts, and how Prometheus reads it."""
+"""Counters of a worker, and their export to Prometheus."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _PREFIX = "processing_context_worker"
 
 
 class Timed:
-    """How often something was done, and the seconds that it took in all."""
+    """Number and total duration of an operation."""
 
     def __init__(self) -> None:
-        """Start at nothing."""
+        """Start at zero."""
         self.count = 0
         self.seconds = 0.0
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Count what happens inside, also where it fails."""
+        """Count and time the body, even if it raises."""
         began = time.monotonic()
         try:
             yield
@@ -35,11 +35,11 @@ class Timed:
             self.seconds += time.monotonic() - began
 
 
-class Tally:
-    """What has happened since the worker started."""
+class Counters:
+    """Counters since the start of the worker."""
 
     def __init__(self) -> None:
-        """Start at nothing."""
+        """Start at zero."""
         self.ended: Counter[str] = Counter()
         self.claims = Timed()
         self.posts = Timed()
@@ -47,49 +47,51 @@ class Tally:
 
 
 class Metrics:
-    """A tally in Prometheus' terms: a collector for its registry."""
+    """Prometheus collector of the counters of a worker."""
 
-    def __init__(self, tally: Tally, *, slots: int, busy: Callable[[], int]) -> None:
-        """Show a tally.
+    def __init__(self, counters: Counters, *, slots: int, busy: Callable[[], int]) -> None:
+        """Create a collector.
 
         Args:
-            tally: What is counted.
-            slots: How many jobs the worker runs at a time.
-            busy: How many it runs now.
+            counters: The counters.
+            slots: Largest number of concurrent jobs.
+            busy: Returns the number of running jobs.
         """
-        self._tally = tally
+        self._counters = counters
         self._slots = slots
         self._busy = busy
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what there is to see now."""
+        """Yield the current values."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         ended = CounterMetricFamily(
-            f"{_PREFIX}_jobs_ended", "Jobs that ended here, by how.", labels=["status"]
+            f"{_PREFIX}_jobs_ended", "Ended jobs, by status.", labels=["status"]
         )
-        for status, count in sorted(self._tally.ended.items()):
+        for status, count in sorted(self._counters.ended.items()):
             ended.add_metric([status], count)
         yield ended
-        yield GaugeMetricFamily(f"{_PREFIX}_slots", "Jobs at a time.", value=self._slots)
-        yield GaugeMetricFamily(f"{_PREFIX}_slots_busy", "Jobs that run.", value=self._busy())
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_slots", "Largest number of concurrent jobs.", value=self._slots
+        )
+        yield GaugeMetricFamily(f"{_PREFIX}_slots_busy", "Running jobs.", value=self._busy())
         for name, what, timed in (
-            ("claims", "Claims, with the time that they waited for a job.", self._tally.claims),
-            ("event_posts", "Requests that carried events.", self._tally.posts),
-            ("loop_stalls", "Times that a node held up all others.", self._tally.stalls),
+            ("claims", "Claims, including their wait for a job.", self._counters.claims),
+            ("event_posts", "Requests that sent events.", self._counters.posts),
+            ("loop_stalls", "Stalls of the event loop by nodes that block.", self._counters.stalls),
         ):
             yield CounterMetricFamily(f"{_PREFIX}_{name}", what, value=timed.count)
             yield CounterMetricFamily(
-                f"{_PREFIX}_{name}_seconds", f"Seconds of these: {what}", value=timed.seconds
+                f"{_PREFIX}_{name}_seconds", f"Total seconds: {what}", value=timed.seconds
             )
 
 
 def serve_metrics(metrics: Metrics, host: str, port: int) -> Callable[[], None]:
-    """Answer Prometheus at `http://host:port/metrics`; return what ends it.
+    """Serve the metrics at `http://host:port/metrics`; return a function that stops the server.
 
     Raises:
         MissingDependencyError: prometheus_client is not installed.
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     prometheus: Any = require("prometheus_client", extra="worker")
     registry = prometheus.CollectorRegistry()

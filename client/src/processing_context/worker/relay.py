@@ -1,4 +1,4 @@
-"""The events of all of a worker's jobs on their way to the service, gathered into few requests."""
+"""Relay of the events of all jobs of a worker, in few requests."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ _MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class _Letter:
-    """A batch of events of one job, and who waits for what becomes of it."""
+class _PendingBatch:
+    """A batch of events of one job, and the future of its result."""
 
     entry: bytes
     answered: asyncio.Future[EventsAccepted | None]
 
 
 class Relay:
-    """Sends what came from any job while one request was under way with the next one.
+    """Relay that sends the batches that arrive during one request with the next one.
 
-    The service answers for each job by itself. Where it does not take the request as a whole, each
-    job is told to send for itself.
+    The service responds for each job. If it refuses the request as a whole, each job sends its
+    batch without the relay.
     """
 
-    def __init__(self, api: Api, tally: Timed) -> None:
-        """Send with the worker's token.
+    def __init__(self, api: Api, posts: Timed) -> None:
+        """Create a relay that uses the worker's token.
 
         Args:
-            api: With that token.
-            tally: Counts the requests.
+            api: API client with that token.
+            posts: Counts the requests.
         """
         self._api = api
-        self._tally = tally
+        self._posts = posts
         self._worker_id: str | None = None
-        self._letters: dict[str, _Letter] = {}
+        self._batches: dict[str, _PendingBatch] = {}
         self._filled = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
 
     def serve(self, worker_id: str | None) -> None:
-        """Send as this worker from now on; None: not at all."""
+        """Set the id of the worker; None: jobs send their batches without the relay."""
         self._worker_id = worker_id
 
     async def send(self, job_id: str, token: str, events: bytes) -> EventsAccepted | None:
-        """Send a batch of a job, `{"events": […]}`; None: the job is to send it by itself.
+        """Send a batch of a job, `{"events": […]}`; return None if the job must send it itself.
 
         Raises:
-            ContextError: The service refuses it, or is away.
+            ContextError: The service refused the batch, or is unavailable.
         """
         if self._worker_id is None:
             return None
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all(), name="event-relay")
         who = json.dumps({"job_id": job_id, "token": token}, separators=(",", ":")).encode()
-        letter = _Letter(
+        batch = _PendingBatch(
             b"%s,%s" % (who[:-1], events[1:]), asyncio.get_running_loop().create_future()
         )
-        self._letters[job_id] = letter
+        self._batches[job_id] = batch
         self._filled.set()
         try:
-            return await letter.answered
+            return await batch.answered
         finally:
-            if self._letters.get(job_id) is letter:
-                del self._letters[job_id]
+            if self._batches.get(job_id) is batch:
+                del self._batches[job_id]
 
     async def aclose(self) -> None:
-        """Send nothing more."""
+        """Stop the sender."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.gather(self._sender, return_exceptions=True)
@@ -84,39 +84,39 @@ class Relay:
     async def _send_all(self) -> None:
         while True:
             await self._filled.wait()
-            await asyncio.sleep(0)  # jobs that ended in the same turn of the loop go together
+            await asyncio.sleep(0)  # jobs that ended in the same turn of the loop are sent together
             self._filled.clear()
-            while letters := self._take():
-                await self._deliver(letters)
+            while batches := self._take():
+                await self._deliver(batches)
 
-    def _take(self) -> dict[str, _Letter]:
-        taken: dict[str, _Letter] = {}
+    def _take(self) -> dict[str, _PendingBatch]:
+        taken: dict[str, _PendingBatch] = {}
         size = 0
-        for job_id, letter in self._letters.items():
-            if len(taken) == _MAX_JOBS or (taken and size + len(letter.entry) > _MAX_BYTES):
+        for job_id, batch in self._batches.items():
+            if len(taken) == _MAX_JOBS or (taken and size + len(batch.entry) > _MAX_BYTES):
                 break
-            taken[job_id] = letter
-            size += len(letter.entry)
+            taken[job_id] = batch
+            size += len(batch.entry)
         for job_id in taken:
-            del self._letters[job_id]
+            del self._batches[job_id]
         return taken
 
-    async def _deliver(self, letters: dict[str, _Letter]) -> None:
+    async def _deliver(self, batches: dict[str, _PendingBatch]) -> None:
         try:
-            answers = await self._post([letter.entry for letter in letters.values()])
+            answers = await self._post([batch.entry for batch in batches.values()])
         except (APIError, ValueError) as error:
-            logger.info("events are sent job by job: %s", error)
-            for letter in letters.values():
-                _settle(letter, None)
+            logger.info("the relay is refused, each job sends its own events: %s", error)
+            for batch in batches.values():
+                _settle(batch, None)
         except ContextError as error:
-            for letter in letters.values():
-                _settle(letter, error)
+            for batch in batches.values():
+                _settle(batch, error)
         else:
-            for letter, answer in zip(letters.values(), answers, strict=True):
-                _settle(letter, _read(answer))
+            for batch, answer in zip(batches.values(), answers, strict=True):
+                _settle(batch, _read(answer))
 
     async def _post(self, entries: list[bytes]) -> list[JobEventsAnswer]:
-        with self._tally.one():
+        with self._posts.one():
             answered = await self._api.request(
                 "POST",
                 f"/v1/workers/{self._worker_id}/events",
@@ -127,7 +127,7 @@ class Relay:
             )
         answers = WorkerEventsAccepted.model_validate_json(answered.body).jobs
         if len(answers) != len(entries):
-            raise ValueError(f"{len(answers)} answers to the events of {len(entries)} jobs")
+            raise ValueError(f"{len(answers)} results for the events of {len(entries)} jobs")
         return answers
 
 
@@ -141,10 +141,10 @@ def _read(answer: JobEventsAnswer) -> EventsAccepted | APIError:
     )
 
 
-def _settle(letter: _Letter, answer: EventsAccepted | ContextError | None) -> None:
-    if letter.answered.done():
+def _settle(batch: _PendingBatch, answer: EventsAccepted | ContextError | None) -> None:
+    if batch.answered.done():
         return
     if isinstance(answer, ContextError):
-        letter.answered.set_exception(answer)
+        batch.answered.set_exception(answer)
     else:
-        letter.answered.set_result(answer)
+        batch.answered.set_result(answer)

@@ -1,4 +1,4 @@
-"""Keeping the worker's token from the code of nodes."""
+"""Removal of the worker's token from the process, so that nodes cannot read it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FIRST_FIELD, _FIELDS = 45, 4
 
 
 def blot_out(secret: str) -> None:
-    """Remove a secret from the command line and the environment that this process was started with.
+    """Remove a secret from the command line and the initial environment of this process.
 
-    `sys.argv` and `os.environ` are copies: `ps` and `/proc` go on to show what the system keeps,
-    to nodes and to whoever else looks.
+    `sys.argv` and `os.environ` are copies: `ps` and `/proc` show the memory of the process, to
+    nodes and to other processes.
     """
     for arguments in (sys.argv, sys.orig_argv):
         arguments[:] = [argument.replace(secret, "***") for argument in arguments]
@@ -26,7 +26,7 @@ def blot_out(secret: str) -> None:
 
 
 def _overwrite(start: int, size: int, secret: bytes) -> None:
-    content = ctypes.string_at(start, size) if start else b""  # 0: the kernel does not tell
+    content = ctypes.string_at(start, size) if start else b""  # 0: the kernel does not report it
     at = content.find(secret)
     while at >= 0:
         ctypes.memset(start + at, ord("*"), len(secret))

@@ -1,4 +1,4 @@
-"""The worker: registers, claims as many jobs as it has free slots, drains when told to stop."""
+"""Worker process: registers, claims as many jobs as it has free slots, and drains."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from processing_context.wire.workers import (
 )
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
-from processing_context.worker.loop_monitor import Stalls
-from processing_context.worker.metrics import Metrics, Tally, serve_metrics
+from processing_context.worker.loop_monitor import LoopMonitor
+from processing_context.worker.metrics import Counters, Metrics, serve_metrics
 from processing_context.worker.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -45,16 +45,16 @@ T = TypeVar("T")
 
 _CLAIM_WAIT_S = 30.0
 _ANSWER_S = 15.0
-"""How long an answer may take beyond the time that the service was asked to wait."""
+"""How long a response may take beyond the requested wait."""
 
-_FAREWELL_S = 3.0
+_UNREGISTER_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
 """Errors that another attempt would raise again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What a worker is told at its start."""
+    """Options of a worker."""
 
     url: str
     token: str
@@ -68,39 +68,39 @@ class WorkerOptions:
 
 
 class Worker:
-    """Runs jobs until it is told to stop."""
+    """Worker that claims and runs jobs until it drains."""
 
     def __init__(self, options: WorkerOptions, registry: NodeRegistry) -> None:
-        """Run with those of the nodes whose needs the capabilities meet."""
+        """Create a worker with the nodes that its capabilities can run."""
         self._options = options
         self._registry = registry.runnable_with(options.capabilities)
         self._network = Network(timeout_s=TIMEOUT_S, retries=RETRIES)
         self._api = Api(options.url, options.token, self._network, retries=0)
-        self._tally = Tally()
-        self._relay = Relay(self._api, self._tally.posts)
-        self._stalls = Stalls(self._tally.stalls)
+        self._counters = Counters()
+        self._relay = Relay(self._api, self._counters.posts)
+        self._loop_monitor = LoopMonitor(self._counters.stalls)
         self._loop = asyncio.get_running_loop()
         self._heartbeats = Heartbeats(self._api, self._network.bulk, self._forgotten)
         self._worker_id: str | None = None
         self._runs: dict[asyncio.Task[None], LeaseRun] = {}
         self._slot_freed = asyncio.Event()
         self._draining = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._release_now = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until `drain`.
+        """Claim and run jobs until `drain` is called.
 
         Raises:
-            ContextError: The service refuses the worker for good.
+            ContextError: The service refuses the worker permanently.
         """
         end_metrics = self._serve_metrics()
-        self._stalls.start()
+        self._loop_monitor.start()
         try:
             while not self._draining.is_set():
                 await self._until_draining(self._work)
             await self._finish()
         finally:
-            self._stalls.close()
+            self._loop_monitor.close()
             end_metrics()
             self._heartbeats.close()
             await self._relay.aclose()
@@ -110,23 +110,23 @@ class Worker:
         port = self._options.metrics_port
         if port is None:
             return lambda: None
-        metrics = Metrics(self._tally, slots=self._options.slots, busy=lambda: len(self._runs))
+        metrics = Metrics(self._counters, slots=self._options.slots, busy=lambda: len(self._runs))
         end = serve_metrics(metrics, self._options.metrics_host, port)
         logger.info("metrics: http://%s:%d/metrics", self._options.metrics_host, port)
         return end
 
     def drain(self) -> None:
-        """Take no new job, and end when the running ones have. Again: give those back at once."""
+        """Claim no more jobs, and end with the running ones; called again: release them now."""
         if self._draining.is_set():
-            self._hurried.set()
+            self._release_now.set()
             return
-        logger.info("draining: %d running", len(self._runs))
+        logger.info("draining: %d jobs running", len(self._runs))
         self._draining.set()
         self._heartbeats.drain()
 
     async def _work(self) -> None:
         if self._worker_id is None:
-            await self._register()  # the first time, or since the service has forgotten us
+            await self._register()  # at the start, or after the service has removed this worker
         free = self._options.slots - len(self._runs)
         if free <= 0:
             self._slot_freed.clear()
@@ -137,8 +137,8 @@ class Worker:
         except NotFoundError:
             self._named(None)
             return
-        # A lease that the service has not heard of counts as lost with the reply, and the next
-        # claim would be answered with it again.
+        # A lease without a stored event counts as lost with its response, and the next claim would
+        # return it again.
         await asyncio.gather(*(self._start(lease) for lease in leases))
 
     async def _register(self) -> None:
@@ -164,14 +164,14 @@ class Worker:
     async def _claim(self, free: int) -> list[Lease]:
         path = f"/v1/workers/{self._worker_id}/claim"
         body = ClaimRequest(wait_s=_CLAIM_WAIT_S, max_jobs=min(free, 100))
-        with self._tally.claims.one():
+        with self._counters.claims.one():
             answered = await self._api.post(
                 path, LeaseList, body=body, is_hot=True, timeout_s=_CLAIM_WAIT_S + _ANSWER_S
             )
         return answered.leases
 
     async def _start(self, lease: Lease) -> None:
-        """Run a job; return once the service knows of it, or it has ended."""
+        """Run a job; return when the service has stored its first event, or it has ended."""
         run = LeaseRun(
             lease,
             base_url=self._options.url,
@@ -193,15 +193,15 @@ class Worker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         run = self._runs.pop(task)
-        self._tally.ended[run.ended_as] += 1
+        self._counters.ended[run.ended_as] += 1
         if not task.cancelled() and task.exception() is not None:
             logger.error("job %s: the worker failed", run.job_id, exc_info=task.exception())
         self._slot_freed.set()
 
     async def _until_draining(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do some work, and leave it when the worker is to drain.
+        """Do some work, and cancel it when the worker drains.
 
-        A job that a claim was answered with, unread, is handed out again once the worker has left.
+        A lease in an unread response to a claim is assigned again once the worker has unregistered.
         """
         working = asyncio.create_task(work())
         draining = asyncio.create_task(self._draining.wait())
@@ -215,7 +215,7 @@ class Worker:
             working.result()
 
     async def _persistently(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a call until the service answers, however long that takes."""
+        """Repeat a call until the service responds, without a limit."""
 
         async def attempt() -> T:
             try:
@@ -226,15 +226,15 @@ class Worker:
                 raise Retryable(error) from error
 
         def warn(error: Exception, delay_s: float) -> None:
-            logger.warning("%s: %s; trying again in %.1f s", what, error, delay_s)
+            logger.warning("%s: %s; retrying in %.1f s", what, error, delay_s)
 
         return await Retry(patience_s=math.inf).call(attempt, warn)
 
     async def _finish(self) -> None:
-        """Let the jobs end, give back those that do not within the grace time, take leave."""
+        """Wait for the jobs, release those that exceed the grace period, and unregister."""
         if self._runs:
             ended = asyncio.create_task(asyncio.wait(set(self._runs)))
-            hurried = asyncio.create_task(self._hurried.wait())
+            hurried = asyncio.create_task(self._release_now.wait())
             await asyncio.wait(
                 {ended, hurried},
                 timeout=self._options.grace_s,
@@ -243,24 +243,24 @@ class Worker:
             for waiting in (ended, hurried):
                 waiting.cancel()
         if self._runs:
-            logger.warning("giving %d jobs back", len(self._runs))
+            logger.warning("releasing %d jobs", len(self._runs))
             for run in self._runs.values():
                 run.stop("release")
             await asyncio.wait(set(self._runs))
         if self._worker_id is not None:
-            await self._take_leave(self._worker_id)
+            await self._unregister(self._worker_id)
 
-    async def _take_leave(self, worker_id: str) -> None:
+    async def _unregister(self, worker_id: str) -> None:
         try:
-            async with asyncio.timeout(_FAREWELL_S):
+            async with asyncio.timeout(_UNREGISTER_S):
                 await self._api.request("DELETE", f"/v1/workers/{worker_id}")
         except (ContextError, TimeoutError) as error:
-            logger.warning("the service was not told that this worker ends: %s", error)
+            logger.warning("could not unregister the worker: %s", error)
         else:
             logger.info("ended")
 
     def _forgotten(self, worker_id: str) -> None:
-        """Register anew. Called in the heartbeats' thread."""
+        """Register again; called in the thread of the heartbeats."""
         self._loop.call_soon_threadsafe(self._forget, worker_id)
 
     def _forget(self, worker_id: str) -> None:
