@@ -122,9 +122,7 @@ def check_free(folders: list[Path], files: list[Download], on_existing: OnExisti
     if on_existing == "fail":
         for file in files:
             if os.path.lexists(file.path):
-                raise FileExistsError(
-                    f"{str(file.path)!r} exists: remove it, or skip or overwrite existing files"
-                )
+                raise exists_error(file.path)
 
 
 def copy(content: IO[bytes], raw: io.FileIO) -> None:
@@ -147,15 +145,16 @@ def rename(source: Path, target: Path, is_overwriting: bool) -> None:
     try:
         os.link(source, target)  # fails if the target has been created meanwhile
     except FileExistsError:
-        raise FileExistsError(
-            f"{str(target)!r} exists: remove it, or skip or overwrite existing files"
-        ) from None
+        raise exists_error(target) from None
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
-            raise FileExistsError(
-                f"{str(target)!r} exists: remove it, or skip or overwrite existing files"
-            ) from None
+            raise exists_error(target) from None
         source.rename(target)
+
+
+def exists_error(path: Path) -> FileExistsError:
+    """Return the error for a file that would be replaced."""
+    return FileExistsError(f"{str(path)!r} exists: remove it, or skip or overwrite existing files")
 
 
 def _check_name(entry: os.DirEntry[str]) -> None:

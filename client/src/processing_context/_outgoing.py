@@ -19,7 +19,7 @@ Store = Callable[[IO[bytes], str], Awaitable[str]]
 async def without_bytes(
     value: Any, *, open_ref: Callable[[Any], Awaitable[IO[bytes]]], store: Store
 ) -> Any:
-    """Return a value as JSON in which refs have a URI in place of bytes; the value is not changed.
+    """Return a value as JSON with URIs in place of bytes in its refs; the value is not changed.
 
     Args:
         value: Any value, with refs at any depth.
@@ -27,7 +27,7 @@ async def without_bytes(
         store: Stores a file with an extension; returns its stable URI.
 
     Raises:
-        ValueError: Some part of it has no form in JSON; the message names it.
+        ValueError: A part of the value has no JSON form; the message names it.
     """
     from processing_context.nodes.runner.values import to_wire
 

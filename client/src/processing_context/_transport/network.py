@@ -71,7 +71,7 @@ class Network:
 
     @property
     def has_given_client(self) -> bool:
-        """Whether the caller's own client serves the API calls."""
+        """True if a client of the caller serves the API calls."""
         return self._given is not None
 
     @property

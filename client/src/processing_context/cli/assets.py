@@ -1,4 +1,4 @@
-"""`processing-context upload | download | ls | rm | url`."""
+"""Commands `processing-context upload | download | ls | rm | url`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def add_commands(commands: Any, add_service: Callable[[argparse.ArgumentParser],
     """Add the commands to a parser's sub-parsers.
 
     Args:
-        commands: What `add_subparsers` returned.
-        add_service: Adds the options that say where the service is.
+        commands: Return value of `add_subparsers`.
+        add_service: Adds the options for the service's URL and token.
     """
     _add_upload(commands.add_parser("upload", help="upload files and folders"))
     _add_download(commands.add_parser("download", help="download a file or a folder"))
-    _add_ls(commands.add_parser("ls", help="list what is in a folder"))
+    _add_ls(commands.add_parser("ls", help="list a folder"))
     _add_rm(commands.add_parser("rm", help="delete files and folders"))
     _add_url(commands.add_parser("url", help="print a URL that needs no token"))
     for name in ("upload", "download", "ls", "rm", "url"):
@@ -40,8 +40,8 @@ def add_commands(commands: Any, add_service: Callable[[argparse.ArgumentParser],
 
 def _add_upload(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, nargs="+", help="a file or a folder")
-    parser.add_argument("--to", metavar="ID", help="the folder that it goes into")
-    parser.add_argument("--type", metavar="TYPE", help="the content type; default: by the name")
+    parser.add_argument("--to", metavar="ID", help="target folder; default: the top level")
+    parser.add_argument("--type", metavar="TYPE", help="content type; default: by the file name")
     _add_quiet(parser)
     _set(parser, _upload)
 
@@ -49,35 +49,41 @@ def _add_upload(parser: argparse.ArgumentParser) -> None:
 def _add_download(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", help="a file or a folder")
     parser.add_argument(
-        "path", type=Path, nargs="?", help="where it goes; default: here, under its own name"
+        "path",
+        type=Path,
+        nargs="?",
+        help="target; default: the asset's name",
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    existing.add_argument("--skip", action="store_true", help="leave files that exist")
+    existing.add_argument("--skip", action="store_true", help="keep files that exist")
     _add_quiet(parser)
     _set(parser, _download)
 
 
 def _add_ls(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", help="a folder; default: the top level")
-    parser.add_argument("-r", "--recursive", action="store_true", help="also what is below")
-    parser.add_argument("-q", "--search", metavar="TEXT", help="only names with this in them")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("-r", "--recursive", action="store_true", help="include subfolders")
+    parser.add_argument("-q", "--search", metavar="TEXT", help="only names that contain TEXT")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
     _set(parser, _ls)
 
 
 def _add_rm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="+")
-    parser.add_argument("-r", "--recursive", action="store_true", help="folders with their files")
+    parser.add_argument("-r", "--recursive", action="store_true", help="delete folder contents")
     _set(parser, _rm)
 
 
 def _add_url(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id")
     parser.add_argument(
-        "--expires-in", type=int, metavar="SECONDS", help="default: an hour; a week at most"
+        "--expires-in",
+        type=int,
+        metavar="SECONDS",
+        help="default: an hour; at most a week",
     )
-    parser.add_argument("--download", action="store_true", help="a browser saves, not shows it")
+    parser.add_argument("--download", action="store_true", help="make browsers save the file")
     _set(parser, _url)
 
 
@@ -95,7 +101,7 @@ def _main(command: Command, arguments: argparse.Namespace) -> int:
     try:
         asyncio.run(_run(command, arguments))
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; an upload goes on when it is started again\n")
+        sys.stderr.write("interrupted; run the command again to resume an upload\n")
         return _INTERRUPTED
     except ContextError as error:
         sys.stderr.write(f"processing-context: {error}\n")
@@ -123,7 +129,7 @@ async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None
                 arguments.to,
                 progress=progress,
             )
-        _say(f"{asset.id}  {_printable(asset.name)}")
+        _print(f"{asset.id}  {_printable(asset.name)}")
 
 
 async def _download(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -138,7 +144,7 @@ async def _download(ctx: ProcessingContext, arguments: argparse.Namespace) -> No
     if arguments.overwrite or arguments.skip:
         existing = "overwrite" if arguments.overwrite else "skip"
     saved = await save(asset.id, path, on_existing=existing, progress=_has_bar(arguments))
-    _say(_printable(str(saved)))
+    _print(_printable(str(saved)))
 
 
 async def _ls(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -149,7 +155,7 @@ async def _ls(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
         "page_size": 1000,
     }
     async for asset in ctx.iter_assets(**filters):
-        _say(asset.model_dump_json() if arguments.json else _line(asset))
+        _print(asset.model_dump_json() if arguments.json else _line(asset))
 
 
 async def _rm(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -161,7 +167,7 @@ async def _url(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
     url = await ctx.get_asset_url(
         arguments.id, expires_in=arguments.expires_in, download=arguments.download
     )
-    _say(url)
+    _print(url)
 
 
 def _line(asset: Asset) -> str:
@@ -182,7 +188,7 @@ def _size(count: float) -> str:
 
 
 def _printable(name: str) -> str:
-    """Return a name without what a terminal would take for a command."""
+    """Return a name with control characters escaped for a terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
@@ -192,5 +198,5 @@ def _has_bar(arguments: argparse.Namespace) -> bool:
     return not arguments.quiet and sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")

@@ -1,4 +1,4 @@
-"""What `processing-context run` shows while a job runs, on stderr."""
+"""Display of a running job on stderr for `processing-context run`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PROGRESS_EVERY_S = 1.0
 
 
 class Display(Protocol):
-    """Shows a job's messages; a context manager."""
+    """Display of a job's messages; a context manager."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the display."""
 
     def __exit__(
         self,
@@ -31,14 +31,14 @@ class Display(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End."""
+        """End the display."""
 
     def show(self, message: ProcessingMessage) -> None:
         """Show a message."""
 
 
 def new_display(stream: TextIO) -> Display:
-    """Return a live display where there is a terminal and rich, else plain lines."""
+    """Return a live display if the stream is a terminal and rich is installed, else plain lines."""
     if stream.isatty():
         try:
             return RichDisplay(stream)
@@ -48,22 +48,22 @@ def new_display(stream: TextIO) -> Display:
 
 
 class PlainDisplay:
-    """A line for each change.
+    """Display that writes a line for each change.
 
     Args:
-        stream: Where the lines are written.
-        clock: Seconds; measures nodes, and the time between two lines on the same node.
+        stream: Target of the lines.
+        clock: Returns seconds, for the duration of nodes and the time between two lines of a node.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         self._started: dict[str, float] = {}
-        self._told_at: dict[str, float] = {}
+        self._shown_at: dict[str, float] = {}
         self._names: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the display."""
         return self
 
     def __exit__(
@@ -72,10 +72,10 @@ class PlainDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End; there is nothing to tidy up."""
+        """End the display."""
 
     def show(self, message: ProcessingMessage) -> None:
-        """Write a line, if the message is worth one."""
+        """Write a line for a message that changes the display."""
         if isinstance(message, NodeUpdate):
             self._show_node(message)
         elif isinstance(message, NodeProgress):
@@ -100,9 +100,9 @@ class PlainDisplay:
 
     def _show_progress(self, message: NodeProgress) -> None:
         now = self._clock()
-        is_due = now - self._told_at.get(message.node_id, 0.0) >= _PROGRESS_EVERY_S
+        is_due = now - self._shown_at.get(message.node_id, 0.0) >= _PROGRESS_EVERY_S
         if message.total and is_due:
-            self._told_at[message.node_id] = now
+            self._shown_at[message.node_id] = now
             share = message.progress / message.total
             self._write(f"{self._names.get(message.node_id, message.node_id)}: {share:.0%}")
 
@@ -112,10 +112,10 @@ class PlainDisplay:
 
 
 class RichDisplay:
-    """A bar for each node."""
+    """Display with a bar for each node."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Write to a stream. ImportError without rich."""
+        """Create a display on a stream; ImportError if rich is not installed."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -129,7 +129,7 @@ class RichDisplay:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        """Begin to draw."""
+        """Start to draw."""
         self._progress.start()
         return self
 
@@ -143,7 +143,7 @@ class RichDisplay:
         self._progress.stop()
 
     def show(self, message: ProcessingMessage) -> None:
-        """Bring the bars up to date."""
+        """Update the bars."""
         if isinstance(message, NodeUpdate):
             self._show_node(message)
         elif isinstance(message, NodeProgress) and message.node_id in self._tasks and message.total:
@@ -169,5 +169,5 @@ class RichDisplay:
 
 
 def label(message: NodeUpdate) -> str:
-    """Return how a node is called on a line."""
+    """Return the label of a node in the display."""
     return f"{message.node_name} [{message.node_id}]"

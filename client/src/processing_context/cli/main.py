@@ -1,4 +1,4 @@
-"""The command line: `processing-context worker | run | nodes`, and the commands for files."""
+"""Command line `processing-context`: worker, run, nodes, and the commands for files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command; return the exit status."""
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.command(arguments)
@@ -32,12 +32,12 @@ def _worker(arguments: argparse.Namespace) -> int:
     from processing_context.worker.token_scrubbing import blot_out
     from processing_context.worker.worker import WorkerOptions
 
-    # Before any node module is imported: node code is not to find it.
+    # Before any node module is imported, so that node code cannot read it.
     token = os.environ.pop("CONTEXT_TOKEN", None)
     token = arguments.token or token
     url = arguments.url or os.environ.get("CONTEXT_URL")
     if not url or not token:
-        raise ValueError("give --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN")
+        raise ValueError("pass --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN")
     blot_out(token)
     log_to_stderr(arguments.log_level)
     named = {"name": arguments.name} if arguments.name else {}
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="processing-context", description="Files, workflows, and workers that run them."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    _add_worker(commands.add_parser("worker", help="claim jobs and run them until told to stop"))
+    _add_worker(commands.add_parser("worker", help="claim and run jobs until stopped"))
     _add_run(commands.add_parser("run", help="run a workflow file through the service"))
     nodes = commands.add_parser("nodes", help="print the installed nodes as JSON")
     _add_nodes(nodes)
@@ -101,29 +101,35 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
     _add_service(parser)
-    parser.add_argument("--name", help="what the service calls it; default: the host's name")
-    parser.add_argument("--slots", type=_slots, default=1, help="jobs at a time (1)")
+    parser.add_argument("--name", help="name of the worker; default: the host name")
+    parser.add_argument("--slots", type=_slots, default=1, help="concurrent jobs; default: 1")
     parser.add_argument(
-        "--capability", action="append", default=[], help="what it has, such as cuda; repeatable"
+        "--capability", action="append", default=[], help="capability such as cuda; repeatable"
     )
     _add_nodes(parser)
     parser.add_argument(
-        "--grace", type=_seconds, default=30.0, help="seconds that running jobs get at the end (30)"
+        "--grace",
+        type=_seconds,
+        default=30.0,
+        help="seconds for running jobs at the end; default: 30",
     )
     parser.add_argument(
         "--node-memory",
         type=_mib,
         metavar="MIB",
-        help="what a node in a process of its own may allocate; default: no limit",
+        help="memory limit of a node that runs in its own process; default: none",
     )
     parser.add_argument(
         "--metrics-port",
         type=_port,
         metavar="PORT",
-        help="answer Prometheus there, at /metrics; default: not at all",
+        help="serve Prometheus metrics on this port; default: off",
     )
     parser.add_argument(
-        "--metrics-host", default="127.0.0.1", metavar="HOST", help="on this address (127.0.0.1)"
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="of the metrics; default: 127.0.0.1",
     )
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
@@ -132,23 +138,25 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workflow", type=Path, help="a JSON file: a graph, or an exported workflow")
+    parser.add_argument(
+        "workflow", type=Path, help="JSON file with a graph or an exported workflow"
+    )
     parser.add_argument(
         *("-p", "--param"),
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a param; VALUE is JSON or text, or @file to upload; repeatable",
+        help="param of the job; VALUE is JSON, text, or @file to upload; repeatable",
     )
     _add_service(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="save the outputs there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="save the outputs in this folder")
     parser.set_defaults(command=_run)
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="the service; default: CONTEXT_URL")
+    parser.add_argument("--url", help="URL of the service; default: CONTEXT_URL")
     parser.add_argument(
-        "--token", help="default: CONTEXT_TOKEN, which other users of the machine cannot see"
+        "--token", help="token; default: CONTEXT_TOKEN, which other users of the machine cannot see"
     )
 
 
@@ -158,35 +166,35 @@ def _add_nodes(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module with more nodes; repeatable",
+        help="Python module with additional nodes; repeatable",
     )
 
 
 def _slots(text: str) -> int:
     slots = int(text)
     if not 1 <= slots <= 1000:
-        raise argparse.ArgumentTypeError("1 to 1000")
+        raise argparse.ArgumentTypeError(f"must be 1 to 1000, not {slots}")
     return slots
 
 
 def _mib(text: str) -> int:
     size = int(text)
     if size < 64:
-        raise argparse.ArgumentTypeError("64 or more: Python itself takes some of it")
+        raise argparse.ArgumentTypeError(f"must be 64 or more, not {size}")
     return size * 1024 * 1024
 
 
 def _port(text: str) -> int:
     port = int(text)
     if not 1 <= port <= 65_535:
-        raise argparse.ArgumentTypeError("1 to 65535")
+        raise argparse.ArgumentTypeError(f"must be 1 to 65535, not {port}")
     return port
 
 
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("a number of seconds")
+        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more, not {text}")
     return seconds
 
 

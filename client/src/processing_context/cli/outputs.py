@@ -1,4 +1,4 @@
-"""A job's outputs as files."""
+"""Saving of a job's outputs as files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 async def save_outputs(
     context: ProcessingContext, outputs: Mapping[str, Any], directory: Path
 ) -> dict[str, list[str]]:
-    """Save each output in a directory; returns `{output name: paths}`.
+    """Save each output in a directory; return `{output name: paths}`.
 
-    Files are downloaded (a list of them one by one), texts become `.txt`, everything else `.json`.
+    Refs are downloaded (lists of refs one by one), texts become `.txt`, other values `.json`.
     """
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     saved: dict[str, list[str]] = {}
@@ -40,7 +40,7 @@ async def save_outputs(
 
 
 def is_file(value: Any) -> bool:
-    """Whether a value is a ref to a stored file."""
+    """Return True if a value is a ref to a stored file."""
     return (
         isinstance(value, dict)
         and "type" in value
@@ -65,7 +65,7 @@ async def _suffix(context: ProcessingContext, ref: Mapping[str, Any]) -> str:
 
 
 def _free_name(name: str, suffix: str, taken: set[str]) -> str:
-    # What a job calls its outputs is not to decide where on this machine they go.
+    # The names of outputs must not choose paths on this machine.
     stem = _UNSAFE.sub("_", name).strip("._") or "output"
     found, number = f"{stem}{suffix}", 1
     while found.lower() in taken:

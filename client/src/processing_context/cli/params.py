@@ -1,4 +1,4 @@
-"""Params and workflow files from the command line."""
+"""Parsing of params and workflow files for the command line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TEXT_INPUT = "input.TextInput"
 
 
 def read_graph(path: Path) -> Graph:
-    """Return the graph of a workflow file: a graph by itself, or a workflow with one in it.
+    """Return the graph of a workflow file: the graph itself, or a workflow that contains one.
 
     Raises:
-        ValueError: The file holds neither.
+        ValueError: The file contains neither.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -39,16 +39,16 @@ def read_graph(path: Path) -> Graph:
             f"{'.'.join(map(str, problem['loc'])) or 'graph'}: {problem['msg']}"
             for problem in error.errors(include_url=False)
         )
-        raise ValueError(f"{path} holds no workflow: {problems}") from error
+        raise ValueError(f"{path} is not a workflow: {problems}") from error
 
 
 async def read_params(
     context: ProcessingContext, graph: Graph, given: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the params of `name=value` texts; `@file` values are uploaded.
+    """Return the params of `name=value` texts; files of `@file` values are uploaded.
 
     Raises:
-        ValueError: One has no `=`.
+        ValueError: A text has no `=`.
         OSError: A file cannot be read.
     """
     types = {node.data.get("name"): node.type for node in graph.nodes}
@@ -56,7 +56,7 @@ async def read_params(
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise ValueError(f"a param is NAME=VALUE, not {text!r}")
+            raise ValueError(f"-p expects NAME=VALUE, not {text!r}")
         params[name] = await _value(context, value, types.get(name))
     return params
 

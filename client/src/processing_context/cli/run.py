@@ -1,4 +1,4 @@
-"""`processing-context run`."""
+"""Command `processing-context run`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is run, and where its outputs go."""
+    """Options of the command."""
 
     workflow: Path
     params: Sequence[str] = ()
@@ -33,7 +33,7 @@ class RunOptions:
 
 
 def run_file(options: RunOptions) -> int:
-    """Run a workflow file through the service; returns the exit status. Ctrl-C cancels the job."""
+    """Run a workflow file through the service; return the exit status. Ctrl-C cancels the job."""
     try:
         outputs = asyncio.run(_run(options))
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ async def _run(options: RunOptions) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _shown(context: ProcessingContext, display: Display) -> AsyncIterator[None]:
-    """Show the messages that come while the body runs, to the last."""
+    """Show the messages that arrive while the body runs."""
 
     async def show() -> None:
         while True:

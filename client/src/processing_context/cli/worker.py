@@ -1,4 +1,4 @@
-"""`processing-context worker`."""
+"""Command `processing-context worker`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
-    """Run a worker until it is told to stop; returns the exit status."""
+    """Run a worker until it is signalled; return the exit status."""
 
     async def work() -> int:
         worker = Worker(options, registry)
@@ -39,12 +39,12 @@ def serve(options: WorkerOptions, registry: NodeRegistry) -> int:
     status = loop.run_until_complete(work())
     logging.shutdown()
     sys.stdout.flush()
-    # Not sys.exit: threads that nodes left running would hold the process for as long as they like.
+    # Not sys.exit: threads that nodes left running would block the end of the process.
     os._exit(status)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's loop where it is installed: turns of the loop are half of a small job."""
+    """Return a uvloop event loop if it is installed; it halves the cost of a small job."""
     try:
         import uvloop
     except ImportError:
@@ -53,10 +53,13 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
-    """Drain, then hurry, then end: the third signal works even where a node blocks the loop."""
+    """Drain on the first signal, release the jobs on the second, and exit on the third.
+
+    The third works even if a node blocks the loop.
+    """
     count = 0
 
-    def told(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         nonlocal count
         count += 1
         if count > 2:
@@ -64,4 +67,4 @@ def _on_signals(loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> N
         loop.call_soon_threadsafe(drain)
 
     for number in _SIGNALS:
-        signal.signal(number, told)
+        signal.signal(number, handle)

@@ -54,7 +54,7 @@ class FolderMethods(AssetMethods):
         if exists and on_existing == "skip":
             return target
         if exists and on_existing == "fail":
-            raise FileExistsError(f"it exists: {str(target)!r}")
+            raise local.exists_error(target)
         file = local.Download(asset, target)
         with shown(progress, asset.name) as report:
             await self._save_asset_file(file, report, is_overwriting=on_existing == "overwrite")
