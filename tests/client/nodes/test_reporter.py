@@ -8,7 +8,7 @@ import pytest
 from processing_context import NodeUpdate, ProcessingContext
 from processing_context._events.buffer import Pending, encode
 from processing_context.nodes.runner.plan import Plan, PlannedNode
-from processing_context.nodes.runner.reporter import Teller
+from processing_context.nodes.runner.reporter import NodeReporter
 from tests.support.graphs import Run, graph, registry
 
 NAMES = ["plain", 'a "quoted" \\ name', "Übergröße 🎈", "line\nbreak"]
@@ -36,7 +36,7 @@ def told(context: ProcessingContext) -> list[Any]:
 def test_what_is_put_together_by_hand_is_what_the_model_says(name: str) -> None:
     context, node = ProcessingContext(), planned(name)
     sent = Pending()
-    teller = Teller(context)
+    teller = NodeReporter(context)
     teller.running(node)
     teller.completed(node, {"output": b'{"a":[1,null]}', 'other "slot"': b'"text"'})
     teller.completed(node, {})
@@ -57,13 +57,13 @@ def test_what_is_put_together_by_hand_is_what_the_model_says(name: str) -> None:
 def test_a_queue_of_the_callers_gets_models() -> None:
     given: queue.Queue[Any] = queue.Queue()
     node = planned("name")
-    Teller(ProcessingContext(message_queue=given)).running(node)
+    NodeReporter(ProcessingContext(message_queue=given)).running(node)
     assert given.get_nowait() == update(node, "running")
 
 
 def test_nothing_is_told_once_muted() -> None:
     context, node = ProcessingContext(), planned("name")
-    teller = Teller(context)
+    teller = NodeReporter(context)
     teller.mute()
     teller.running(node)
     teller.failed(node, error="e", logs="")
@@ -78,6 +78,6 @@ async def test_a_name_that_no_event_can_carry_is_replaced_by_the_title() -> None
 
 def test_an_update_that_is_too_large_is_refused() -> None:
     context, node = ProcessingContext(), planned("n" * 70_000)
-    Teller(context).running(node)
+    NodeReporter(context).running(node)
     with pytest.raises(ValueError, match="a node_update event of 70"):
         Pending().add(context._core.messages._messages[0])  # type: ignore[attr-defined]

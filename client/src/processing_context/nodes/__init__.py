@@ -1,4 +1,4 @@
-"""Nodes: the base class, the registry, and what they say about themselves."""
+"""Nodes: base class, registry and metadata."""
 
 from processing_context.nodes.base import BaseNode, InputNode, OutputNode
 from processing_context.nodes.metadata import NodeCatalogue, NodeMetadata

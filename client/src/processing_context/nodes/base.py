@@ -1,4 +1,4 @@
-"""`BaseNode`: what every node is made from."""
+"""`BaseNode`: base class of all nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 OUTPUT = "output"
-"""The slot of a node that has one."""
+"""Slot of a node with a single output."""
 
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _STREAMS = (AsyncGenerator, AsyncIterator, AsyncIterable)
@@ -38,69 +38,68 @@ class BaseNode(BaseModel):
         async def process(self, context: ProcessingContext) -> ImageRef: ...
     ```
 
-    The return annotation of `process` names the outputs: one slot `output`, or the keys of a
-    `TypedDict`. An async generator streams: of a slot that gets strings the pieces are joined, of
-    another slot the last value counts. A plain `def process` runs in a thread. The docstring is
-    what editors show.
+    The return annotation of `process` declares the outputs: one slot `output`, or the keys of a
+    `TypedDict`. An async generator streams: the strings of a slot are joined, of other slots the
+    last value counts. A plain `def process` runs in a thread. Editors show the docstring.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     namespace: ClassVar[str] = ""
-    """The part of the type before the class name; empty: the module path."""
+    """Namespace of the type; by default the module path."""
 
     required_capabilities: ClassVar[Sequence[str]] = ()
-    """What a worker must have to run it, such as `cuda`."""
+    """Capabilities that a worker needs to run the node, such as `cuda`."""
 
     cpu_bound: ClassVar[bool] = False
-    """Runs in a process of its own, which is killed when the job is cancelled."""
+    """Run in a child process, which is killed when the job is cancelled."""
 
     timeout_s: ClassVar[float | None] = None
-    """How long `process` may take; a node of a graph may have a `timeout_s` of its own instead.
+    """Time limit of `process`; a node of a graph may override it with its own `timeout_s`.
 
-    Past it the node fails: what is async is cancelled, a process is killed, and a thread, which
-    nobody can stop, is left behind.
+    A node that exceeds it fails: coroutines are cancelled and processes killed; threads cannot be
+    stopped and are abandoned.
     """
 
     _dynamic: ClassVar[bool] = False
-    """Takes properties that the graph makes up."""
+    """Accept properties that only the graph defines."""
 
-    # Not private attributes of pydantic's: to set those up costs more than to make a small node.
+    # Not pydantic private attributes, whose initialization costs more than creating a small node.
     _id: ClassVar[str] = ""
 
     @property
     def id(self) -> str:
-        """The node's id in its graph; empty outside of one."""
+        """Id of the node in its graph; empty outside of one."""
         return self._id
 
     @property
     def dynamic_properties(self) -> dict[str, Any]:
-        """The values of properties that the graph made up."""
+        """Values of the properties that only the graph defines."""
         made: dict[str, Any] = self.__dict__.setdefault("_dynamic_properties", {})
         return made
 
-    def _place(self, node_id: str, dynamic_properties: dict[str, Any]) -> None:
-        """Say where in a graph the node is, and what the graph made up for it."""
+    def _set_graph_values(self, node_id: str, dynamic_properties: dict[str, Any]) -> None:
+        """Set the id and the dynamic properties of the node in its graph."""
         self.__dict__["_id"] = node_id
         self.__dict__["_dynamic_properties"] = dynamic_properties
 
     def process(self, context: ProcessingContext) -> Any:  # noqa: ARG002  # subclasses use it
-        """Do the work; `async def`, `def` or an async generator."""
+        """Compute the outputs; `async def`, `def` or an async generator."""
         raise NodeDefinitionError(f"{self.get_node_type()} has no process method")
 
     @classmethod
     def get_namespace(cls) -> str:
-        """Return the part of the type before the class name."""
+        """Return the namespace of the type."""
         return cls.namespace or cls.__module__
 
     @classmethod
     def get_node_type(cls) -> str:
-        """Return the name by which graphs ask for the node."""
+        """Return the node type, by which graphs refer to the class."""
         return f"{cls.get_namespace()}.{cls.__name__}"
 
     @classmethod
     def get_title(cls) -> str:
-        """Return what editors show: the class name in words."""
+        """Return the title for editors: the class name as words."""
         return _WORD_ENDS.sub(" ", cls.__name__)
 
     @classmethod
@@ -110,27 +109,27 @@ class BaseNode(BaseModel):
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """Whether equal properties give an equal result, without effects."""
+        """Return True if equal properties give equal results, without side effects."""
         return True
 
     @classmethod
     def is_dynamic(cls) -> bool:
-        """Whether it takes properties that the graph makes up."""
+        """Return True if the node accepts properties that only the graph defines."""
         return cls._dynamic
 
     @classmethod
     def is_streaming(cls) -> bool:
-        """Whether `process` is an async generator."""
+        """Return True if `process` is an async generator."""
         return inspect.isasyncgenfunction(cls.process)
 
     @classmethod
     def is_abstract(cls) -> bool:
-        """Whether it is only a base of other nodes."""
+        """Return True if the class is only a base of nodes."""
         return cls.process is BaseNode.process
 
     @classmethod
     def properties(cls) -> list[Property]:
-        """Return the properties, in the order of the class."""
+        """Return the properties, in the order of their definition."""
         return [Property.of(name, field) for name, field in cls.model_fields.items()]
 
     @classmethod
@@ -149,7 +148,7 @@ class BaseNode(BaseModel):
     @classmethod
     def output_annotations(cls) -> dict[str, Any]:
         """Return `{slot: annotation}`."""
-        returned = _given_by(cls)
+        returned = _return_annotation(cls)
         if typing.is_typeddict(returned):
             return typing.get_type_hints(returned)
         if returned is types.NoneType:
@@ -158,15 +157,15 @@ class BaseNode(BaseModel):
 
     @classmethod
     def has_named_slots(cls) -> bool:
-        """Whether `process` gives a dict of slots."""
-        return typing.is_typeddict(_given_by(cls))
+        """Return True if `process` returns a dict of slots."""
+        return typing.is_typeddict(_return_annotation(cls))
 
 
-@functools.cache  # reading an annotation costs more than running a small node
-def _given_by(cls: type[BaseNode]) -> Any:
-    """Return the annotation of what `process` returns or yields."""
+@functools.cache  # resolving an annotation costs more than running a small node
+def _return_annotation(cls: type[BaseNode]) -> Any:
+    """Return the annotation of the values that `process` returns or yields."""
     function = inspect.unwrap(cls.process)
-    # Only this one: that of `context` may name what is imported for type checkers alone.
+    # Only this annotation: that of `context` may refer to an import for type checkers.
     annotations = {"return": function.__annotations__.get("return", Any)}
     holder = types.SimpleNamespace(__annotations__=annotations)
     try:
@@ -181,25 +180,25 @@ def _given_by(cls: type[BaseNode]) -> Any:
 
 
 class InputNode(BaseNode):
-    """A node that a job's params fill by its `name`.
+    """A node whose value is the job's param with its `name`.
 
-    The param is required where the graph has no value for it.
+    The param is required if the graph has no value for it.
     """
 
     name: str = ""
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """Inputs are not worth a cache entry."""
+        """Return False: a cache entry would cost more than it saves."""
         return False
 
 
 class OutputNode(BaseNode):
-    """A node whose value is a result of the job, by its `name`."""
+    """A node whose value is the job's result with its `name`."""
 
     name: str = ""
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """Outputs are not worth a cache entry."""
+        """Return False: a cache entry would cost more than it saves."""
         return False

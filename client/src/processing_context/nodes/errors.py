@@ -1,31 +1,31 @@
-"""What can be wrong with nodes, graphs and the values that nodes return."""
+"""Errors of node definitions, graphs and the values that nodes return."""
 
 from __future__ import annotations
 
 
 class NodeDefinitionError(TypeError):
-    """A node class is not usable: its return annotation cannot be read, or its type is taken."""
+    """A node class is invalid: its return annotation cannot be resolved, or its type is taken."""
 
 
 class UnknownNodeTypeError(LookupError):
-    """No node of that type is installed here."""
+    """A node type is not installed."""
 
 
 class GraphError(ValueError):
-    """The graph or its params cannot be run; `node_id` is the node it is about, if any."""
+    """A graph or its params are invalid; `node_id` is the node concerned, if any."""
 
     def __init__(self, message: str, node_id: str | None = None) -> None:
-        """Keep the node it is about."""
+        """Store the message and the node."""
         super().__init__(message)
         self.node_id = node_id
 
 
 class NodeTimeoutError(RuntimeError):
-    """A node was not done within its time."""
+    """A node exceeded its time limit."""
 
     def __init__(self, limit_s: float) -> None:
-        """Name the limit."""
-        super().__init__(f"not done within {limit_s:g} s, the limit of this node")
+        """Store the limit in the message."""
+        super().__init__(f"not finished within its time limit of {limit_s:g} s")
 
 
 class UnsendableError(ValueError):
@@ -36,6 +36,6 @@ class NodeProcessError(RuntimeError):
     """A node in a process of its own failed; `logs` is the traceback of that process."""
 
     def __init__(self, message: str, logs: str) -> None:
-        """Keep the other process's traceback."""
+        """Store the message and the traceback."""
         super().__init__(message)
         self.logs = logs

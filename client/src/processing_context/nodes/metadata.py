@@ -1,4 +1,4 @@
-"""The node catalogue, as editors read it."""
+"""Node catalogue for editors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processing_context.nodes.properties import OutputSlot, Property
 
 
 class NodeMetadata(BaseModel):
-    """One node type."""
+    """Metadata of a node type."""
 
     node_type: str
     namespace: str
@@ -26,7 +26,7 @@ class NodeMetadata(BaseModel):
 
     @classmethod
     def of(cls, node: type[BaseNode]) -> NodeMetadata:
-        """Describe a node class."""
+        """Return the metadata of a node class."""
         return cls(
             node_type=node.get_node_type(),
             namespace=node.get_namespace(),
@@ -42,11 +42,11 @@ class NodeMetadata(BaseModel):
 
 
 class NodeCatalogue(BaseModel):
-    """All node types of an installation."""
+    """Metadata of all installed node types."""
 
     nodes: list[NodeMetadata]
 
     @classmethod
     def of(cls, nodes: Iterable[type[BaseNode]]) -> NodeCatalogue:
-        """Describe node classes."""
+        """Return the catalogue of node classes."""
         return cls(nodes=[NodeMetadata.of(node) for node in nodes])

@@ -1,4 +1,4 @@
-"""What a node tells editors about its properties and outputs: types, defaults, limits."""
+"""Metadata of properties and outputs of nodes for editors: types, defaults, limits."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _CONTAINERS: dict[Any, str] = {list: "list", dict: "dict", tuple: "tuple", set: 
 
 
 class TypeMetadata(BaseModel):
-    """The type of a property or an output.
+    """Type of a property or output.
 
     `type` is `str`, `int`, `float`, `bool`, `list`, `dict`, `enum` (with `values`), `union`, `any`,
-    or the `type` of a ref such as `image`. `type_args` are a container's elements or a union's
-    members.
+    or the `type` of a ref such as `image`. `type_args` are the element types of a container or the
+    members of a union.
     """
 
     type: str
@@ -47,7 +47,7 @@ class TypeMetadata(BaseModel):
 
     @classmethod
     def of(cls, annotation: Any) -> TypeMetadata:
-        """Describe a Python annotation."""
+        """Return the type for a Python annotation."""
         origin, args = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
             return cls.of(args[0])
@@ -75,7 +75,7 @@ class TypeMetadata(BaseModel):
 
 
 class Property(BaseModel):
-    """A property of a node, as editors show it. `min` and `max` are the field's limits."""
+    """Property of a node for editors. `min` and `max` are the limits of the field."""
 
     name: str
     type: TypeMetadata
@@ -88,7 +88,7 @@ class Property(BaseModel):
 
     @classmethod
     def of(cls, name: str, field: FieldInfo) -> Property:
-        """Describe a pydantic field."""
+        """Return the property for a pydantic field."""
         lower, upper = _limits(field)
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         return cls(
@@ -104,7 +104,7 @@ class Property(BaseModel):
 
 
 class OutputSlot(BaseModel):
-    """An output of a node. `stream`: it may come in several pieces."""
+    """Output of a node. `stream`: it may yield several values."""
 
     name: str
     type: TypeMetadata

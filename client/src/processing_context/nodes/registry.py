@@ -1,4 +1,4 @@
-"""Which nodes are installed here, by type."""
+"""Registry of the installed node classes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from processing_context.nodes.base import BaseNode
 from processing_context.nodes.errors import NodeDefinitionError, UnknownNodeTypeError
 
 ENTRY_POINTS = "processing_context.nodes"
-"""The entry-point group in which a distribution names its node modules."""
+"""Entry-point group in which distributions list their node modules."""
 
 
 class NodeRegistry:
-    """Node classes by type. A type belongs to one class."""
+    """Node classes by type; each type belongs to one class."""
 
     def __init__(self, nodes: Iterable[type[BaseNode]] = ()) -> None:
-        """Start with `nodes`."""
+        """Create a registry of `nodes`."""
         self._nodes: dict[str, type[BaseNode]] = {}
         for node in nodes:
             self.add(node)
 
     @classmethod
     def installed(cls, modules: Iterable[str] = ()) -> NodeRegistry:
-        """Return the nodes of all installed distributions and of `modules`."""
+        """Return a registry of the nodes of all installed distributions and of `modules`."""
         registry = cls()
         for entry_point in sorted(entry_points(group=ENTRY_POINTS)):
             registry.add_module(entry_point.module)
@@ -37,7 +37,7 @@ class NodeRegistry:
         """Add a class.
 
         Raises:
-            NodeDefinitionError: Its type is taken by another class, or its outputs cannot be read.
+            NodeDefinitionError: Another class has its type, or its outputs cannot be resolved.
         """
         node_type = node.get_node_type()
         taken = self._nodes.get(node_type)
@@ -50,11 +50,11 @@ class NodeRegistry:
         self._nodes[node_type] = node
 
     def add_module(self, name: str) -> None:
-        """Import a module (or package) and add the nodes that are defined in it or below it.
+        """Import a module or package and add the nodes that are defined in or below it.
 
         Raises:
-            ModuleNotFoundError: There is no such module.
-            NodeDefinitionError: It defines no node, or one that cannot be added.
+            ModuleNotFoundError: The module does not exist.
+            NodeDefinitionError: The module defines no node, or one that cannot be added.
         """
         importlib.import_module(name)
         found = [node for node in _subclasses(BaseNode) if _is_within(node.__module__, name)]
@@ -67,7 +67,7 @@ class NodeRegistry:
         """Return the class of a type.
 
         Raises:
-            UnknownNodeTypeError: It is not installed.
+            UnknownNodeTypeError: The type is not installed.
         """
         try:
             return self._nodes[node_type]
@@ -75,12 +75,12 @@ class NodeRegistry:
             raise UnknownNodeTypeError(self._unknown(node_type)) from None
 
     def runnable_with(self, capabilities: Collection[str]) -> NodeRegistry:
-        """Return the nodes that need no more than `capabilities`."""
+        """Return a registry of the nodes that require no other capabilities."""
         held = set(capabilities)
         return NodeRegistry(node for node in self if held.issuperset(node.required_capabilities))
 
     def types(self) -> list[str]:
-        """Return the types, sorted."""
+        """Return the sorted types."""
         return sorted(self._nodes)
 
     def __iter__(self) -> Iterator[type[BaseNode]]:
@@ -88,13 +88,13 @@ class NodeRegistry:
         return iter([self._nodes[node_type] for node_type in self.types()])
 
     def __len__(self) -> int:
-        """Return how many types there are."""
+        """Return the number of types."""
         return len(self._nodes)
 
     def _unknown(self, node_type: str) -> str:
         near = difflib.get_close_matches(node_type, self._nodes, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        return f"node type {node_type!r} is not installed here{hint}"
+        return f"node type {node_type!r} is not installed{hint}"
 
 
 def _subclasses(base: type[BaseNode]) -> list[type[BaseNode]]:

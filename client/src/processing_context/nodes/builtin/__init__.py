@@ -1,4 +1,4 @@
-"""The built-in nodes."""
+"""Built-in nodes."""
 
 from processing_context.nodes.builtin import control, image, inputs, math, outputs, text
 

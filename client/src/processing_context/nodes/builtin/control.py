@@ -1,4 +1,4 @@
-"""Nodes for trying things out."""
+"""Nodes for experiments and tests of workflows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class _Control(BaseNode):
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """What these do is their effect."""
+        """Return False: these nodes are used for their side effects."""
         return False
 
 
 class Sleep(_Control):
-    """Wait some seconds, telling how far it is, then pass the value on."""
+    """Wait for some seconds, reporting progress, then return the value."""
 
     seconds: float = Field(default=1.0, ge=0, le=86_400)
 
@@ -39,7 +39,7 @@ class Sleep(_Control):
         start = loop.time()
         steps = max(1, min(_MAX_STEPS, round(self.seconds / _STEP_S)))
         for step in range(1, steps + 1):
-            # Against the clock, so that late wake-ups do not add up.
+            # By the clock, so that late wake-ups do not accumulate.
             await asyncio.sleep(start + self.seconds * step / steps - loop.time())
             context.post_message(
                 NodeProgress(
@@ -55,5 +55,5 @@ class Fail(_Control):
     message: str = "failed on purpose"
 
     async def process(self, context: ProcessingContext) -> Any:
-        """Raise the message."""
+        """Raise an error with the message."""
         raise RuntimeError(self.message)

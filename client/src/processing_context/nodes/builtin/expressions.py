@@ -1,4 +1,4 @@
-"""Arithmetic expressions, calculated without `eval`."""
+"""Evaluation of arithmetic expressions without `eval`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 Number = int | float
 
 _MAX_BITS = 4096
-"""Whole numbers beyond this are refused, so that `9 ** 9 ** 9` cannot take a worker's memory."""
+"""Limit of integers, so that `9 ** 9 ** 9` cannot exhaust a worker's memory."""
 
 _MAX_DIGITS = 30
 
 
 def _round(value: Number, digits: int = 0) -> Number:
     if not -_MAX_DIGITS <= digits <= _MAX_DIGITS:
-        raise ValueError(f"round takes at most {_MAX_DIGITS} digits")
+        raise ValueError(f"round accepts at most {_MAX_DIGITS} digits, not {digits}")
     return round(value, digits) if digits else round(value)
 
 
@@ -65,7 +65,7 @@ def evaluate(expression: str, variables: Mapping[str, Number]) -> Number:
     """Return the value of an arithmetic expression.
 
     Raises:
-        ValueError: It is not an expression, names what is not there, or has no finite real value.
+        ValueError: The expression is invalid, uses an unknown name, or has no finite real value.
     """
     try:
         tree = ast.parse(expression.strip(), mode="eval")
@@ -106,14 +106,14 @@ class _Evaluation:
     def _named(self, name: str) -> Number:
         if name not in self._names:
             known = ", ".join(sorted({*self._names, *_FUNCTIONS}))
-            raise ValueError(f"the expression names {name!r}; it may use: {known}")
+            raise ValueError(f"unknown name {name!r} in the expression; known names: {known}")
         return self._names[name]
 
     def _compare(self, left: ast.expr, ops: list[ast.cmpop], comparators: list[ast.expr]) -> bool:
         first = self.of(left)
         for op, comparator in zip(ops, comparators, strict=True):
             if type(op) not in _COMPARE:
-                raise ValueError("only == != < <= > >= compare numbers")
+                raise ValueError("unknown comparison in the expression: use == != < <= > >=")
             second = self.of(comparator)
             if not _COMPARE[type(op)](first, second):
                 return False
@@ -127,5 +127,5 @@ def _binary(op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(op, ast.Pow):
             bits = left.bit_length() * abs(right)
         if bits > _MAX_BITS:
-            raise ValueError(f"a whole number of more than {_MAX_BITS} bits")
+            raise ValueError(f"the expression has an integer of more than {_MAX_BITS} bits")
     return _BINARY[type(op)](left, right)

@@ -1,4 +1,4 @@
-"""Image nodes. Pixels are worked on in threads: Pillow lets go of the interpreter while it does."""
+"""Image nodes. Pixels are processed in threads, since Pillow releases the GIL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
-"""The width or height of an image that a node makes, in pixels."""
+"""Width or height of a created image, in pixels."""
 
 Coordinate = Annotated[int, Field(ge=-16_384, le=16_384)]
 
@@ -30,7 +30,7 @@ async def _edited(
     context: ProcessingContext, ref: ImageRef, edit: Callable[[Image.Image], Image.Image]
 ) -> ImageRef:
     if ref.is_empty():
-        raise ValueError("no image is given")
+        raise ValueError("image is empty: connect an image or set one")
     image = await context.image_to_pil(ref)
     return await context.image_from_pil(await asyncio.to_thread(edit, image))
 
@@ -43,13 +43,13 @@ class Load(_ImageNode):
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """What a URL gives may change."""
+        """Return False: the content of a URL may change."""
         return False
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Fetch the bytes once, for all nodes that follow."""
+        """Load the bytes once for all successors."""
         if bool(self.url) == self.asset.is_set():
-            raise ValueError("give one of url and asset")
+            raise ValueError("set exactly one of url and asset")
         if self.url:
             return await context.image_from_url(self.url)
         data = await context.asset_to_bytes(self.asset)
@@ -59,8 +59,8 @@ class Load(_ImageNode):
 class Resize(_ImageNode):
     """Resize an image.
 
-    `fill` gives exactly the size, `contain` keeps the proportions within it, `cover` keeps them and
-    cuts what is over.
+    `fill` stretches it to the size, `contain` keeps the proportions within the size, `cover` keeps
+    them and crops the rest.
     """
 
     image: ImageRef = ImageRef()
@@ -84,7 +84,7 @@ class Resize(_ImageNode):
 
 
 class Crop(_ImageNode):
-    """Cut a rectangle out of an image; `right` and `bottom` are just outside of it."""
+    """Crop an image to a rectangle; `right` and `bottom` are exclusive."""
 
     image: ImageRef = ImageRef()
     left: int = Field(default=0, ge=0)
@@ -93,14 +93,14 @@ class Crop(_ImageNode):
     bottom: int = Field(default=512, ge=1)
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Cut the rectangle out."""
+        """Crop the image."""
         return await _edited(context, self.image, self._crop)
 
     def _crop(self, image: Image.Image) -> Image.Image:
         box = (self.left, self.top, self.right, self.bottom)
         if not (self.left < self.right <= image.width and self.top < self.bottom <= image.height):
             raise ValueError(
-                f"the box {box} (left, top, right, bottom) is empty or reaches out of the image,"
+                f"the box {box} (left, top, right, bottom) is empty or exceeds the image,"
                 f" which is {image.width} x {image.height}"
             )
         return image.crop(box)
@@ -123,14 +123,14 @@ class Blur(_ImageNode):
 
 
 class Rotate(_ImageNode):
-    """Turn an image, counter-clockwise."""
+    """Rotate an image counter-clockwise."""
 
     image: ImageRef = ImageRef()
     angle: float = Field(default=90.0, ge=-360, le=360, description="In degrees.")
-    expand: bool = Field(default=True, description="Make the image large enough for all of it.")
+    expand: bool = Field(default=True, description="Enlarge the image to fit the rotated content.")
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Turn the image."""
+        """Rotate the image."""
         return await _edited(context, self.image, self._rotate)
 
     def _rotate(self, image: Image.Image) -> Image.Image:
@@ -140,12 +140,12 @@ class Rotate(_ImageNode):
 
 
 class Grayscale(_ImageNode):
-    """Take the colour out of an image; transparency stays."""
+    """Remove the colors of an image; transparency is kept."""
 
     image: ImageRef = ImageRef()
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Take the colour out."""
+        """Remove the colors."""
         return await _edited(context, self.image, self._grayscale)
 
     def _grayscale(self, image: Image.Image) -> Image.Image:
@@ -153,16 +153,16 @@ class Grayscale(_ImageNode):
 
 
 class Blend(_ImageNode):
-    """Mix two images. The second is resized to the first where their sizes differ."""
+    """Blend two images. The second is resized to the size of the first."""
 
     image1: ImageRef = ImageRef()
     image2: ImageRef = ImageRef()
-    alpha: float = Field(default=0.5, ge=0, le=1, description="0: the first, 1: the second.")
+    alpha: float = Field(default=0.5, ge=0, le=1, description="0: only image1, 1: only image2.")
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Mix the images."""
+        """Blend the images."""
         if self.image2.is_empty():
-            raise ValueError("no second image is given")
+            raise ValueError("image2 is empty: connect an image or set one")
         second = await context.image_to_pil(self.image2)
         return await _edited(context, self.image1, lambda first: self._blend(first, second))
 
@@ -176,17 +176,17 @@ class Blend(_ImageNode):
 
 
 class DrawText(_ImageNode):
-    """Write a text on an image."""
+    """Draw a text on an image."""
 
     image: ImageRef = ImageRef()
     text: str = ""
     x: Coordinate = 0
     y: Coordinate = 0
-    size: float = Field(default=32, ge=1, le=2048, description="Of the letters, in pixels.")
-    color: str = Field(default="white", description="A name, or #rrggbb.")
+    size: float = Field(default=32, ge=1, le=2048, description="Font size in pixels.")
+    color: str = Field(default="white", description="Color name or #rrggbb.")
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Write the text."""
+        """Draw the text."""
         return await _edited(context, self.image, self._draw)
 
     def _draw(self, image: Image.Image) -> Image.Image:
@@ -207,12 +207,12 @@ class Save(_ImageNode):
 
     @classmethod
     def is_cacheable(cls) -> bool:
-        """Each run makes an asset."""
+        """Return False: each run creates an asset."""
         return False
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Save the bytes as they are."""
+        """Store the bytes unchanged."""
         if self.image.is_empty():
-            raise ValueError("no image is given")
+            raise ValueError("image is empty: connect an image or set one")
         data = await context.asset_to_bytes(self.image)
         return await context.image_from_bytes(data, name=self.name, parent_id=self.folder.asset_id)

@@ -1,4 +1,4 @@
-"""Input nodes: where a job's params enter its graph."""
+"""Input nodes: params of a job."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ class _Input(InputNode):
 
 
 class ImageInput(_Input):
-    """An image given to the workflow."""
+    """An image param of the workflow."""
 
     value: ImageRef = ImageRef()
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Pass the image on."""
+        """Return the image."""
         return self.value
 
 
 class TextInput(_Input):
-    """A text given to the workflow."""
+    """A text param of the workflow."""
 
     value: str = ""
 
     async def process(self, context: ProcessingContext) -> str:
-        """Pass the text on."""
+        """Return the text."""
         return self.value
 
 
 class IntegerInput(_Input):
-    """A whole number given to the workflow."""
+    """An integer param of the workflow."""
 
     value: int = 0
 
     async def process(self, context: ProcessingContext) -> int:
-        """Pass the number on."""
+        """Return the number."""
         return self.value
 
 
 class FloatInput(_Input):
-    """A number given to the workflow."""
+    """A number param of the workflow."""
 
     value: float = 0.0
 
     async def process(self, context: ProcessingContext) -> float:
-        """Pass the number on."""
+        """Return the number."""
         return self.value
 
 
 class BooleanInput(_Input):
-    """A yes or no given to the workflow."""
+    """A boolean param of the workflow."""
 
     value: bool = False
 
     async def process(self, context: ProcessingContext) -> bool:
-        """Pass the value on."""
+        """Return the value."""
         return self.value
 
 
 class AnyInput(_Input):
-    """Any value given to the workflow."""
+    """A param of any type of the workflow."""
 
     value: Any = None
 
     async def process(self, context: ProcessingContext) -> Any:
-        """Pass the value on."""
+        """Return the value."""
         return self.value

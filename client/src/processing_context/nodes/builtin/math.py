@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Calculate(BaseNode):
-    """Calculate an expression over `a`, `b` and properties of the graph's own.
+    """Evaluate an expression over `a`, `b` and properties that the graph defines.
 
-    `+ - * / // % **`, comparisons, `x if c else y`, `pi`, `e`, and the functions
-    `min max abs round sqrt floor ceil exp log sin cos tan`.
+    `+ - * / // % **`, comparisons, `x if c else y`, `pi`, `e`, and the functions `min max abs round
+    sqrt floor ceil exp log sin cos tan`.
     """
 
     namespace: ClassVar[str] = "math"
@@ -28,10 +28,10 @@ class Calculate(BaseNode):
     b: int | float = 0
 
     async def process(self, context: ProcessingContext) -> int | float:
-        """Calculate."""
+        """Evaluate the expression."""
         variables: dict[str, Number] = {"a": self.a, "b": self.b}
         for name, value in self.dynamic_properties.items():
             if not isinstance(value, int | float):
-                raise ValueError(f"{name} is a {type(value).__name__}, not a number")
+                raise ValueError(f"{name} must be a number, not {type(value).__name__}")
             variables[name] = value
         return evaluate(self.expression, variables)

@@ -1,4 +1,4 @@
-"""Output nodes: the results of a job, by name."""
+"""Output nodes: named results of a job."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ class _Output(OutputNode):
 
 
 class ImageOutput(_Output):
-    """An image that the workflow gives. Bytes become an asset with the output's name."""
+    """An image as a result of the workflow. Bytes are stored as an asset."""
 
     value: ImageRef
 
     async def process(self, context: ProcessingContext) -> ImageRef:
-        """Give the image."""
+        """Return the image."""
         return self.value
 
 
 class TextOutput(_Output):
-    """A text that the workflow gives."""
+    """A text as a result of the workflow."""
 
     value: str
 
     async def process(self, context: ProcessingContext) -> str:
-        """Give the text."""
+        """Return the text."""
         return self.value
 
 
 class NumberOutput(_Output):
-    """A number that the workflow gives."""
+    """A number as a result of the workflow."""
 
     value: int | float
 
     async def process(self, context: ProcessingContext) -> int | float:
-        """Give the number."""
+        """Return the number."""
         return self.value
 
 
 class AnyOutput(_Output):
-    """Any value that the workflow gives."""
+    """Any value as a result of the workflow."""
 
     value: Any
 
     async def process(self, context: ProcessingContext) -> Any:
-        """Give the value."""
+        """Return the value."""
         return self.value

@@ -10,14 +10,14 @@ from processing_context.nodes.base import BaseNode
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
-# Not str.format: its `{a.b[c]}` reads attributes of whatever comes in.
+# Not str.format: its `{a.b[c]}` reads attributes of any value.
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
 
 class Template(BaseNode):
-    """Fill `{name}` in a text from `values` and from properties of the graph's own.
+    """Replace `{name}` in a text by `values` and by properties that the graph defines.
 
-    `{{` and `}}` give one brace.
+    `{{` and `}}` are literal braces.
     """
 
     namespace: ClassVar[str] = "text"
@@ -36,7 +36,7 @@ class Template(BaseNode):
                 return match.group(0)[0]
             if name not in values:
                 known = ", ".join(sorted(values)) or "none"
-                raise ValueError(f"the template asks for {{{name}}}; the values given are: {known}")
+                raise ValueError(f"no value for {{{name}}} of the template; known values: {known}")
             return str(values[name])
 
         return _PLACEHOLDER.sub(fill, self.template)

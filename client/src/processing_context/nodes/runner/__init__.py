@@ -1,4 +1,4 @@
-"""Runs a graph as a data flow."""
+"""Execution of graphs as data flows."""
 
 from processing_context.nodes.runner.runner import GraphRunner, RunFailedError
 

@@ -1,4 +1,4 @@
-"""From a graph and a job's params to what the runner walks, checked."""
+"""Validation of a graph and its params before a run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from processing_context.wire.refs import AssetRef
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all nodes of a class have in common; finding it out costs more than a small node."""
+    """Properties that all nodes of a class share; determining them costs more than a small node."""
 
     node_class: type[BaseNode]
     node_type: str
     title: str
     fields: frozenset[str]
     refs: Mapping[str, type[AssetRef]]
-    """The properties that take one kind of ref."""
+    """The properties that accept one class of ref."""
 
     slots: Mapping[str, Any]
     """The outputs, with their annotations."""
@@ -44,7 +44,7 @@ class Kind:
 
 @functools.cache
 def kind_of(node_class: type[BaseNode]) -> Kind:
-    """Return what all nodes of a class have in common."""
+    """Return the properties that all nodes of a class share."""
     fields = node_class.model_fields
     refs = {name: _ref_class(info.annotation) for name, info in fields.items()}
     return Kind(
@@ -64,7 +64,7 @@ def kind_of(node_class: type[BaseNode]) -> Kind:
 
 @dataclass(slots=True)
 class PlannedNode:
-    """A node with its class, its own values and its wires."""
+    """A node of a graph with its class, values and edges."""
 
     id: str
     kind: Kind
@@ -77,35 +77,35 @@ class PlannedNode:
 
     @property
     def node_class(self) -> type[BaseNode]:
-        """Its class."""
+        """The node class."""
         return self.kind.node_class
 
     @property
     def type(self) -> str:
-        """The node's type."""
+        """The node type."""
         return self.kind.node_type
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Display name."""
         name = self.values.get("name")
         return name if isinstance(name, str) and name and "\0" not in name else self.kind.title
 
     @property
     def label(self) -> str:
-        """How errors name it."""
+        """Name of the node in error messages."""
         return f"{self.type} ({self.id})"
 
     @property
     def output_name(self) -> str | None:
-        """The name of the job's result that it gives, if it gives one."""
+        """Name of the job's result that the node produces, if any."""
         return self.values.get("name") if self.kind.is_output else None
 
     def build(self, inputs: Mapping[str, Any]) -> BaseNode:
-        """Make the node from its own values and what came over its wires.
+        """Create the node from its own values and the values of its edges.
 
         Raises:
-            GraphError: A value is not what the property takes.
+            GraphError: A value does not fit its property.
         """
         kind = self.kind
         values, dynamic = dict(self.values), dict(self.dynamic)
@@ -114,29 +114,30 @@ class PlannedNode:
             target[name] = value
         for name, wanted in kind.refs.items():
             if name in values:
-                values[name] = _as_wanted(wanted, values[name])
+                values[name] = _as_ref_class(wanted, values[name])
         try:
             node = kind.node_class.model_validate(values)
         except ValidationError as error:
             raise GraphError(f"{self.label}: {_problems(error)}", self.id) from error
-        node._place(self.id, dynamic)
+        node._set_graph_values(self.id, dynamic)
         return node
 
 
 class Plan:
-    """All nodes of a graph, ready to be run."""
+    """All nodes of a graph, ready to run."""
 
     def __init__(self, graph: Graph, registry: NodeRegistry, params: Mapping[str, Any]) -> None:
-        """Check the graph and put the params into its input nodes.
+        """Validate a graph and assign the params to its input nodes.
 
         Raises:
-            GraphError: A type, a handle or a name is unknown, a param is missing or wrong, or there
-                is a cycle.
+            GraphError: A type, handle or name is unknown, a param is missing or invalid, or the
+                graph
+                has a cycle.
         """
         self.nodes = {node.id: _planned(node, registry) for node in graph.nodes}
         if len(self.nodes) < len(graph.nodes):
-            twice = _twice(node.id for node in graph.nodes)
-            raise GraphError(f"node ids are used twice: {_listed(twice)}")
+            repeated = _duplicates(node.id for node in graph.nodes)
+            raise GraphError(f"node ids must be unique; used more than once: {_listed(repeated)}")
         for edge in graph.edges:
             self._connect(edge)
         if unsorted := unsorted_nodes(graph):
@@ -146,7 +147,7 @@ class Plan:
         self._fill_inputs(params)
 
     def roots(self) -> list[PlannedNode]:
-        """Return the nodes that wait for nothing."""
+        """Return the nodes without incoming edges."""
         return [node for node in self.nodes.values() if not node.incoming]
 
     def _connect(self, edge: Edge) -> None:
@@ -175,17 +176,21 @@ class Plan:
         for node in self.nodes.values():
             if len(node.incoming) < 2:
                 continue
-            if taken := _twice(edge.targetHandle for edge in node.incoming):
-                raise GraphError(f"{node.label}: two edges lead into: {_listed(taken)}", node.id)
+            if taken := _duplicates(edge.targetHandle for edge in node.incoming):
+                raise GraphError(
+                    f"{node.label}: several edges lead into: {_listed(taken)}", node.id
+                )
 
     def _check_outputs(self) -> None:
         outputs = [node for node in self.nodes.values() if node.kind.is_output]
         for node in outputs:
             if not node.output_name or not isinstance(node.output_name, str):
-                raise GraphError(f"{node.label} needs a name for its result", node.id)
-        twice = _twice(node.output_name for node in outputs)
-        if twice:
-            raise GraphError(f"two output nodes have the same name: {_listed(twice)}")
+                raise GraphError(f"{node.label} is an output node without a name", node.id)
+        repeated = _duplicates(node.output_name for node in outputs)
+        if repeated:
+            raise GraphError(
+                f"output names must be unique; used more than once: {_listed(repeated)}"
+            )
 
     def _fill_inputs(self, params: Mapping[str, Any]) -> None:
         inputs = [node for node in self.nodes.values() if issubclass(node.node_class, InputNode)]
@@ -234,7 +239,7 @@ def _timeout_s(node: Node, kind: Kind) -> float | None:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not (is_number and 0 < given < math.inf):
         raise GraphError(
-            f"{node.id}: timeout_s is a number of seconds over 0, not {_shown(given)}", node.id
+            f"{node.id}: timeout_s must be a number over 0, not {_shown(given)}", node.id
         )
     return float(given)
 
@@ -252,8 +257,8 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, AssetRef) and value.is_empty())
 
 
-def _as_wanted(wanted: type[AssetRef], value: Any) -> Any:
-    """Let a ref of no special kind, or in JSON form, stand for the kind that the property wants."""
+def _as_ref_class(wanted: type[AssetRef], value: Any) -> Any:
+    """Convert a generic ref, or a ref in JSON form, to the class that a property accepts."""
     if isinstance(value, wanted):
         return value
     if isinstance(value, AssetRef):
@@ -299,7 +304,7 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def _twice(names: Iterable[Any]) -> list[Any]:
+def _duplicates(names: Iterable[Any]) -> list[Any]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 

@@ -1,4 +1,4 @@
-"""What nodes gave, as the service takes it: small JSON, and refs to stored files."""
+"""Results of nodes as they are sent to the service: small JSON, and refs to stored files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 INLINE_BYTES = 32 * 1024
-"""JSON above this becomes a file: an event holds 64 KiB, with its envelope."""
+"""Larger JSON is stored as a file: an event has at most 64 KiB, with its envelope."""
 
 RESULT_BYTES = 56 * 1024
-"""All results of a job together travel in one event."""
+"""Limit of all results of a job, which are sent in one event."""
 
 
 async def publish_rest(
@@ -34,17 +34,17 @@ async def publish_rest(
     """Return `shown` with the JSON of the other slots: refs to files with their values.
 
     Raises:
-        UnsendableError: A value has no form in JSON.
+        UnsendableError: A value has no JSON form.
     """
     rest = [name for name in slots if name not in shown]
     return {**shown} | {name: json_bytes(await publisher.publish(slots[name])) for name in rest}
 
 
 def inline(slots: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the JSON of those slots that travel in an event as they are: small, without bytes.
+    """Return the JSON of the slots that fit into an event: small values without bytes.
 
     Raises:
-        UnsendableError: A value has no form in JSON.
+        UnsendableError: A value has no JSON form.
     """
     shown: dict[str, bytes] = {}
     left = INLINE_BYTES
@@ -62,15 +62,15 @@ def inline(slots: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 class TempPublisher:
-    """Puts what does not travel in an event into temporary files."""
+    """Stores values that do not fit into an event as temporary files."""
 
     def __init__(self, context: ProcessingContext) -> None:
-        """Store with this context."""
+        """Store files with a context."""
         self._context = context
 
     async def publish(self, value: Any) -> Any:
-        """Return the value as it is sent."""
-        wire = await _walked(value)
+        """Return the JSON of a value, with refs to temporary files."""
+        wire = await _to_wire(value)
         for file in wire.files:
             content = await self._context.asset_to_bytes(file.ref)
             extension = extension_of(_content_type(file.ref.type, content))
@@ -83,27 +83,27 @@ class TempPublisher:
 
     async def _store(self, content: bytes, extension: str) -> str:
         url = await self._context.create_temp_asset(io.BytesIO(content), extension)
-        return STABLE_PATH + temp_id_of(url)  # the URL itself is presigned, and dies
+        return STABLE_PATH + temp_id_of(url)  # the URL is presigned and expires
 
 
 class AssetPublisher:
-    """Puts the bytes of a job's result into assets with the name of the output, which last."""
+    """Stores the bytes of a job's result as permanent assets with the name of the output."""
 
     def __init__(self, context: ProcessingContext, name: str) -> None:
-        """Store with this context, under this name."""
+        """Store assets with a context under a name."""
         self._context = context
         self._name = name
 
     async def publish(self, value: Any) -> Any:
-        """Return the value as it is sent."""
-        wire = await _walked(value)
+        """Return the JSON of a value, with refs to assets."""
+        wire = await _to_wire(value)
         for file in wire.files:
             file.target["asset_id"] = await self._store(file.ref)
         content = await _too_large(wire.value)
         return wire.value if content is None else await self.as_file(wire.value, content)
 
     async def as_file(self, value: Any, content: bytes) -> dict[str, Any]:
-        """Return a ref to an asset with the value in it."""
+        """Store a value as an asset; return a ref to it."""
         content_type = "text/plain" if isinstance(value, str) else "application/json"
         asset = await self._context.create_asset(self._name, content_type, content)
         return {"type": _kind(value), "uri": "", "asset_id": asset.id}
@@ -120,7 +120,7 @@ async def fit_result(
     """Return a job's result in a size that fits its last event: the largest values become files.
 
     Raises:
-        UnsendableError: There are too many results even so.
+        UnsendableError: There are too many results.
     """
     contents = {name: json_bytes(value) for name, value in result.items()}
     total = sum(len(name) + len(content) + 4 for name, content in contents.items())
@@ -131,11 +131,11 @@ async def fit_result(
         fitting[name] = await publishers[name].as_file(result[name], _plain(result[name]))
         total += len(json_bytes(fitting[name])) - len(contents[name])
     if total > RESULT_BYTES:
-        raise UnsendableError(f"the results take {total} bytes, even with the large ones as files")
+        raise UnsendableError(f"the results have {total} bytes, even with large ones as files")
     return fitting
 
 
-async def _walked(value: Any) -> WireValue:
+async def _to_wire(value: Any) -> WireValue:
     try:
         return to_wire(value, max_units=INLINE_BYTES)
     except TooMuchError:

@@ -1,7 +1,7 @@
-"""What a run tells of its nodes.
+"""Events of the nodes of a run.
 
-Most of what a small node costs is to speak of it, so what is said of every node is put together as
-it is sent, and its model is made only where somebody looks at it.
+Building events is most of the cost of a small node. Events that every node has are therefore
+assembled as JSON; their model is created only for a reader.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from processing_context.wire.events import ProcessingMessage
 
 _CHUNK = 8_000
-# The fields of each update and their order, up to the status.
+# The fields of each update in order, up to the status.
 _UPDATE = NodeUpdate(node_id="", node_name="", node_type="", status="running").model_dump(
     exclude_none=True
 ) | {"status": ""}
 
 
-class Teller:
-    """Posts what happens to the nodes of one run.
+class NodeReporter:
+    """Posts the events of the nodes of one run.
 
     Args:
-        context: Gets the messages.
+        context: Receives the messages.
     """
 
     def __init__(self, context: ProcessingContext) -> None:
@@ -40,29 +40,29 @@ class Teller:
         self._heads: dict[str, bytes] = {}
 
     def mute(self) -> None:
-        """Tell nothing more."""
+        """Stop posting."""
         self._is_muted = True
 
     def post(self, message: ProcessingMessage) -> None:
-        """Tell anything."""
+        """Post a message."""
         if not self._is_muted:
             self._context.post_message(message)
 
     def running(self, node: PlannedNode) -> None:
-        """A node begins."""
-        self._say(node.id, b'%srunning"}' % self._head(node))
+        """Report that a node has started."""
+        self._post_update(node.id, b'%srunning"}' % self._head(node))
 
     def completed(self, node: PlannedNode, result: Mapping[str, bytes]) -> None:
-        """A node is done; `result` is the JSON of each of its slots."""
+        """Report that a node has completed; `result` is the JSON of each slot."""
         slots = b",".join([b"%s:%s" % (_key(name), value) for name, value in result.items()])
-        self._say(node.id, b'%scompleted","result":{%s}}' % (self._head(node), slots))
+        self._post_update(node.id, b'%scompleted","result":{%s}}' % (self._head(node), slots))
 
     def cancelled(self, node: PlannedNode) -> None:
-        """A node was stopped, or does not begin any more."""
-        self._say(node.id, b'%scancelled"}' % self._head(node))
+        """Report that a node was cancelled, or will not start."""
+        self._post_update(node.id, b'%scancelled"}' % self._head(node))
 
     def failed(self, node: PlannedNode, *, error: str, logs: str) -> None:
-        """A node raised."""
+        """Report that a node has failed."""
         self.post(
             NodeUpdate(
                 node_id=node.id,
@@ -75,33 +75,33 @@ class Teller:
         )
 
     def not_used(self, node: PlannedNode, name: str) -> None:
-        """A value is for no property of a node."""
-        message = f"{node.label} has no property {name!r}; its value is not used"
+        """Warn that a value belongs to no property of a node."""
+        message = f"{node.label} has no property {name!r}; its value is ignored"
         self.post(Log(level="warning", message=message, node_id=node.id))
 
     def text(self, node: PlannedNode, text: str, *, count: int) -> None:
-        """A piece of streamed text, the `count`th."""
+        """Report streamed text, the value number `count`."""
         for start in range(0, len(text), _CHUNK):
             chunk = text[start : start + _CHUNK]
             self.post(NodeProgress(node_id=node.id, progress=count, total=0, chunk=chunk))
 
     def output(self, node: PlannedNode, name: str, value: Any) -> None:
-        """A value of an output, as it is sent."""
+        """Report a value of an output in JSON form."""
         self.post(OutputUpdate(node_id=node.id, node_name=node.name, output_name=name, value=value))
 
     def _head(self, node: PlannedNode) -> bytes:
-        """Return the beginning of each update of a node, up to its status."""
+        """Return the beginning of the updates of a node, up to the status."""
         head = self._heads.get(node.id)
         if head is None:
             named = {"node_id": node.id, "node_name": node.name, "node_type": node.type}
             head = self._heads[node.id] = json_bytes(_UPDATE | named).removesuffix(b'"}')
         return head
 
-    def _say(self, node_id: str, event: bytes) -> None:
+    def _post_update(self, node_id: str, event: bytes) -> None:
         if not self._is_muted:
             self._post_encoded(Encoded(node_id, event))
 
 
-@functools.cache  # of the slots that node classes have
+@functools.cache  # for the slots of node classes
 def _key(name: str) -> bytes:
     return json_bytes(name)

@@ -1,4 +1,4 @@
-"""The data flow: a node starts as soon as its inputs are there."""
+"""Execution of a graph as a data flow: a node starts when its inputs are available."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from processing_context.nodes.errors import (
     UnsendableError,
 )
 from processing_context.nodes.registry import NodeRegistry
-from processing_context.nodes.runner.executors.executor import as_error, given_once, pieces
+from processing_context.nodes.runner.executors.executor import as_error, call_once, pieces
 from processing_context.nodes.runner.executors.time_limit import STOP_S, within
 from processing_context.nodes.runner.plan import Plan, PlannedNode
 from processing_context.nodes.runner.publish import (
@@ -25,7 +25,7 @@ from processing_context.nodes.runner.publish import (
     inline,
     publish_rest,
 )
-from processing_context.nodes.runner.reporter import Teller
+from processing_context.nodes.runner.reporter import NodeReporter
 from processing_context.nodes.runner.slots import StreamedSlots, to_slots
 from processing_context.nodes.runner.tracebacks import short_traceback, shortened, summary
 from processing_context.nodes.runner.values import json_bytes
@@ -38,20 +38,20 @@ if TYPE_CHECKING:
 
 _PROGRESS_EVERY_S = 1.0
 _TURN_S = 0.001
-"""How long nodes that wait for nothing may follow each other before others have their turn."""
+"""How long a chain of nodes may run before other tasks get a turn."""
 
 
 class RunFailedError(Exception):
-    """A graph did not come to its end; `error` is what the job says of it."""
+    """A graph failed; `error` is the error of the job."""
 
     def __init__(self, error: JobError) -> None:
-        """Keep the job's error."""
+        """Store the error of the job."""
         super().__init__(error.message)
         self.error = error
 
 
 class GraphRunner:
-    """One run of a graph in a context, which gets its messages."""
+    """One run of a graph in a context, to which its messages are posted."""
 
     def __init__(
         self,
@@ -61,19 +61,19 @@ class GraphRunner:
         node_memory_bytes: int | None = None,
         node_stop_s: float = STOP_S,
     ) -> None:
-        """Run with these nodes in this context.
+        """Create a run.
 
         Args:
-            context: Gets the messages.
-            registry: The nodes that there are.
-            node_memory_bytes: How much a node in a process of its own may allocate.
+            context: Receives the messages.
+            registry: The available nodes.
+            node_memory_bytes: Memory limit of a node that runs in its own process.
             node_stop_s: How long a node may take to stop after its time limit.
         """
         self._context = context
         self._registry = registry
         self._node_memory_bytes = node_memory_bytes
         self._node_stop_s = node_stop_s
-        self._teller = Teller(context)
+        self._reporter = NodeReporter(context)
         self._context_of = context._copy_for
         self._results = context.results
         self._waiting: dict[str, int] = {}
@@ -87,12 +87,12 @@ class GraphRunner:
         self._turned_at = 0.0
 
     async def run(self, graph: Graph, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Run a graph and return `{output name: value}`, as it is sent.
+        """Run a graph and return `{output name: value}` in JSON form.
 
-        The first node that fails ends the run: what is under way is cancelled, nothing more starts.
+        The first node that fails ends the run: running nodes are cancelled, and no more start.
 
         Raises:
-            RunFailedError: The graph cannot be run, or a node failed.
+            RunFailedError: The graph is invalid, or a node failed.
         """
         try:
             self._plan = Plan(graph, self._registry, params)
@@ -112,62 +112,63 @@ class GraphRunner:
         return await self._result()
 
     def mute(self) -> None:
-        """Post nothing more: the lease is gone, or goes back."""
+        """Stop posting messages, when the lease is lost or released."""
         self._is_stopped = True
-        self._teller.mute()
+        self._reporter.mute()
 
     def _start(self, node: PlannedNode) -> None:
         self._group.create_task(self._run_chain(node), name=node.label)
 
     async def _run_chain(self, node: PlannedNode) -> None:
-        """Run a node, and in the same task what follows as long as that is one node.
+        """Run a node, and in the same task its successors while there is just one that is ready.
 
-        A task costs more than a small node does. Others have their turn now and then all the same.
+        A task costs more than a small node does. Other tasks get a turn after `_TURN_S`.
         """
         task = asyncio.current_task()
         following = await self._run_node(node)
         while following is not None:
             if task is not None and task.cancelling():
-                # By the node itself, maybe: that is not for the next.
+                # Perhaps cancelled by the node itself, which must not affect the next one.
                 self._start(following)
                 return
             now = time.monotonic()
             if now - self._turned_at >= _TURN_S:
-                self._tell_progress(now)
+                self._report_progress(now)
                 await asyncio.sleep(0)
                 self._turned_at = time.monotonic()
             following = await self._run_node(following)
-        self._tell_progress(time.monotonic())
+        self._report_progress(time.monotonic())
 
     async def _run_node(self, planned: PlannedNode) -> PlannedNode | None:
-        """Run a node; return the one that can run now, where there is just one."""
-        if self._is_stopped:  # another node failed before this one's turn came
-            self._teller.cancelled(planned)
+        """Run a node; return the node that is ready now, if there is just one."""
+        if self._is_stopped:  # another node failed in the meantime
+            self._reporter.cancelled(planned)
             return None
-        self._teller.running(planned)
+        self._reporter.running(planned)
         for name in planned.unknown:
-            self._teller.not_used(planned, name)
+            self._reporter.not_used(planned, name)
         try:
             work = self._process(planned)
             if planned.timeout_s is not None:
                 work = within(planned.timeout_s, work, planned.label, stop_s=self._node_stop_s)
             slots = await work
             if planned.kind.is_output:
-                shown = await self._given_out(planned, slots)
+                shown = await self._publish_output(planned, slots)
             else:
                 shown = inline(slots)
-                # What is large is no file where nobody is to fetch it.
+                # Outside of a job, large values are not stored as files, since no client would
+                # fetch them.
                 if len(shown) < len(slots) and self._context.outbox is not None:
                     shown = await publish_rest(slots, shown, TempPublisher(self._context))
         except asyncio.CancelledError:
             if _is_cancelled_from_outside():
-                self._teller.cancelled(planned)
+                self._reporter.cancelled(planned)
                 raise
-            error: Exception = RuntimeError("the node was cancelled from within")
+            error: Exception = RuntimeError("the node cancelled itself")
             raise self._failed(planned, error) from None
         except Exception as error:
             raise self._failed(planned, error) from error
-        self._teller.completed(planned, shown)
+        self._reporter.completed(planned, shown)
         return self._finish(planned, slots)
 
     async def _process(self, planned: PlannedNode) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class GraphRunner:
         context = self._context_of(planned.id)
         if not (kind.is_streaming or node.cpu_bound):
             try:
-                returned = await given_once(node, context)
+                returned = await call_once(node, context)
             except (Exception, asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:
@@ -190,7 +191,7 @@ class GraphRunner:
             if streamed is not None:
                 pieces_so_far += 1
                 streamed.add(slots)
-                await self._tell(planned, slots, pieces_so_far)
+                await self._report_piece(planned, slots, pieces_so_far)
                 if self._context.outbox is not None:
                     await self._context.outbox.drain()
         return slots if streamed is None else streamed.joined()
@@ -201,27 +202,29 @@ class GraphRunner:
             slots = self._results[edge.source]
             if edge.sourceHandle not in slots:
                 source = self._plan.nodes[edge.source]
-                raise ValueError(f"{source.label} gave no value for {edge.sourceHandle!r}")
+                raise ValueError(f"{source.label} has no value for output {edge.sourceHandle!r}")
             inputs[edge.targetHandle] = slots[edge.sourceHandle]
         return inputs
 
-    async def _tell(self, planned: PlannedNode, slots: dict[str, Any], count: int) -> None:
-        """Send a piece of a stream: texts as chunks, other values as they are."""
+    async def _report_piece(self, planned: PlannedNode, slots: dict[str, Any], count: int) -> None:
+        """Post a yielded value: strings as chunks, other values in JSON form."""
         publisher = TempPublisher(self._context)
         for name, value in slots.items():
             if isinstance(value, str):
-                self._teller.text(planned, value, count=count)
+                self._reporter.text(planned, value, count=count)
             else:
-                self._teller.output(planned, name, await publisher.publish(value))
+                self._reporter.output(planned, name, await publisher.publish(value))
 
-    async def _given_out(self, planned: PlannedNode, slots: dict[str, Any]) -> dict[str, bytes]:
-        """Make what an output node gave a result of the job; return its JSON as it is sent."""
+    async def _publish_output(
+        self, planned: PlannedNode, slots: dict[str, Any]
+    ) -> dict[str, bytes]:
+        """Store the value of an output node as a result of the job; return its JSON."""
         name = str(planned.output_name)
         context = self._context_of(planned.id)
         publisher = self._publishers[name] = AssetPublisher(context, name)
         value = slots[OUTPUT] if list(slots) == [OUTPUT] else slots
         sent = self._outputs[name] = await publisher.publish(value)
-        self._teller.output(planned, name, sent)
+        self._reporter.output(planned, name, sent)
         return {OUTPUT: json_bytes(sent)}
 
     def _finish(self, planned: PlannedNode, slots: dict[str, Any]) -> PlannedNode | None:
@@ -231,7 +234,7 @@ class GraphRunner:
         if planned.outgoing:
             self._results[planned.id] = slots
         for edge in planned.incoming:
-            self._forget_when_read(edge.source)
+            self._release_if_read(edge.source)
         ready = []
         for edge in planned.outgoing:
             self._waiting[edge.target] -= 1
@@ -243,17 +246,17 @@ class GraphRunner:
             self._start(node)
         return None
 
-    def _forget_when_read(self, node_id: str) -> None:
-        """Let go of a value once all that it leads to are done: images in memory add up."""
+    def _release_if_read(self, node_id: str) -> None:
+        """Release a value when all successors have read it, to save memory."""
         self._unread[node_id] -= 1
         if not self._unread[node_id]:
             del self._results[node_id]
 
-    def _tell_progress(self, now: float) -> None:
+    def _report_progress(self, now: float) -> None:
         if now - self._progress_at >= _PROGRESS_EVERY_S:
             self._progress_at = now
             share = self._done / len(self._plan.nodes)
-            self._teller.post(JobUpdate(status="running", progress=share))
+            self._reporter.post(JobUpdate(status="running", progress=share))
 
     async def _result(self) -> dict[str, Any]:
         try:
@@ -262,8 +265,10 @@ class GraphRunner:
             raise RunFailedError(JobError(code="invalid_result", message=str(error))) from error
 
     def _failed(self, planned: PlannedNode, error: Exception) -> RunFailedError:
-        what = str(error) if isinstance(error, GraphError) else f"{planned.label}: {_said(error)}"
-        self._teller.failed(planned, error=_said(error), logs=_logs(error))
+        what = (
+            str(error) if isinstance(error, GraphError) else f"{planned.label}: {_message(error)}"
+        )
+        self._reporter.failed(planned, error=_message(error), logs=_logs(error))
         failure = RunFailedError(
             JobError(code=_code(error), message=shortened(what), node_id=planned.id)
         )
@@ -274,7 +279,7 @@ class GraphRunner:
     def _not_runnable(self, graph: Graph, error: GraphError) -> RunFailedError:
         for node in graph.nodes:
             if node.id == error.node_id:
-                self._teller.post(
+                self._reporter.post(
                     NodeUpdate(
                         node_id=node.id,
                         node_name=node.type,
@@ -298,7 +303,7 @@ def _code(error: Exception) -> Literal["invalid_result", "timeout", "node_failed
     return "timeout" if isinstance(error, NodeTimeoutError) else "node_failed"
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, NodeProcessError | NodeTimeoutError | GraphError | UnsendableError):
         return shortened(str(error))
     return summary(error)

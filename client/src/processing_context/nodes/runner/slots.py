@@ -1,4 +1,4 @@
-"""What a node gave, slot by slot."""
+"""Output slots of a node, from the values that `process` returns or yields."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from processing_context.nodes.runner.plan import Kind
 
 
 def to_slots(kind: Kind, returned: Any) -> dict[str, Any]:
-    """Return `{slot: value}` of what `process` returned or yielded.
+    """Return `{slot: value}` for a value that `process` returned or yielded.
 
     Raises:
-        TypeError: It is not what the return annotation says.
+        TypeError: The value does not fit the return annotation.
     """
     slots = kind.slots
     if not kind.has_named_slots:
         if not slots and returned is not None:
-            raise TypeError(f"process is declared to return None, and gave a {_kind(returned)}")
+            raise TypeError(f"process is annotated to return None, but returned {_kind(returned)}")
         return {OUTPUT: returned} if slots else {}
     if not isinstance(returned, Mapping):
-        raise TypeError(f"process must give a dict of {', '.join(slots)}, not a {_kind(returned)}")
+        raise TypeError(f"process must return a dict of {', '.join(slots)}, not {_kind(returned)}")
     unknown = sorted(str(name) for name in returned if name not in slots)
     if unknown:
-        raise TypeError(f"process gave {', '.join(unknown)}; its outputs are {', '.join(slots)}")
+        raise TypeError(
+            f"process returned {', '.join(unknown)}; its outputs are {', '.join(slots)}"
+        )
     return dict(returned)
 
 
 class StreamedSlots:
-    """The slots of a node that gives its values piece by piece.
+    """Output slots of a streaming node.
 
-    Of a slot that gets strings alone the pieces are joined, so that no part of a text is lost; of
-    another slot the last value counts.
+    The strings of a slot that yields only strings are joined; of another slot the last value
+    counts.
     """
 
     def __init__(self) -> None:
-        """Start without a value."""
+        """Start without values."""
         self._texts: dict[str, list[str]] = {}
         self._values: dict[str, Any] = {}
 
     def add(self, slots: Mapping[str, Any]) -> None:
-        """Take in a piece."""
+        """Add the slots of one yielded value."""
         for name, value in slots.items():
             if isinstance(value, str) and name not in self._values:
                 self._texts.setdefault(name, []).append(value)
@@ -50,7 +52,7 @@ class StreamedSlots:
                 self._values[name] = value
 
     def joined(self) -> dict[str, Any]:
-        """Return the whole values."""
+        """Return the final values."""
         return {name: "".join(pieces) for name, pieces in self._texts.items()} | self._values
 
 

@@ -1,4 +1,4 @@
-"""Errors of nodes, in a size that fits an event."""
+"""Summaries and tracebacks of errors of nodes, with limits that fit an event."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _RUNNER = __name__.rpartition(".")[0].replace(".", "/")
 
 
 def summary(error: BaseException) -> str:
-    """Return the kind and the text of an error."""
+    """Return the type and message of an error."""
     return shortened("".join(traceback.format_exception_only(error)).strip())
 
 
 def short_traceback(error: BaseException) -> str:
-    """Return where an error was raised: the last frames, from the node's own code on."""
+    """Return the traceback of an error: its last frames, without those of the runner."""
     shown = traceback.TracebackException.from_exception(error, compact=True)
     pending: list[traceback.TracebackException | None] = [shown]
     while pending:
@@ -27,15 +27,15 @@ def short_traceback(error: BaseException) -> str:
 
 
 def _after_runner(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
-    """Return the frames below the last of the runner's, which stand for no work of the node."""
-    ours = [index for index, frame in enumerate(stack) if _RUNNER in frame.filename]
-    return stack[ours[-1] + 1 :] if ours else list(stack)
+    """Return the frames after the last one of the runner."""
+    own = [index for index, frame in enumerate(stack) if _RUNNER in frame.filename]
+    return stack[own[-1] + 1 :] if own else list(stack)
 
 
 def shortened(text: str) -> str:
-    """Return the text, or its beginning and end and how many characters are left out between."""
+    """Return a text; of a long one, its beginning and end with the number of omitted characters."""
     over = len(text) - _CHARACTERS
     if over <= 0:
         return text
     half = _CHARACTERS // 2
-    return f"{text[:half]}\n… {over} characters left out …\n{text[-half:]}"
+    return f"{text[:half]}\n… {over} characters omitted …\n{text[-half:]}"

@@ -1,4 +1,4 @@
-"""The form in which values leave the process: JSON, with refs for what is a file."""
+"""Conversion of values to JSON, with refs for files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _STABLE = ("/v1/storage/assets/", "/v1/storage/temp/")
 
 
 class TooMuchError(Exception):
-    """A value has more parts than the walk was to look at."""
+    """A value has more parts than the limit."""
 
 
 @dataclass(slots=True)
 class PendingFile:
-    """A ref whose bytes must be stored before it is sent; what names them goes into `target`."""
+    """A ref whose bytes must be stored; its new id or URI is written to `target`."""
 
     ref: AssetRef
     target: dict[str, Any]
@@ -37,24 +37,24 @@ class PendingFile:
 
 @dataclass(slots=True)
 class WireValue:
-    """A value in its JSON form, complete once `files` are stored."""
+    """A value in JSON form, complete when `files` are stored."""
 
     value: Any
     files: list[PendingFile] = field(default_factory=list)
 
 
 def to_wire(value: Any, *, max_units: int | None = None) -> WireValue:
-    """Return a value as it is sent.
+    """Return a value in JSON form.
 
     Args:
-        value: What a node returned.
-        max_units: Give up past this many elements and characters.
+        value: A value that a node returned.
+        max_units: Limit of the number of elements and characters.
 
     Raises:
-        UnsendableError: Some part of it has no form in JSON; the text says which.
-        TooMuchError: It has more than `max_units`.
+        UnsendableError: A part of the value has no JSON form; the message names it.
+        TooMuchError: The value exceeds `max_units`.
     """
-    walk = _Walk(max_units)
+    walk = _Converter(max_units)
     return WireValue(walk.of(value), walk.files)
 
 
@@ -63,7 +63,7 @@ def json_bytes(value: Any) -> bytes:
     return to_json(value)
 
 
-class _Walk:
+class _Converter:
     def __init__(self, max_units: int | None) -> None:
         self.files: list[PendingFile] = []
         self._left = math.inf if max_units is None else max_units
@@ -88,21 +88,21 @@ class _Walk:
     def _scalar(self, value: str | float) -> Any:
         if isinstance(value, str):
             if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-                raise self._unsendable("is a text with half a surrogate pair")
+                raise self._unsendable("is a string with an unpaired surrogate")
             return str(value)
         if isinstance(value, int):
             if not _MIN_INT <= value <= _MAX_INT:
-                raise self._unsendable("is a whole number of more than 64 bits; send it as a text")
+                raise self._unsendable("is an integer of more than 64 bits; send it as a string")
             return int(value)
         if not math.isfinite(value):
-            raise self._unsendable(f"is {value}, which JSON does not have")
+            raise self._unsendable(f"is {value}, which has no JSON form")
         return float(value)
 
     def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
         walked = {}
         for key, part in value.items():
             if not isinstance(key, str):
-                raise self._unsendable(f"has the key {key!r}; the keys of a JSON object are texts")
+                raise self._unsendable(f"has the key {key!r}; JSON keys must be strings")
             walked[self._scalar(key)] = self._within(key, part)
         return walked
 
@@ -111,7 +111,9 @@ class _Walk:
 
     def _within(self, key: str | int, value: Any) -> Any:
         if len(self._path) >= _MAX_DEPTH:
-            raise self._unsendable(f"is nested more than {_MAX_DEPTH} deep, or contains itself")
+            raise self._unsendable(
+                f"is nested more than {_MAX_DEPTH} levels deep, or contains itself"
+            )
         self._path.append(key)
         walked = self.of(value)
         self._path.pop()
@@ -133,7 +135,7 @@ class _Walk:
             return self._ref({"type": kind, **{name: getattr(value, name) for name in _REF_KEYS}})
         if getattr(value, "shape", None) == () and hasattr(value, "item"):
             return self.of(value.item())
-        raise self._unsendable(f"is a {_type_name(value)}, which has no form in JSON{_hint(value)}")
+        raise self._unsendable(f"is a {_type_name(value)}, which has no JSON form{_hint(value)}")
 
     def _ref(self, ref: Mapping[str, Any]) -> dict[str, Any]:
         data, uri = ref.get("data"), ref.get("uri") or ""
@@ -165,12 +167,12 @@ class _Walk:
 
 
 def is_stable(uri: str) -> bool:
-    """Whether it is one of the service's storage routes, which stay right."""
+    """Return True for a URI of the service's storage routes, which does not expire."""
     return urlsplit(uri).path.startswith(_STABLE)
 
 
 def is_secret(uri: str) -> bool:
-    """Whether it holds the bytes, a signature, or a name that means nothing elsewhere."""
+    """Return True if a URI contains bytes or a signature, or is valid only on this machine."""
     parts = urlsplit(uri)
     return parts.scheme not in ("http", "https") or "x-amz-signature=" in parts.query.lower()
 

@@ -1,4 +1,4 @@
-"""Calling a node: on the loop, in a thread, or in a process of its own."""
+"""Calls of nodes: on the event loop, in a thread, or in a process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 async def pieces(
     node: BaseNode, context: ProcessingContext, *, memory_bytes: int | None = None
 ) -> AsyncGenerator[Any]:
-    """Yield what the node gives: once what it returns, or each thing that it yields.
+    """Yield the values of a node: the one that it returns, or each that it yields.
 
     Args:
-        node: What runs.
-        context: What it gets.
-        memory_bytes: How much it may allocate, where it runs in a process of its own.
+        node: The node.
+        context: Argument of `process`.
+        memory_bytes: Memory limit of a node that runs in its own process.
     """
     source = (
         pieces_from_process(node, context, memory_bytes=memory_bytes)
@@ -39,10 +39,10 @@ async def pieces(
 
 
 async def pieces_here(node: BaseNode, context: ProcessingContext) -> AsyncGenerator[Any]:
-    """Yield what the node gives, run in this process."""
+    """Yield the values of a node that runs in this process."""
     try:
         if not node.is_streaming():
-            yield await given_once(node, context)
+            yield await call_once(node, context)
             return
         async with contextlib.aclosing(node.process(context)) as stream:
             async for piece in stream:
@@ -53,11 +53,11 @@ async def pieces_here(node: BaseNode, context: ProcessingContext) -> AsyncGenera
         raise as_error(error) from error
 
 
-def given_once(node: BaseNode, context: ProcessingContext) -> Awaitable[Any]:
-    """Return what gives what a node gives that gives one thing, run in this process.
+def call_once(node: BaseNode, context: ProcessingContext) -> Awaitable[Any]:
+    """Return an awaitable of the result of a node that does not stream, run in this process.
 
     Raises:
-        BaseException: What the node raises; see `as_error`.
+        BaseException: Any error of the node; see `as_error`.
     """
     if _is_async(type(node)):
         given: Awaitable[Any] = node.process(context)
@@ -66,22 +66,22 @@ def given_once(node: BaseNode, context: ProcessingContext) -> Awaitable[Any]:
 
 
 def as_error(error: BaseException) -> RuntimeError:
-    """Return what stands for what, left alone, would end the worker, and with it all jobs."""
+    """Return an error in place of a `BaseException` of a node, which would end the worker."""
     if isinstance(error, SystemExit):
         return RuntimeError(f"the node called sys.exit({error.code!r})")
     return RuntimeError(f"the node raised {error!r}")
 
 
-@functools.cache  # asking costs as much as running a small node
+@functools.cache  # inspection costs as much as running a small node
 def _is_async(node_class: type[BaseNode]) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(node_class.process))
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Return what a function gives that may block for any time.
+    """Return the result of a function that may block for any time.
 
-    Each call has a daemon thread of its own: one that never ends holds up neither others nor the
-    worker's exit.
+    Each call has a daemon thread of its own: one that never ends blocks neither other calls nor the
+    exit of the worker.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
@@ -102,9 +102,9 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
             result = call.run(function, *args)
         except StopIteration as stop:
             error = RuntimeError(f"the node raised {stop!r}")
-        except BaseException as raised:  # it belongs to the caller, whatever it is
+        except BaseException as raised:  # any error belongs to the caller
             error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the result has no receiver
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="node", daemon=True).start()

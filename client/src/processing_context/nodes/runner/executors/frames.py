@@ -1,7 +1,7 @@
-"""How a worker and the process of a node talk: frames with their length before them.
+"""Protocol between a worker and the process of a node: pickled frames with a length prefix.
 
-The frames are pickled. They cross a socket pair that nobody else holds, and both ends run the same
-node code; nothing from outside is ever unpickled.
+The frames cross a socket pair that no other process holds, and both ends run the same node code; no
+data from outside is unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LENGTH = struct.Struct(">Q")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the child runs: a node, and how to make the context that it gets."""
+    """A node to run, and the arguments of its context."""
 
     node: Any
     context: dict[str, Any]
@@ -28,7 +28,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Something that the node gave."""
+    """A value that the node returned or yielded."""
 
     value: Any
 
@@ -42,7 +42,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The node raised."""
+    """The node raised an error."""
 
     message: str
     logs: str
@@ -50,7 +50,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The node is done."""
+    """The node has ended."""
 
 
 Frame = Piece | Posted | Failed | Ended
@@ -60,7 +60,7 @@ def pack(frame: Any) -> bytes:
     """Return a frame as bytes.
 
     Raises:
-        TypeError: It holds something that cannot go to another process.
+        TypeError: The frame contains a value that cannot be pickled.
     """
     try:
         return pickle.dumps(frame, protocol=pickle.HIGHEST_PROTOCOL)
@@ -69,37 +69,37 @@ def pack(frame: Any) -> bytes:
 
 
 def unpack(content: bytes) -> Any:
-    """Return what `pack` was given."""
-    return pickle.loads(content)  # noqa: S301  # from our own child or parent, see above
+    """Return a frame from its bytes."""
+    return pickle.loads(content)  # noqa: S301  # from the own child or parent
 
 
 def send(peer: socket.socket, content: bytes) -> None:
-    """Send a frame, waiting for room."""
+    """Send a frame; blocks."""
     peer.sendall(_LENGTH.pack(len(content)))
     peer.sendall(content)
 
 
 def receive(peer: socket.socket) -> bytes:
-    """Return the next frame.
+    """Return the next frame; blocks.
 
     Raises:
-        EOFError: The other end is gone.
+        EOFError: The other end is closed.
     """
     return _read(peer, _LENGTH.unpack(_read(peer, _LENGTH.size))[0])
 
 
 async def write(writer: asyncio.StreamWriter, content: bytes) -> None:
-    """Send a frame from a loop."""
+    """Send a frame on the event loop."""
     writer.write(_LENGTH.pack(len(content)))
     writer.write(content)
     await writer.drain()
 
 
 async def read(reader: asyncio.StreamReader) -> bytes:
-    """Return the next frame on a loop.
+    """Return the next frame on the event loop.
 
     Raises:
-        asyncio.IncompleteReadError: The other end is gone.
+        asyncio.IncompleteReadError: The other end is closed.
     """
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     return await reader.readexactly(length)

@@ -1,4 +1,4 @@
-"""Running a node in a process of its own, from the worker's side."""
+"""Execution of a node in a child process, from the worker's side."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from processing_context.nodes.runner.executors import frames
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
-_LAST_WORDS_S = 5.0
-"""How long to wait for what a process sent before it died."""
+_DRAIN_S = 5.0
+"""How long to wait for frames that a process sent before it died."""
 
 
 async def pieces_from_process(
     node: BaseNode, context: ProcessingContext, *, memory_bytes: int | None = None
 ) -> AsyncGenerator[Any]:
-    """Yield what a node gives that runs in a new process; leaving early kills it.
+    """Yield the values of a node that runs in a new process, which is killed on an early exit.
 
     Args:
-        node: What runs.
-        context: What it gets, made anew in the process.
-        memory_bytes: How much it may allocate; None: what the machine has.
+        node: The node.
+        context: Its context, recreated in the process.
+        memory_bytes: Memory limit; None: no limit.
 
     Raises:
-        NodeProcessError: The node raised there, or the process died.
+        NodeProcessError: The node raised an error, or the process died.
     """
     trace = context._core.api.traceparent
     call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes))
@@ -56,7 +56,7 @@ async def pieces_from_process(
 
 
 class _Child:
-    """The process of a node."""
+    """Child process of a node."""
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class _Child:
         self._dead = asyncio.ensure_future(process.wait())
 
     async def send(self, content: bytes) -> None:
-        """Send a frame. It may be gone before it reads: what it died of comes with `next`."""
+        """Send a frame. If the process has died, `next` raises the reason."""
         with contextlib.suppress(ConnectionError):
             await frames.write(self._writer, content)
 
     async def next(self) -> frames.Frame:
-        """Return what it sends next.
+        """Return the next frame.
 
         Raises:
-            NodeProcessError: It died.
+            NodeProcessError: The process died.
         """
         try:
             content = await self._read()
@@ -93,9 +93,10 @@ class _Child:
         try:
             await asyncio.wait({reading, self._dead}, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
-                # What it forked holds the socket open as well: without this its end never comes.
+                # Processes that the node forked hold the socket open, so that it would never reach
+                # its end.
                 _kill(self._process)
-                await asyncio.wait({reading}, timeout=_LAST_WORDS_S)
+                await asyncio.wait({reading}, timeout=_DRAIN_S)
             if not reading.done():
                 raise asyncio.IncompleteReadError(b"", None)
             return reading.result()
@@ -105,22 +106,22 @@ class _Child:
 
 @contextlib.asynccontextmanager
 async def _child() -> AsyncIterator[_Child]:
-    ours, theirs = socket.socketpair()
-    with theirs:
+    parent_end, child_end = socket.socketpair()
+    with child_end:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "processing_context.nodes.runner.executors.process_main"),
-                *(str(theirs.fileno()), str(os.getpid())),
-                pass_fds=(theirs.fileno(),),
+                *(str(child_end.fileno()), str(os.getpid())),
+                pass_fds=(child_end.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
         except BaseException:
-            ours.close()
+            parent_end.close()
             raise
     try:
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=parent_end)
         try:
             yield _Child(process, reader, writer)
         finally:
@@ -131,7 +132,7 @@ async def _child() -> AsyncIterator[_Child]:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    """Kill the whole session, so that what the node itself started goes too."""
+    """Kill the whole session, including processes that the node started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -155,6 +156,6 @@ def _arguments(context: ProcessingContext) -> dict[str, Any]:
 
 def _death(status: int) -> str:
     if status >= 0:
-        return f"ended by itself with status {status}"
+        return f"exited with status {status}"
     hint = "; the system may be out of memory" if -status == signal.SIGKILL else ""
-    return f"was ended by {signal.Signals(-status).name}{hint}"
+    return f"was killed by {signal.Signals(-status).name}{hint}"

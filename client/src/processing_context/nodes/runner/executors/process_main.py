@@ -1,4 +1,4 @@
-"""The process of one node: `python -m …executors.process_main <socket> <parent>`."""
+"""Child process of one node: `python -m …executors.process_main <socket> <parent>`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _PR_SET_PDEATHSIG = 1
 
 
 class _Peer:
-    """The worker; its threads take turns."""
+    """Connection to the worker; thread-safe."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def send(self, frame: frames.Frame) -> None:
         content = frames.pack(frame)
-        with self._turn:
+        with self._lock:
             frames.send(self._connection, content)
 
 
 class _ChildContext(ProcessingContext):
-    """A context whose messages go to the job's queue in the worker, which numbers them."""
+    """Context whose messages are sent to the worker, which numbers them."""
 
     def __init__(self, peer: _Peer, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -50,25 +50,25 @@ class _ChildContext(ProcessingContext):
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Run the node that comes over the socket, then end."""
-    _die_with(parent)
-    _be_killed_first()
+    """Receive a node over the socket, run it, and exit."""
+    _exit_with_parent(parent)
+    _raise_oom_score()
     connection = socket.socket(fileno=descriptor)
     peer = _Peer(connection)
     sys.path[:] = json.loads(frames.receive(connection))
     try:
         call: frames.Call = frames.unpack(frames.receive(connection))
-        _allocate_at_most(call.memory_bytes)
+        _limit_memory(call.memory_bytes)
         asyncio.run(_run(call, peer))
         last: frames.Frame = frames.Ended()
     except MemoryError as error:
         last = frames.Failed(_out_of_memory(), short_traceback(error))
-    except Exception as error:  # whatever the node raises belongs to the job
+    except Exception as error:  # any error of the node belongs to the job
         last = frames.Failed(summary(error), short_traceback(error))
     sys.stdout.flush()
     sys.stderr.flush()
     peer.send(last)
-    # Not sys.exit: a thread that the node left running would hold the process.
+    # Not sys.exit: a thread that the node left running would block it.
     os._exit(0)
 
 
@@ -79,29 +79,29 @@ async def _run(call: frames.Call, peer: _Peer) -> None:
             await asyncio.to_thread(peer.send, frames.Piece(piece))
 
 
-def _be_killed_first() -> None:
-    """Where memory runs out, let the system take this process and not the worker."""
+def _raise_oom_score() -> None:
+    """Let the system kill this process rather than the worker when memory runs out."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # some containers keep /proc from being written
+        with contextlib.suppress(OSError):  # some containers mount /proc read-only
             Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _allocate_at_most(memory_bytes: int | None) -> None:
+def _limit_memory(memory_bytes: int | None) -> None:
     if memory_bytes is not None:
-        # What is allocated, not what is mapped: libraries map far more than they use.
+        # RLIMIT_DATA, not RLIMIT_AS: libraries map far more than they use.
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, most))
 
 
 def _out_of_memory() -> str:
     limit, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # saying so takes memory, too
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # the report takes memory, too
     if limit == resource.RLIM_INFINITY:
         return "out of memory"
     return f"out of memory: a node may allocate {limit // MIB} MiB on this worker"
 
 
-def _die_with(parent: int) -> None:
+def _exit_with_parent(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above

@@ -1,4 +1,4 @@
-"""The time that a node may take."""
+"""Time limit of a node."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STOP_S = 5.0
 async def within(
     limit_s: float, work: Coroutine[Any, Any, T], label: str, *, stop_s: float = STOP_S
 ) -> T:
-    """Return the result of the work, which is cancelled at the limit.
+    """Return the result of a run of a node, which is cancelled at the limit.
 
     Args:
-        limit_s: How long it may take.
-        work: The run of a node.
-        label: Names the node in the log.
-        stop_s: How long it may take to stop; after that it is left behind.
+        limit_s: Time limit.
+        work: The run.
+        label: Name of the node for the log.
+        stop_s: How long it may take to stop; then it is abandoned.
 
     Raises:
-        NodeTimeoutError: It was not done within the limit.
+        NodeTimeoutError: The node exceeded the limit.
     """
     task = asyncio.create_task(work, name=label)
     try:
@@ -47,6 +47,6 @@ async def _stop(task: asyncio.Task[Any], label: str, stop_s: float) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=stop_s)
     if not task.done():
-        logger.error("%s does not stop; it is left behind", label)
+        logger.error("%s does not stop and is abandoned", label)
     elif not task.cancelled() and (error := task.exception()) is not None:
-        logger.info("%s, told to stop, raised %r", label, error)
+        logger.info("%s raised %r when it was cancelled", label, error)
