@@ -1,5 +1,5 @@
-"""Pure functions between bytes and the objects of other libraries.
+"""Pure functions between bytes and objects of other libraries.
 
-They take no context, do no I/O and block: call them in a thread. Each module imports the libraries
-of its extra where they are used, and nothing else but the standard library.
+They need no context, do no I/O and block: call them in a thread. Each module imports the libraries
+of its extra on use, and otherwise only the standard library.
 """

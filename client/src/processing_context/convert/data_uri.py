@@ -1,4 +1,4 @@
-"""Bytes from base64 and from data URIs."""
+"""Decoding of base64 and data URIs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from urllib.parse import unquote_to_bytes
 
 
 def from_base64(text: str) -> bytes:
-    """Return the bytes of base64 text; white space in it does not matter.
+    """Return the bytes of base64 text; white space is ignored.
 
     Raises:
-        ValueError: It is not base64.
+        ValueError: The text is not base64.
     """
     try:
         return base64.b64decode("".join(text.split()), validate=True)
@@ -23,7 +23,7 @@ def from_data_uri(uri: str) -> bytes:
     """Return the bytes of a data URI, base64 or percent-encoded.
 
     Raises:
-        ValueError: It has no comma, or its base64 is wrong.
+        ValueError: The URI has no comma, or invalid base64.
     """
     head, comma, body = uri.partition(",")
     if not comma:

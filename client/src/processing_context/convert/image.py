@@ -1,4 +1,4 @@
-"""Images between encoded bytes, PIL images and numpy arrays; needs the extra `image`."""
+"""Conversions between encoded images, PIL images and numpy arrays; needs the extra `image`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def require_numpy() -> Any:
 
 
 def decode_image(file: IO[bytes]) -> Image.Image:
-    """Decode an image: orientation applied, mode RGB, or RGBA if it has alpha.
+    """Decode an image: orientation applied, mode RGB, or RGBA if it has transparency.
 
     Raises:
-        ValueError: It cannot be decoded.
+        ValueError: The image cannot be decoded.
     """
     require_pillow()
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -48,7 +48,7 @@ def decode_image(file: IO[bytes]) -> Image.Image:
             image.load()
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
-        raise ValueError("the image cannot be decoded: it is of no known format") from None
+        raise ValueError("the image cannot be decoded: unknown format") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as exc:
         raise ValueError(f"the image cannot be decoded: {exc}") from exc
 
@@ -57,10 +57,10 @@ def encode_png(image: Image.Image) -> bytes:
     """Encode a PIL image as PNG, orientation applied.
 
     Raises:
-        ValueError: It is not a PIL image, or its pixels do not fit into PNG.
+        ValueError: The object is not a PIL image, or PNG cannot hold its pixels.
     """
     if not isinstance(image, require_pillow().Image):
-        raise ValueError(f"a PIL image is wanted, not {type(image).__name__}")
+        raise ValueError(f"expected a PIL image, not {type(image).__name__}")
     from PIL import ImageOps
 
     upright = _writable(ImageOps.exif_transpose(image))
@@ -73,18 +73,18 @@ def image_from_array(array: Any) -> Image.Image:
     """Return the image of an array: uint8, or float in [0, 1]; H x W, or H x W x 1, 3 or 4.
 
     Raises:
-        ValueError: It has another shape, type or range.
+        ValueError: The array has another shape, type or range.
     """
     numpy, pil = require_numpy(), require_pillow()
     array = numpy.asarray(array)
     shape, dtype = array.shape, array.dtype
     is_image = array.ndim == 2 or (array.ndim == 3 and shape[2] in (1, 3, 4))
     if not is_image or 0 in shape:
-        raise ValueError(f"an image is H x W or H x W x 1, 3 or 4, not of shape {shape}")
+        raise ValueError(f"the array must be H x W or H x W x 1, 3 or 4, not of shape {shape}")
     if numpy.issubdtype(dtype, numpy.floating):
         array = _from_floats(array)
     elif dtype != numpy.uint8:
-        raise ValueError(f"an image is uint8, or float in [0, 1], not {dtype}")
+        raise ValueError(f"the array must be uint8, or float in [0, 1], not {dtype}")
     if array.ndim == 3 and shape[2] == 1:
         array = array[:, :, 0]
     image: Image.Image = pil.fromarray(numpy.ascontiguousarray(array))
@@ -92,13 +92,13 @@ def image_from_array(array: Any) -> Image.Image:
 
 
 def array_from_image(image: Image.Image) -> np.ndarray:
-    """Return the pixels of a decoded image: uint8 of H x W x 3, or x 4 if it has alpha."""
+    """Return the pixels of a decoded image: uint8 of H x W x 3, or x 4 if it has transparency."""
     array: np.ndarray = require_numpy().array(image)
     return array
 
 
 def _writable(image: Image.Image) -> Image.Image:
-    """Return the image in a mode that PNG has."""
+    """Return the image in a mode that PNG supports."""
     if image.mode in _TO_RGB:
         return image.convert("RGB")
     if image.mode in _TO_RGBA:
@@ -106,12 +106,12 @@ def _writable(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         return image.convert("LA")
     if image.mode == "F":
-        raise ValueError("a PIL image of mode F has no range that is known: convert it first")
+        raise ValueError("the image has mode F, whose range is unknown: convert it first")
     if image.mode == "I":
         low, high = image.getextrema()
         if not 0 <= low <= high <= 65535:  # type: ignore[operator]
             raise ValueError(
-                f"a PIL image of mode I holds {low}..{high}; PNG has 16 bits, 0..65535"
+                f"the image of mode I has values {low}..{high}, but PNG supports 0..65535"
             )
         return image.convert("I;16")
     return image
@@ -119,7 +119,7 @@ def _writable(image: Image.Image) -> Image.Image:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError("the image holds floats (mode F), whose range is not known")
+        raise ValueError("the image has mode F, whose range is unknown: convert it first")
     if image.mode.startswith("I"):  # 16 bits; convert() would clip at 255
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
@@ -131,8 +131,6 @@ def _from_floats(array: np.ndarray) -> np.ndarray:
 
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 1):  # NaN fails too
-        raise ValueError(
-            f"a float image holds values in [0, 1], not {low:g}..{high:g} ({array.dtype})"
-        )
+        raise ValueError(f"a float array must be in [0, 1], not {low:g}..{high:g} ({array.dtype})")
     scaled: np.ndarray = np.rint(array * 255).astype(np.uint8)
     return scaled

@@ -1,9 +1,9 @@
-"""Methods of `ProcessingContext`: one module and one class for each route prefix.
+"""Methods of `ProcessingContext`: one module and class for each route prefix.
 
-Each public method is written once, here, with its signature, docstring and implementation.
-`ProcessingContext` inherits from all of these classes, so `help()` and type checkers see the
-methods as its own. A new resource is a new module with a class that inherits from `Resource`, or
-from the resource whose methods it calls, and one more base of `ProcessingContext`.
+Each public method is defined once, with its signature, docstring and implementation.
+`ProcessingContext` inherits from all of these classes, so that `help()` and type checkers list the
+methods. A new resource is a new module with a class that inherits from `Resource`, or from the
+resources that it uses, and is added to the bases of `ProcessingContext`.
 
-Private methods carry the name of their resource, since all of them meet in one class.
+Private methods include the name of their resource, since they share one class.
 """

@@ -36,7 +36,7 @@ class AssetMethods(Resource):
         """Return an asset.
 
         Raises:
-            NotFoundError: There is no asset with this id, or it belongs to another user.
+            NotFoundError: The asset does not exist, or belongs to another user.
         """
         return await self._core.batched_assets.find(asset_id)
 
@@ -51,7 +51,7 @@ class AssetMethods(Resource):
 
         Args:
             filters: `parent_id, workflow_id, job_id, content_type` (exact, or a prefix such as
-                `image/`), `q` (in the name), `recursive, urls, page_size, cursor`.
+                `image/`), `q` (part of the name), `recursive, urls, page_size, cursor`.
         """
         return await self._core.api.get("/v1/assets", AssetList, params=_query(filters))
 
@@ -77,23 +77,23 @@ class AssetMethods(Resource):
     ) -> Asset:
         """Upload a file.
 
-        Up to 1 MiB goes through the service (small files that are created at the same time in one
-        request), larger files go straight to storage: up to 64 MiB at once, above in parallel
-        parts. The SHA-256 is sent along and checked. After a crash or a lost connection above
-        64 MiB, the same call within a day resumes the upload; it is the same if name, content and
-        the other arguments are. A call after one that finished creates another asset.
+        Files up to 1 MiB are sent to the service (concurrent small files in one request), larger
+        files straight to storage, above 64 MiB in parallel parts. The SHA-256 is sent along and
+        verified. After a crash or a lost connection, an upload above 64 MiB is resumed by the same
+        call within a day, with the same name, content and other arguments. A call after one that
+        finished creates another asset.
 
         Args:
-            name: Shown to people.
+            name: Display name.
             content_type: Media type.
             content: A binary file object (read from its start, not closed), bytes, or a path.
-            parent_id: A folder.
+            parent_id: Id of a folder.
             metadata: Stored with the asset.
-            progress: True for a bar, or called with (bytes done, bytes in all).
+            progress: True for a bar, or a callable that receives (bytes done, total bytes).
         """
         given(name, "name")
         if given(content_type, "content_type") == FOLDER:
-            raise ValueError("a folder has no content: use create_folder")
+            raise ValueError("content_type= must not be 'folder': use create_folder")
         fields = self._asset_fields(name, content_type, parent_id) | {"metadata": metadata or {}}
         draft = AssetCreate.model_validate(fields)
         with shown(progress, name) as report:
@@ -123,19 +123,19 @@ class AssetMethods(Resource):
         return Asset.model_validate_json(answered.body)
 
     async def delete_asset(self, asset_id: str, *, recursive: bool = False) -> None:
-        """Delete an asset; a folder that is not empty only with `recursive`."""
+        """Delete an asset; a folder with contents only if `recursive` is true."""
         params = {"recursive": "true"} if recursive else None
         await self._core.api.request("DELETE", _path(asset_id), params=params)
 
     async def download_asset(
         self, asset_id: str, *, progress: bool | Progress | None = None
     ) -> IO[bytes]:
-        """Return the bytes as a seekable file, in memory up to 16 MiB, else on disk.
+        """Return the content as a seekable file, in memory up to 16 MiB, else on disk.
 
-        Their SHA-256 is compared where the service knows it.
+        The SHA-256 is verified if the service has it.
 
         Raises:
-            ContextError: The asset has no bytes: it is a folder, or its upload is not complete.
+            ContextError: The asset has no content: it is a folder, or its upload is not complete.
         """
         asset = await self.find_asset(asset_id)
         with shown(progress, asset.name) as report:
@@ -147,9 +147,9 @@ class AssetMethods(Resource):
         """Return a presigned URL of an asset.
 
         Args:
-            asset_id: The asset.
-            expires_in: Seconds, up to a week; an hour by default.
-            download: Make a browser save the file instead of showing it.
+            asset_id: Id of the asset.
+            expires_in: Lifetime in seconds, up to a week; by default an hour.
+            download: Make browsers save the file instead of showing it.
         """
         params = {"expires_in": expires_in, "download": "true" if download else None}
         path = f"{_path(asset_id)}/url"
@@ -177,7 +177,7 @@ class AssetMethods(Resource):
         return created
 
     async def _open_asset(self, asset: Asset, progress: Progress | None) -> IO[bytes]:
-        """Return the bytes of an asset that was found a moment ago."""
+        """Return the content of an asset that was just found."""
         if (data := await self._core.batched_assets.read(asset)) is not None:
             if progress is not None:
                 progress(asset.size, asset.size)
@@ -206,9 +206,9 @@ class AssetMethods(Resource):
     async def _download_asset_into(
         self, file: io.FileIO, asset: Asset, progress: Progress | None
     ) -> None:
-        """Write the bytes of an asset into an empty, unbuffered file.
+        """Write the content of an asset into an empty, unbuffered file.
 
-        If they are replaced during the download, the new ones are written: never some of both.
+        If it is replaced during the download, the new content is written, never a mix of both.
         """
         for _ in range(_MAX_REPLACEMENTS):
             try:
@@ -226,7 +226,7 @@ class AssetMethods(Resource):
                 await self._core.bulk.run(file.truncate, 0)
             else:
                 return
-        raise ContextError(f"asset {asset.id} is being replaced faster than it can be downloaded")
+        raise ContextError(f"asset {asset.id} was replaced too often during the download")
 
 
 def _content_url(asset: Asset) -> str:

@@ -1,4 +1,4 @@
-"""Bytes by URL and by ref: storage routes of the service, other servers, local files."""
+"""Contents by URL and by ref: storage routes of the service, other servers, local files."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class FileMethods(AssetMethods, TempMethods):
     async def download_file(self, url: str) -> IO[bytes]:
         """Return the content of a URL as a seekable file.
 
-        `http(s):`, `data:`, the service's own URLs (with its token), and with `allow_local_files`
-        also `file:` and absolute paths.
+        Supported are `http(s):`, `data:`, URLs of the service (with its token), and with
+        `allow_local_files` also `file:` and absolute paths.
 
         Raises:
-            ValueError: It is another kind of URL, or a local file that may not be read.
+            ValueError: The kind of URL is not supported, or local files are not allowed.
             HTTPStatusError: The status is 400 or more.
         """
         scheme = urlsplit(given(url, "url")).scheme
@@ -47,23 +47,23 @@ class FileMethods(AssetMethods, TempMethods):
             path = self._local_path(url, is_uri=scheme == "file")
             return await self._core.bulk.run(path.open, "rb")
         raise ValueError(
-            f"cannot download {url[:200]!r}: an http(s): or data: URL is wanted, or one of the "
-            "service's storage routes"
+            f"cannot download {url[:200]!r}: url= must be an http(s): or data: URL, or a storage "
+            "route of the service"
         )
 
     async def http_get(self, url: str, *, headers: Mapping[str, str] | None = None) -> bytes:
         """Return the body at a URL.
 
         Raises:
-            ValueError: It is not an http(s): URL.
+            ValueError: The URL is not http(s).
             HTTPStatusError: The status is 400 or more.
         """
         if not given(url, "url").startswith(("http://", "https://")):
-            raise ValueError(f"an http(s): URL is wanted, not {url[:200]!r}")
+            raise ValueError(f"url= must be an http(s): URL, not {url[:200]!r}")
         return await self._core.api.fetch(url, headers)
 
     async def asset_to_io(self, asset_ref: Any) -> IO[bytes]:
-        """Return the bytes of a ref: its `data`, else its `asset_id`, else its `uri`.
+        """Return the content of a ref: its `data`, else its `asset_id`, else its `uri`.
 
         Raises:
             ValueError: The ref is empty.
@@ -78,12 +78,12 @@ class FileMethods(AssetMethods, TempMethods):
         raise ValueError("the ref is empty: it has no data, asset_id or uri")
 
     async def asset_to_bytes(self, asset_ref: Any) -> bytes:
-        """Return the bytes of a ref, as `asset_to_io`."""
+        """Return the content of a ref as bytes."""
         with await self.asset_to_io(asset_ref) as file:
             return await self._core.bulk.run(file.read)
 
     async def refresh_uri(self, asset: Any) -> Any:
-        """Set `uri` of a ref to a fresh presigned URL; return the ref.
+        """Set `uri` of a ref to a new presigned URL; return the ref.
 
         Raises:
             ValueError: The ref is neither an asset nor a temporary file.
@@ -102,22 +102,22 @@ class FileMethods(AssetMethods, TempMethods):
         return asset
 
     async def _without_bytes(self, value: Any) -> Any:
-        """Return a value as JSON; the bytes of its refs are stored as temporary files."""
+        """Return a value as JSON; bytes in its refs are stored as temporary files."""
         return await without_bytes(value, open_ref=self.asset_to_io, store=self._store_temp)
 
     def _local_path(self, url: str, *, is_uri: bool) -> Path:
         if not self.allow_local_files:
             raise ValueError(
-                f"{url!r} is a local file, and those are not read unless "
-                "ProcessingContext(allow_local_files=True) says so"
+                f"{url!r} is a local file: pass allow_local_files=True to ProcessingContext "
+                "to allow reading local files"
             )
         parts = urlsplit(url)
         if is_uri and parts.netloc not in ("", "localhost"):
-            raise ValueError(f"{url!r} names a file of another machine, {parts.netloc}")
+            raise ValueError(f"{url!r} is a file of another machine, {parts.netloc}")
         return Path(url2pathname(parts.path) if is_uri else url)
 
 
 def _credentials(api: Api, url: str) -> dict[str, str]:
-    """Return the headers with the token, for URLs of the service only."""
+    """Return the headers with the token for URLs of the service, and no headers for others."""
     is_own = api.is_configured and url.startswith(api.base_url + _SERVICE_PATH)
     return api.auth_headers() if is_own else {}

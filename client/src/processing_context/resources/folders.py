@@ -1,4 +1,4 @@
-"""Copies between assets and the local disk: one file, or a folder with all that is in it."""
+"""Copies between assets and the local disk: single files, and folders with their contents."""
 
 from __future__ import annotations
 
@@ -36,15 +36,13 @@ class FolderMethods(AssetMethods):
         on_existing: OnExisting = "fail",
         progress: bool | Progress | None = None,
     ) -> Path:
-        """Download into a local file; return its path.
-
-        The file is written atomically.
+        """Download into a local file, written atomically; return its path.
 
         Args:
-            asset_id: The asset.
-            path: A file, or a folder that gets a file of the asset's name.
+            asset_id: Id of the asset.
+            path: A file, or an existing folder in which a file with the asset's name is created.
             on_existing: `"fail"`, `"skip"` or `"overwrite"`.
-            progress: True for a bar, or called with (bytes done, bytes in all).
+            progress: True for a bar, or a callable that receives (bytes done, total bytes).
 
         Raises:
             FileExistsError: The file exists.
@@ -67,12 +65,12 @@ class FolderMethods(AssetMethods):
         *,
         progress: bool | Progress | None = None,
     ) -> Asset:
-        """Upload a local folder with all that is in it; return the created folder.
+        """Upload a local folder with its contents; return the created folder.
 
-        Links are neither followed nor uploaded; each is named by a warning in the log.
+        Links are neither followed nor uploaded; each is logged as a warning.
 
         Raises:
-            NotADirectoryError: There is no such folder.
+            NotADirectoryError: The folder does not exist.
             ValueError: A name is not UTF-8.
         """
         root = Path(path)
@@ -104,17 +102,17 @@ class FolderMethods(AssetMethods):
     ) -> Path:
         """Download the contents of a folder, at any depth, into a local folder; return its path.
 
-        Characters that a file name cannot have become `%` and hex; of two assets with the same
-        name the second becomes `name (2)`.
+        Characters that are invalid in file names become `%` and hex; the second of two assets with
+        the same name becomes `name (2)`.
 
         Args:
-            asset_id: The folder.
+            asset_id: Id of the folder.
             path: The local folder, created if it does not exist.
             on_existing: `"fail"` (before anything is written), `"skip"` or `"overwrite"`.
-            progress: True for a bar, or called with (bytes done, bytes in all).
+            progress: True for a bar, or a callable that receives (bytes done, total bytes).
 
         Raises:
-            FileExistsError: A file exists, or a link is in the way.
+            FileExistsError: A file exists, or a link is in place of a folder.
             ValueError: The asset is not a folder, or a name is too long.
         """
         folder = await self.find_asset(asset_id)
@@ -139,7 +137,7 @@ class FolderMethods(AssetMethods):
         return root
 
     async def _create_folders(self, root: Path, top: Asset) -> list[local.Upload]:
-        """Create the folders below `top`; return the files that go into them."""
+        """Create the folders below `top`; return the files to upload into them."""
         files: list[local.Upload] = []
         left = [(root, top)]
         while left:
@@ -156,7 +154,7 @@ class FolderMethods(AssetMethods):
     async def _plan_downloads(
         self, top: Asset, root: Path
     ) -> tuple[list[Path], list[local.Download]]:
-        """Return the folders below `root`, parents first, and the files, each with a path."""
+        """Return the folders below `root`, parents first, and the files with their paths."""
         folders: list[Path] = []
         files: list[local.Download] = []
         left = [(top.id, root)]
@@ -177,7 +175,7 @@ class FolderMethods(AssetMethods):
     async def _save_asset_file(
         self, file: local.Download, progress: Progress | None, *, is_overwriting: bool
     ) -> None:
-        """Download into a file beside the target, then rename it."""
+        """Download into a file in the same folder, then rename it."""
         run = self._core.bulk.run
         beside = file.path.with_name(f".{uuid.uuid4().hex}.part")
         try:

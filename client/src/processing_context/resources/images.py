@@ -1,6 +1,6 @@
 """Images to and from `ImageRef`: encoded bytes, base64, URLs, PIL and numpy.
 
-Pillow and numpy come with the extra `image`; codecs run in threads.
+Pillow and numpy are in the extra `image`; codecs run in threads.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class ImageMethods(FileMethods):
     async def image_from_io(
         self, buffer: IO[bytes], name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
-        """Take an encoded image from a file; with a name it becomes an asset."""
+        """Return a ref to an encoded image from a file; with `name=` it is stored as an asset."""
         data = await asyncio.to_thread(read_binary, buffer)
         return await self.image_from_bytes(data, name, parent_id)
 
     async def image_from_bytes(
         self, b: bytes, name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
-        """Take an encoded image; its content type is found from the bytes."""
+        """Return a ref to an encoded image; its content type is detected."""
         if not isinstance(b, bytes | bytearray | memoryview):
-            raise ValueError(f"encoded bytes are wanted, not {type(b).__name__}")
+            raise ValueError(f"b= must be the bytes of an encoded image, not {type(b).__name__}")
         data = bytes(b)
         content_type = image_type(data[:HEAD_BYTES])
         if name is None:
@@ -47,21 +47,21 @@ class ImageMethods(FileMethods):
     async def image_from_base64(
         self, b64: str, name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
-        """Take an encoded image as base64, plain or as a data URI."""
+        """Return a ref to an encoded image given as base64 or as a data URI."""
         decode = from_data_uri if given(b64, "b64").startswith("data:") else from_base64
         return await self.image_from_bytes(await asyncio.to_thread(decode, b64), name, parent_id)
 
     async def image_from_url(
         self, url: str, name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
-        """Download an image."""
+        """Download an image and return a ref to it."""
         with await self.download_file(url) as file:
             return await self.image_from_io(file, name, parent_id)
 
     async def image_from_pil(
         self, image: Image.Image, name: str | None = None, parent_id: str | None = None
     ) -> ImageRef:
-        """Encode a PIL image as PNG."""
+        """Encode a PIL image as PNG and return a ref to it."""
         data = await asyncio.to_thread(codec.encode_png, image)
         return await self.image_from_bytes(data, name, parent_id)
 
@@ -73,19 +73,19 @@ class ImageMethods(FileMethods):
         return await self.image_from_pil(pil, name, parent_id)
 
     async def image_to_pil(self, image_ref: Any) -> Image.Image:
-        """Decode an image: orientation applied, mode RGB, or RGBA where there is alpha."""
+        """Decode an image: orientation applied, mode RGB, or RGBA if it has transparency."""
         codec.require_pillow()
         with await self.asset_to_io(image_ref) as file:
             return await asyncio.to_thread(codec.decode_image, file)
 
     async def image_to_numpy(self, image_ref: Any) -> np.ndarray:
-        """Decode an image to uint8 of H x W x 3, or x 4 where there is alpha."""
+        """Decode an image to uint8 of H x W x 3, or x 4 if it has transparency."""
         codec.require_numpy()
         image = await self.image_to_pil(image_ref)
         return await asyncio.to_thread(codec.array_from_image, image)
 
     async def image_to_base64(self, image_ref: Any) -> str:
-        """Return an image as PNG in base64."""
+        """Return an image as base64 of PNG."""
         image = await self.image_to_pil(image_ref)
         return await asyncio.to_thread(_png_base64, image)
 

@@ -34,34 +34,33 @@ class JobMethods(FileMethods, MessageMethods):
     ) -> dict[str, Any]:
         """Run a graph on a worker and return `{output name: value}`.
 
-        Every message of the job is put into this context's queue. Lost connections are survived.
-        Cancelling the caller cancels the job.
+        Every message of the job is put into the queue of this context. Lost connections are
+        resumed. Cancelling the caller cancels the job.
 
         Args:
-            graph: A `Graph`, a dict of that form, or a whole `RunJobRequest`.
-            params: By the names of the input nodes. Bytes in refs are stored first.
+            graph: A `Graph`, a dict of the same form, or a `RunJobRequest`.
+            params: Values by the names of the input nodes. Bytes in refs are stored first.
 
         Raises:
-            JobFailedError: It failed; the text holds the job's error message.
-            JobCancelledError: It was cancelled by someone else.
+            JobFailedError: The job failed; the text holds its error message.
+            JobCancelledError: The job was cancelled by another client.
         """
         core = self._core
         run = JobRun(core.api, core.messages.post_async, cancel_s=self._cancel_s)
         return await run.run(self._job_request(graph, params))
 
     async def start_jobs(self, jobs: Sequence[Runnable]) -> list[Job]:
-        """Put many jobs into the queue, up to a hundred a request; return them in their order.
+        """Enqueue many jobs, up to a hundred per request; return them in order.
 
-        Of the jobs of one request all are queued, or none. Follow them with `job_events` or
-        `get_job`.
+        Each request enqueues all of its jobs or none. Follow them with `job_events` or `get_job`.
 
         Args:
-            jobs: Each a `RunJobRequest`, a dict of that form, or a graph. Bytes in refs are stored
-                first.
+            jobs: Each a `RunJobRequest`, a dict of the same form, or a graph. Bytes in refs are
+                stored first.
 
         Raises:
-            ValidationError: One of them cannot be run; the text says which of its request.
-            ContextError: Any of these errors has, as `started`, the jobs of earlier requests.
+            ValidationError: A job is invalid; the text names its position in the request.
+            ContextError: Any of these errors; its `started` holds the jobs of earlier requests.
         """
         bodies = [dumps(await self._job_request(job, NO_PARAMS)) for job in jobs]
         created: list[Job] = []
@@ -82,14 +81,14 @@ class JobMethods(FileMethods, MessageMethods):
         return await self._core.api.get("/v1/jobs", JobList, params=filters)
 
     async def cancel_job(self, job_id: str) -> Job:
-        """Request the cancellation of a job; in any state, any number of times."""
+        """Request the cancellation of a job; may be repeated, and has no effect on ended jobs."""
         return await self._core.api.post(f"{job_path(job_id)}/cancel", Job)
 
     def job_events(self, job_id: str, after: int = 0) -> AsyncIterator[Event | Gap]:
-        """Iterate over a job's events after a `seq`, until the one that ends it.
+        """Iterate over the events of a job after `seq` `after`, until the one that ends it.
 
-        Reconnects and resumes: each event comes once, none is missing. Events that the service has
-        deleted are replaced by a `Gap`, with the state of the job and its nodes.
+        Reconnects and resumes: each event is yielded once. Events that retention has removed are
+        replaced by a `Gap` with the state of the job and its nodes.
         """
         return read_events(self._core.api, job_id, after)
 
@@ -115,7 +114,7 @@ async def _create_jobs(core: Core, bodies: Sequence[bytes]) -> list[Job]:
 
 
 def _batches(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield the bodies that travel in one request, within the limits of the service."""
+    """Yield batches of bodies within the limits of a request."""
     batch: list[bytes] = []
     for body in bodies:
         size = sum(map(len, batch)) + len(body)
@@ -129,7 +128,7 @@ def _batches(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 def _as_request(runnable: Runnable, params: Mapping[str, Any]) -> RunJobRequest:
     if not isinstance(params, Mapping):
-        raise ValueError(f"params are a dict by input name, not a {type(params).__name__}")
+        raise ValueError(f"params= must be a dict by input name, not {type(params).__name__}")
     if isinstance(runnable, RunJobRequest):
         request = runnable
     elif isinstance(runnable, Graph):
@@ -138,5 +137,5 @@ def _as_request(runnable: Runnable, params: Mapping[str, Any]) -> RunJobRequest:
         is_graph = "nodes" in runnable
         request = RunJobRequest.model_validate({"graph": runnable} if is_graph else runnable)
     else:
-        raise ValueError(f"a graph or a RunJobRequest is wanted, not {type(runnable).__name__}")
+        raise ValueError(f"expected a graph or a RunJobRequest, not {type(runnable).__name__}")
     return request.model_copy(update={"params": {**request.params, **params}})

@@ -1,4 +1,4 @@
-"""Messages of a run: the context's queue and, in a job, the job's event log."""
+"""Messages of a run: the queue of the context and, in a job, the job's event log."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from processing_context.wire.events import ProcessingMessage
 
 
 class MessageMethods(Resource):
-    """Posting and reading of messages."""
+    """Methods that post and read messages."""
 
     outbox: EventOutbox | None
 
     def post_message(self, message: ProcessingMessage) -> None:
-        """Put a message into the queue and, in a job, into the job's event log; any thread.
+        """Add a message to the queue and, in a job, to the job's event log; thread-safe.
 
         Raises:
-            ValueError: It is not a message, or in a job larger than 64 KiB.
+            ValueError: The message is invalid or, in a job, larger than 64 KiB.
         """
         parsed = parse(message)
         if self.outbox is not None:
@@ -50,7 +50,7 @@ class MessageMethods(Resource):
             await self.outbox.flush()
 
     def _encoded_post(self) -> Callable[[Encoded], None]:
-        """Return a `post_message` for events that are valid and encoded already."""
+        """Return a function like `post_message` for events that are valid and encoded already."""
         outbox, queue = self.outbox, self._core.messages
         keep: Callable[[Encoded], None]
         if isinstance(queue, LocalQueue):

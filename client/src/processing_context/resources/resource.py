@@ -6,7 +6,7 @@ from processing_context._core import Core
 
 
 class Resource:
-    """Attributes of `ProcessingContext` that the methods of resources use."""
+    """Base class of resources, with the attributes of `ProcessingContext` that they use."""
 
     workflow_id: str
     node_id: str | None

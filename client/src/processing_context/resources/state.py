@@ -10,18 +10,18 @@ from processing_context.wire.graph import Graph, Node
 
 
 class StateMethods:
-    """Access to the state of a run; no method talks to the service."""
+    """Access to the state of a run, without requests to the service."""
 
     _state: RunState
 
     @property
     def graph(self) -> Graph:
-        """The workflow that is run."""
+        """The workflow."""
         return self._state.graph
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The variables that `get` and `set` work on."""
+        """Variables of `get` and `set`."""
         return self._state.variables
 
     @property
@@ -46,7 +46,7 @@ class StateMethods:
         for node in self._state.graph.nodes:
             if node.id == node_id:
                 return node
-        raise ValueError(f"there is no node {node_id!r} in the graph")
+        raise ValueError(f"node_id={node_id!r} is not in the graph")
 
     def get_result(self, node_id: str, slot: str) -> Any:
         """Return the output of a node at a slot; None if there is no result."""
@@ -55,11 +55,11 @@ class StateMethods:
     def set_result(self, node_id: str, res: Mapping[str, Any]) -> None:
         """Store the outputs of a node, `{slot: value}`."""
         if not isinstance(res, Mapping):
-            raise ValueError(f"a result is a dict of slots, not a {type(res).__name__}")
+            raise ValueError(f"res= must be a dict of slots, not {type(res).__name__}")
         self._state.results[node_id] = dict(res)
 
     def get_node_inputs(self, node_id: str) -> dict[str, Any]:
-        """Return `{target handle: value}` by the incoming edges; None where there is no result."""
+        """Return `{target handle: value}` for the incoming edges; None without a result."""
         return {
             edge.targetHandle: self.get_result(edge.source, edge.sourceHandle)
             for edge in self._state.graph.edges

@@ -1,4 +1,4 @@
-"""Routes under `/v1/temp`: temporary files, which are deleted after a day."""
+"""Routes under `/v1/temp`: temporary files, deleted after a day."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from processing_context.resources.resource import Resource
 from processing_context.wire.assets import TempAsset, TempUploadCreate
 
 STABLE_PATH = "/v1/storage/temp/"
-"""Start of a URI that stays valid as long as the file; the id follows."""
+"""Prefix of URIs that are valid as long as the file; the id follows."""
 
 _ID = re.compile(r"[0-9a-f]{32}(\.[A-Za-z0-9]{1,16})?")
 
 
 def temp_id_of(value: str) -> str:
-    """Return the id of a temporary file, given its id or any URL of it.
+    """Return the id of a temporary file, given its id or any of its URLs.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The value is neither.
     """
     path = unquote(urlsplit(given(value, "temp_id")).path)
     last = path.removesuffix("/content").rsplit("/", 1)[-1]
     if not _ID.fullmatch(last):
-        raise ValueError(f"not a temporary file: {value.split('?', maxsplit=1)[0]!r}")
+        raise ValueError(
+            f"temp_id= is not an id or URL of a file: {value.split('?', maxsplit=1)[0]!r}"
+        )
     return last
 
 
@@ -43,7 +45,7 @@ class TempMethods(Resource):
         return temp.get_url or await self._presigned_temp_url(temp.id)
 
     async def download_temp_asset(self, temp_id: str) -> IO[bytes]:
-        """Return a temporary file, by its id or any URL of it."""
+        """Return the content of a temporary file, given its id or any of its URLs."""
         url = await self._presigned_temp_url(temp_id)
         renew = partial(self._presigned_temp_url, temp_id)
         return (await self._core.bulk.get(url, renew=renew)).file

@@ -32,6 +32,6 @@ class WorkflowMethods(JobMethods):
     async def run_workflow(
         self, workflow_id: str, params: Mapping[str, Any] = NO_PARAMS
     ) -> dict[str, Any]:
-        """Run a saved workflow, as `run_worker` runs a graph."""
+        """Run a saved workflow; see `run_worker`."""
         request = RunJobRequest(workflow_id=given(workflow_id, "workflow_id"))
         return await self.run_worker(request, params)
