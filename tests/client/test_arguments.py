@@ -1,4 +1,4 @@
-"""Wrong arguments are a `ValueError` that names what is wrong, before anything is sent."""
+"""Tests of invalid arguments: a `ValueError` before any request is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client against the running service: assets, temporary files, images."""
+"""Tests of the client with a running service: assets, temporary files, images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many small files at once: batched, and still each its own."""
+"""Tests of batched requests for many small files."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_a_lost_reply_makes_nothing_twice(service: Service, user: User) ->
 
 
 def asset(name: str) -> dict[str, Any]:
-    """Return an asset as the service would send it."""
+    """Return an asset in the form of the service."""
     given = {"id": "1" * 32, "user_id": "u", "name": name, "content_type": "a/b", "size": 1}
     none = dict.fromkeys(
         ("workflow_id", "job_id", "node_id", "parent_id", "sha256", "duration", "width", "height",

@@ -1,4 +1,4 @@
-"""Batches of calls that are made at about the same time."""
+"""Tests of batches of concurrent requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.services import eventually
 
 
 class Batches:
-    """Notes each batch; answers when it is let."""
+    """Fake sender that records each batch, and answers when `go_on` is set."""
 
     def __init__(self) -> None:
         self.sent: list[list[str]] = []
@@ -54,7 +54,7 @@ async def test_what_comes_while_one_is_under_way_is_gathered_and_never_joins_it(
     await turns()
     more = [asyncio.create_task(gathering.ask(letter)) for letter in "bca"]
     await turns()
-    assert batches.sent == [["a"], ["b", "c", "a"]]  # full
+    assert batches.sent == [["a"], ["b", "c", "a"]]  # the batch is full
     batches.go_on.set()
     assert await asyncio.gather(first, *more) == ["A", "B", "C", "A"]
     assert len(batches.sent) == 2
@@ -70,7 +70,7 @@ async def test_what_waits_goes_when_what_is_under_way_ends_or_soon() -> None:
     async def are_both_sent() -> bool:
         return batches.sent == [["a"], ["b"]]
 
-    await eventually(are_both_sent)  # the first one is not answered: the time did it
+    await eventually(are_both_sent)  # sent after the delay, as the first batch has no reply
     batches.go_on.set()
     assert [await first, await second] == ["A", "B"]
 

@@ -90,7 +90,7 @@ async def test_uint8_survives_a_round_trip(
     assert back.shape == shape
     wanted = array if array.ndim == 3 and array.shape[2] > 1 else np.dstack([array] * 3)
     assert np.array_equal(back, wanted)
-    back[0, 0, 0] = 1  # an array of the caller's own
+    back[0, 0, 0] = 1  # the array belongs to the caller
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -1,4 +1,4 @@
-"""Folders and files between assets and the local disk."""
+"""Tests of copies of folders and files between assets and the local disk."""
 
 from __future__ import annotations
 

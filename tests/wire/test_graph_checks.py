@@ -1,4 +1,4 @@
-"""Tests of the cycle detection that the service and the runner share."""
+"""Tests of the cycle detection shared by the service and the runner."""
 
 from __future__ import annotations
 

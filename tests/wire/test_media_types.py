@@ -1,4 +1,4 @@
-"""Tests of the media types that service and client share."""
+"""Tests of the media types shared by the service and the client."""
 
 from __future__ import annotations
 
@@ -195,7 +195,8 @@ def test_no_declared_type_is_used_that_the_models_refuse(declared: str) -> None:
         CONTENT_TYPE.validate_python(declared)
     except ValidationError:
         return
-    # Both read the same but for a control character after a second parameter's semicolon.
+    # The patterns are equal except for control characters after the semicolon of the second
+    # parameter.
     assert "\t" in declared
 
 

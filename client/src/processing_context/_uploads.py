@@ -163,7 +163,7 @@ def _keys(draft: UploadCreate, sketch: str) -> Iterator[str]:
     """Yield the idempotency keys of the first, second … asset of the same draft.
 
     The keys are the same in every process, so that the service returns the upload that an earlier
-    call left unfinished. The sketch tells most contents apart; the stored parts are compared with
+    call left unfinished. The sketch differs for most contents; the stored parts are compared with
     the file as well.
     """
     stem = hashlib.sha256(dumps(draft) + sketch.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""`processing-context upload | download | ls | rm | url`, as processes of their own."""
+"""Tests of `processing-context upload | download | ls | rm | url` in child processes."""
 
 from __future__ import annotations
 

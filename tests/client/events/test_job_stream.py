@@ -1,4 +1,4 @@
-"""A job over the one request that makes it."""
+"""Tests of jobs whose creating request also streams their events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRAPH: dict[str, Any] = {
 
 
 async def run(service: Service, user: User, ctx: ProcessingContext) -> list[str]:
-    """Run a job in a context; return what it said."""
+    """Run a job in a context; return the types of its events."""
     worker = await HandWorker.of(service, user)
     running = asyncio.create_task(ctx.run_worker(GRAPH))
     await worker.claim()

@@ -36,7 +36,7 @@ def in_job(server: Loopback) -> ProcessingContext:
 
 
 async def is_full(ctx: ProcessingContext) -> None:
-    """Wait until the queue takes no more, while a batch is on its way."""
+    """Wait until the queue is full while a batch is in flight."""
 
     async def holds() -> bool:
         outbox = ctx.outbox
@@ -47,7 +47,7 @@ async def is_full(ctx: ProcessingContext) -> None:
 
 
 class Ledger:
-    """What the service does with batches: stores each number once, refuses gaps."""
+    """Fake event log: stores each number once, refuses gaps."""
 
     def __init__(self, answers: Callable[[Asked], Answer] | None = None) -> None:
         self.stored: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ class Ledger:
         assert asked.path == "/v1/jobs/j/events"
         events = asked.json()["events"]
         said = self._answers(asked)
-        if said.status in (0, 200):  # also a reply that is lost was stored
+        if said.status in (0, 200):  # a request whose reply is lost was stored, too
             assert len(asked.body) <= 1024 * 1024 + 1000
             self.batches.append(len(events))
             for event in events:
@@ -131,8 +131,8 @@ async def test_threads_may_post_and_a_full_queue_only_delays_them(
             thread = threading.Thread(target=post)
             thread.start()
             await is_full(ctx)
-            await asyncio.sleep(0.1)  # in which it could go on
-            assert 20 <= len(posted) < 60  # the queue, and what the first batch took
+            await asyncio.sleep(0.1)  # time in which it could continue
+            assert 20 <= len(posted) < 60  # the queue, and the events of the first batch
             go.set()
             await asyncio.to_thread(thread.join)
             await ctx.flush()

@@ -1,4 +1,4 @@
-"""A context behind a network that tests can interrupt, and a worker that they move by hand."""
+"""Fixtures: a context behind a network that tests interrupt, and a worker controlled by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.services import WAIT_S, Service, User
 
 
 class PatientContext(ProcessingContext):
-    """A context that waits for a cancellation as long as tests wait for anything."""
+    """Context that waits for a cancellation without a short limit."""
 
     _cancel_s: ClassVar[float] = WAIT_S
 

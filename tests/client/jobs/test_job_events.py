@@ -1,4 +1,4 @@
-"""The client against the running service: events of a job, over a network that fails."""
+"""Tests of the client with a running service: events of a job over an unreliable network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client against the running service: a context with a job's token."""
+"""Tests of the client with a running service: a context with the token of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client against the running service: `run_worker` and `run_workflow`."""
+"""Tests of the client with a running service: `run_worker` and `run_workflow`."""
 
 from __future__ import annotations
 

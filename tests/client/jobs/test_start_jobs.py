@@ -1,4 +1,4 @@
-"""The client against the running service: many jobs with few requests."""
+"""Tests of the client with a running service: many jobs in few requests."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_large_jobs_travel_in_several_requests_and_an_error_tells_of_the_f
     ctx: ProcessingContext, user: User
 ) -> None:
     large = {"graph": GRAPH, "params": {"x": "x" * 1_500_000}}
-    made = await ctx.start_jobs([large] * 7)  # together over what one request may hold
+    made = await ctx.start_jobs([large] * 7)  # together more than the limit of a request
     assert len(made) == await count(user) == 7
     with pytest.raises(pc.ValidationError) as caught:
         await ctx.start_jobs([large, large, large, {"graph": GRAPH, "priority": -100}, CIRCLE])

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002  # every node gets a context
+# ruff: noqa: ARG002  # every node receives a context
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def named(name: str) -> Property:
 
 
 class Plain(BaseNode):
-    """Has no namespace of its own."""
+    """A node without a namespace of its own."""
 
     async def process(self, context: ProcessingContext) -> ImageRef:
         return ImageRef()
 
 
 class HTTPGet(Plain):
-    """Has a name with an abbreviation in it."""
+    """A node whose name contains an abbreviation."""
 
 
 class Unreadable(BaseNode):

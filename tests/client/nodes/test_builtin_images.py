@@ -25,7 +25,7 @@ def context() -> ProcessingContext:
 
 @pytest.fixture(scope="module")
 def cat() -> ImageRef:
-    """The photograph of a cat, 451 x 300."""
+    """Return a photograph of a cat, 451 x 300."""
     buffer = io.BytesIO()
     photo("chelsea").save(buffer, "jpeg", quality=90)
     return ImageRef(data=buffer.getvalue())
@@ -33,7 +33,7 @@ def cat() -> ImageRef:
 
 @pytest.fixture(scope="module")
 def cup() -> ImageRef:
-    """The photograph of a cup, 600 x 400, half transparent."""
+    """Return a photograph of a cup, 600 x 400, half transparent."""
     buffer = io.BytesIO()
     coffee = photo("coffee")
     coffee.putalpha(128)

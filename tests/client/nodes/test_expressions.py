@@ -46,6 +46,6 @@ def test_what_is_not_arithmetic_is_refused(expression: str, said: str) -> None:
 
 @pytest.mark.parametrize("expression", ["9 ** 9 ** 9", "round(1, -10 ** 9)", "2 ** -(10 ** 9)"])
 def test_no_expression_takes_long(expression: str) -> None:
-    """Calculated, the first would take longer than the tests may."""
+    """Without the limit, the first expression would exceed the time limit of tests."""
     with pytest.raises(ValueError, match=r"more than|at most"):
         evaluate(expression, {})

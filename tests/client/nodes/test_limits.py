@@ -1,4 +1,4 @@
-"""How long a node may take, and how much memory."""
+"""Tests of the time and memory limits of nodes."""
 
 from __future__ import annotations
 

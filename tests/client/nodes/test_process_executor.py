@@ -23,7 +23,7 @@ FOREVER = graph({"p": ("sample.ProcessForever", {})})
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there and is no zombie."""
+    """Return True if a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def runs(pid: int) -> bool:
 
 
 async def gone(*pids: int) -> bool:
-    """Whether all end in time."""
+    """Return True if all processes end in time."""
     deadline = time.monotonic() + WAIT_S
     while any(map(runs, pids)):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Runs of graphs: the order of nodes, and what they get, give and post."""
+"""Tests of runs of graphs: order of nodes, inputs, outputs and messages."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ async def test_cancelled_run_stops_its_nodes() -> None:
         pass
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=WAIT_S)
-    samples.InThread.may_end.set()  # the thread, which cannot be stopped, ran until now
+    samples.InThread.may_end.set()  # the thread cannot be stopped and ran until now
     assert done
     assert task.cancelled()
     last = {m["node_id"]: m["status"] for m in run.messages("node_update")}

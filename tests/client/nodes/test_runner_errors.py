@@ -1,4 +1,4 @@
-"""Runs of graphs that end with an error: wrong graphs, wrong params, nodes that fail."""
+"""Tests of runs that fail: invalid graphs, invalid params, failing nodes."""
 
 from __future__ import annotations
 

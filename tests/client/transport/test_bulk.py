@@ -39,7 +39,7 @@ def transport() -> Any:
 
 
 def with_ranges(cuts: list[int | None], *, etag: str = ETAG) -> Callable[[Asked], Answer]:
-    """Serve BODY with ranges; the n-th answer is cut after cuts[n] bytes."""
+    """Serve BODY with ranges; answer n is cut after cuts[n] bytes."""
 
     def answer(asked: Asked) -> Answer:
         cut = cuts.pop(0) if cuts else None
@@ -95,7 +95,7 @@ async def test_a_download_that_never_gets_anywhere_ends(transport: Bulk) -> None
 async def test_an_upload_is_repeated_whole_after_a_drop(transport: Bulk) -> None:
     with Loopback(in_turn(DROP, Answer(503), Answer(200))) as server:
         source = io.BytesIO(b"...." + BODY)
-        source.seek(4)  # wherever it stands: read from its start
+        source.seek(4)  # the position is ignored: uploads start at 0
         await transport.put(f"{server.url}/f?sig=1", source, 4 + len(BODY), headers={"X-H": "1"})
     assert [request.body == b"...." + BODY for request in server.asked] == [True] * 3
     assert server.asked[2].path == "/f?sig=1"
@@ -147,7 +147,7 @@ async def test_connections_are_kept_and_a_stale_one_is_replaced(transport: Bulk)
         assert server.connections == 1
         url = server.url
         port = int(url.rpartition(":")[2])
-    # The server is gone and with it the idle connection; another one listens at its place.
+    # The server and its idle connection are gone; another server listens on the same port.
     with Loopback(in_turn(closing)) as again:
         target = Target(again.url)
         connection = transport._pool.take(("http", "127.0.0.1", port))
@@ -221,7 +221,7 @@ async def test_a_cancelled_transfer_lets_go_of_the_file_at_once(transport: Bulk)
         task.cancel()
         done, _ = await asyncio.wait({task}, timeout=WAIT_S / 2)
         source.close()
-        hold.set()  # the answer was held back until now
+        hold.set()  # the answer was delayed until now
     assert done
     assert task.cancelled()
 

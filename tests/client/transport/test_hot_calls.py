@@ -1,4 +1,4 @@
-"""Short calls over the bulk path: answers of every form, and connections that come and go."""
+"""Tests of short calls on the bulk path: forms of responses, and connections that close."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def ask(
 
 @asynccontextmanager
 async def scripted(*answers: bytes, is_closing: bool = False) -> AsyncIterator[str]:
-    """Answer requests in turn with these bytes, then close the connection."""
+    """Respond to requests in turn with these bytes, then close the connection."""
     left = list(answers)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -77,7 +77,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_no_failure(bulk: B
 
 
 async def test_the_last_answer_of_a_connection_counts(bulk: Bulk) -> None:
-    """A service that shuts down says so with its last answers."""
+    """A service that shuts down closes connections with its last responses."""
     last = Answer(200, b"last", {"Connection": "close"})
     with Loopback(in_turn(last, Answer(200, b"next"))) as server:
         assert [(await ask(bulk, server.url)).body for _ in range(2)] == [b"last", b"next"]
@@ -94,7 +94,7 @@ async def test_without_an_answer_there_is_an_error(bulk: Bulk) -> None:
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[str]:
-    """A server that takes requests and answers none."""
+    """Server that reads requests and sends no response."""
     hold = asyncio.Event()
 
     async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,7 +125,7 @@ async def test_a_cancelled_call_ends_at_once_and_so_does_its_thread(bulk: Bulk) 
             await calling
         bulk.close()
         async with asyncio.timeout(WAIT_S):
-            while threading.active_count() > before:  # noqa: ASYNC110  # threads tell nobody
+            while threading.active_count() > before:  # noqa: ASYNC110  # threads have no event
                 await asyncio.sleep(0.01)
 
 
@@ -139,7 +139,7 @@ async def test_a_line_break_in_a_header_is_refused_and_not_shown(bulk: Bulk, tok
 
 
 async def test_what_comes_unasked_is_no_answer(bulk: Bulk) -> None:
-    """A balancer's 408 on a connection that was idle for too long."""
+    """A load balancer sends 408 on a connection that was idle for too long."""
     unasked = b"HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"
     is_due, is_sent = asyncio.Event(), asyncio.Event()
 
@@ -212,7 +212,7 @@ async def test_a_context_reads_an_answer_of_any_form_and_asks_once() -> None:
             for _ in range(3):
                 with pytest.raises(pc.NotFoundError, match="it is asset_not_found"):
                     await ctx.find_asset("x")
-    assert len(server.asked) == 3  # none was made twice
+    assert len(server.asked) == 3  # no request was sent twice
 
 
 async def test_a_refusal_before_a_large_body_was_sent_is_heard(bulk: Bulk) -> None:

@@ -1,4 +1,4 @@
-"""What changes on the way, or in a file that is taken up again, is noticed."""
+"""Tests of integrity: changes in transit, or in the file of a resumed upload, are detected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGE = b"l" * (65 * MIB)
 
 @pytest.fixture
 def network(service: Service) -> Iterator[Network]:
-    """The way to storage."""
+    """Network between the client and storage."""
     assert service.settings.s3_endpoint
     with Network(service.settings.s3_endpoint) as made:
         yield made
@@ -53,7 +53,7 @@ async def is_nothing_left(ctx: ProcessingContext) -> bool:
 
 
 async def checked(ctx: ProcessingContext, asset_id: str) -> pc.Asset:
-    """Return an asset once its SHA-256 has been worked out."""
+    """Return an asset when the service has computed its SHA-256."""
 
     async def is_checked() -> bool:
         return (await ctx.find_asset(asset_id)).sha256 is not None
@@ -118,7 +118,7 @@ def stop(_: UploadComplete) -> UploadComplete:
 def before_completing(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[UploadComplete], UploadComplete]
 ) -> None:
-    """Come between the parts of the next upload, when all are stored, and its completion."""
+    """Run a function between the last part of the next upload and its completion."""
     put = Parts.put
 
     async def put_and_act(parts: Parts) -> UploadComplete:
@@ -138,7 +138,7 @@ async def test_a_file_that_only_looks_the_same_is_no_continuation(
     before_completing(monkeypatch, stop)
     with pytest.raises(Stopped):
         await ctx.create_asset("large", "a/b", path)
-    content[30 * MIB + MIB // 2] ^= 1  # between two of the pieces that are looked at
+    content[30 * MIB + MIB // 2] ^= 1  # between two of the hashed samples
     path.write_bytes(content)
     asset = await ctx.create_asset("large", "a/b", path)
     assert (await checked(ctx, asset.id)).sha256 == hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""Large downloads in ranges, against a server on loopback."""
+"""Tests of large downloads in ranges, against a server on loopback."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def ranges(
     cut: Callable[[int], int | None] = lambda _: None,
     etag: Callable[[int], str] = lambda _: ETAG,
 ) -> Callable[[Asked], Answer]:
-    """Serve ranges of BODY; `cut` and `etag` say how by the start of the range.
+    """Serve ranges of BODY; `cut` and `etag` are keyed by the start of the range.
 
-    Several threads ask: which request comes first is anybody's guess.
+    Several threads send requests, in any order.
     """
 
     def answer(asked: Asked) -> Answer:
@@ -69,7 +69,7 @@ def ranges(
 
 
 def span_of(asked: Asked) -> tuple[int, int]:
-    """Return where the range that was asked for begins and ends."""
+    """Return the start and the end of the requested range."""
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked.headers["range"])
     assert found
     return int(found[1]), int(found[2]) + 1

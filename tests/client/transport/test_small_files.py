@@ -1,4 +1,4 @@
-"""Small files over the bulk path: anything but the whole file is left to a download."""
+"""Tests of small files on the bulk path: incomplete responses are left to a download."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bulk() -> Iterator[Bulk]:
 
 
 class Storage:
-    """Answers each connection with the next of `answers`, once it has asked; then hangs up."""
+    """Server that sends one of `answers` on each connection, then closes it."""
 
     def __init__(self, *answers: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -50,7 +50,7 @@ class Storage:
     def _serve(self) -> None:
         for answer in self._answers:
             connection, _ = self._listener.accept()
-            with connection, contextlib.suppress(OSError):  # the client may hang up on it
+            with connection, contextlib.suppress(OSError):  # the client may close the connection
                 connection.recv(65536)
                 connection.sendall(answer)
 

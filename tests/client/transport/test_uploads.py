@@ -1,4 +1,4 @@
-"""Large uploads: in parts, in parallel, taken up again, checked."""
+"""Tests of large uploads: parts, parallel transfers, resuming, verification."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stopped(Exception):
 
 
 class Watched:
-    """A progress that ends the transfer once so many bytes have gone."""
+    """Progress callable that stops the transfer after a number of bytes."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.told: list[int] = []
@@ -94,7 +94,7 @@ async def test_the_same_call_goes_on_where_an_interrupted_one_stopped(
     assert (await ctx.list_assets(recursive=True)).assets == []
     again = Watched()
     asset = await create(ctx, large, again)
-    assert again.told[0] >= 8 * MIB  # the parts that storage had
+    assert again.told[0] >= 8 * MIB  # the parts that were stored already
     assert again.told[-1] == SIZE
     assert asset.status == "ready"
     with await ctx.download_asset(asset.id) as file:

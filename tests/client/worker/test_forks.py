@@ -1,4 +1,4 @@
-"""A node that forks: the copy of the worker does nothing with what it shares with the original."""
+"""Tests of nodes that fork: the copy of the worker does not use shared connections."""
 
 from __future__ import annotations
 

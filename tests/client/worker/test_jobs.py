@@ -1,4 +1,4 @@
-"""Jobs on a real worker: what becomes of them when their nodes misbehave."""
+"""Tests of jobs on a real worker whose nodes misbehave."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.worker_processes import (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def short(new_settings: Any) -> AsyncIterator[Service]:
-    """A service that hears of its workers often, and ends nothing by itself: they have to."""
+    """Service with frequent heartbeats and no reaper, so that workers must end their jobs."""
     queue = with_domain("queue", tasks=partial(tasks, reaper_interval_s=3600))
     with running(new_settings(lease_ttl_s=60, heartbeat_interval_s=0.5), queue) as service:
         yield service
@@ -49,7 +49,7 @@ async def somebody(short: Service) -> AsyncIterator[User]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
 async def worker(short: Service, somebody: User) -> AsyncIterator[WorkerProcess]:
-    """One worker for those tests that leave it as it was."""
+    """Worker for tests that do not stop or block it."""
     async with worker_process(short, somebody, "--slots", "4") as running:
         yield running
 
@@ -61,7 +61,7 @@ async def context(short: Service, somebody: User) -> AsyncIterator[ProcessingCon
 
 
 async def lease_is_renewed(service: Service, job_id: str) -> None:
-    """Wait until a lease lives longer than it does now."""
+    """Wait until the lease of a job has been extended."""
     pool = service.db.pool
     query = "select expires_at from job_leases where job_id = $1 and ended_at is null"
     before = await service.run(pool.fetchval(query, job_id))

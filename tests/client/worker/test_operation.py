@@ -1,4 +1,4 @@
-"""What an operator sees of a worker, and what it does not let its nodes do."""
+"""Tests of the operation of a worker: metrics, log, signals, protection from nodes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ OURS = ("processing_context", "_asyncio", "threading", "httpx2", "httpcore2")
 
 @pytest.mark.timeout(600)
 async def test_a_worker_keeps_nothing_of_the_jobs_that_it_ran(service: Service) -> None:
-    """Of no kind of object there is one more for each job."""
+    """Check that no type of object accumulates with each job."""
     async with owner(service) as user:
         options = WorkerOptions(url=service.url, token=user.token, slots=4)
         worker = Worker(options, NodeRegistry.installed())

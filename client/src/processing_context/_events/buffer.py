@@ -28,7 +28,7 @@ _NUMBERING_BYTES = 40  # the number, and the comma after the event
 
 @dataclass
 class _Progress:
-    """`node_progress` that can still be merged with later progress of the node."""
+    """Event `node_progress` into which later progress of the node can be merged."""
 
     node_id: str
     progress: float

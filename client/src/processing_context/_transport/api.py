@@ -119,7 +119,7 @@ class Api:
         patience_s: float | None = None,
         is_hot: bool = False,
     ) -> M:
-        """Send a GET request; query parameters that are None are omitted."""
+        """Send a GET request; query parameters with the value None are omitted."""
         answered = await self.request(
             "GET", path, params=params, patience_s=patience_s, is_hot=is_hot
         )
@@ -160,7 +160,7 @@ class Api:
         Args:
             method: The HTTP method.
             path: Path below the base URL, with its leading slash.
-            params: The query; values that are None are omitted.
+            params: The query; entries with the value None are omitted.
             content: The body.
             is_json: Set the content type of JSON.
             creates: Send an idempotency key, the same one with every retry.
