@@ -40,7 +40,7 @@ class AssetRecord(NamedTuple):
 
 
 class ContentRecord(NamedTuple):
-    """What a URL for the bytes of an asset depends on."""
+    """The columns of an asset that a URL for its bytes depends on."""
 
     id: str
     version: str | None

@@ -54,7 +54,7 @@ async def held_before_the_rows(settings: Settings) -> AsyncIterator[Connection]:
 
 
 async def until_rows_wait(settings: Settings) -> None:
-    """Return once somebody has stored bytes and waits to make their rows."""
+    """Wait until a request has stored its bytes and waits to insert their rows."""
     async with open_database(settings) as db:
 
         async def is_waiting() -> bool:
