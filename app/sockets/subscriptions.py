@@ -52,8 +52,8 @@ class Subscriptions:
             after=after,
             state=state,
             on_caught_up=lambda seq: self._send("caught_up", None, job_id=job_id, seq=seq),
-            on_end=lambda: self._forget(job_id),
-            on_deleted=lambda: self._gone(job_id),
+            on_end=lambda: self._remove(job_id),
+            on_deleted=lambda: self._on_deleted(job_id),
         )
         self._by_job[job_id] = subscriber
         subscriber.start()
@@ -86,7 +86,7 @@ class Subscriptions:
         """End a subscription to one job or to all jobs, if it exists."""
         if job_id is not None and (subscriber := self._by_job.get(job_id)) is not None:
             subscriber.close()
-            self._forget(job_id)
+            self._remove(job_id)
         if all_jobs and self._all is not None:
             self._all.close()
             self._all = None
@@ -97,13 +97,13 @@ class Subscriptions:
             subscriber.close()
         self.drop(all_jobs=True)
 
-    def _forget(self, job_id: str) -> None:
+    def _remove(self, job_id: str) -> None:
         subscriber = self._by_job.pop(job_id)
         if self._all is not None:
             self._all.resume(job_id, subscriber.last_sent)
 
-    def _gone(self, job_id: str) -> None:
-        self._forget(job_id)
+    def _on_deleted(self, job_id: str) -> None:
+        self._remove(job_id)
         body = problem(JobDeleted(job_id), instance="/v1/ws")
         self._send("problem", None, job_id=job_id, problem=body)
 

@@ -75,7 +75,8 @@ async def test_a_reader_that_reconnects_all_the_time_misses_nothing_and_sees_not
         async def read(job_id: str, patience: int) -> list[int]:
             seen: list[int] = []
             while True:
-                async with open_socket(service, user.token) as socket:
+                # Without a limit: a client that has stopped reading closes only by a timeout.
+                async with open_socket(service, user.token, max_queue=None) as socket:
                     last = seen[-1] if seen else 0
                     await socket.send(op="subscribe", job_id=job_id, after=last)
                     for _ in range(patience):
