@@ -15,8 +15,8 @@ from app.database.statement import Executor
 from app.events.envelope import LogBatch
 from app.events.event_batch import PostedBatch
 from app.events.ingest_queries import STORE, StoredBatchRecord
-from app.events.node_queries import COLUMN_TYPES, node_parameter
-from app.events.node_states import node_columns
+from app.events.node_queries import NODE_PARAMETERS, PLACE_PARAMETER
+from app.events.node_states import node_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ def _event_columns(batches: Sequence[PostedBatch]) -> dict[str, list[Any]]:
 
 def _node_columns(batches: Sequence[PostedBatch]) -> dict[str, list[Any]]:
     places: list[int] = []
-    columns: dict[str, list[Any]] = {node_parameter(column): [] for column in COLUMN_TYPES}
+    columns: dict[str, list[Any]] = {parameter: [] for parameter in NODE_PARAMETERS.values()}
     for place, batch in enumerate(batches, 1):
-        own = node_columns((n, posted.event) for n, posted in enumerate(batch.events, 1))
-        places += [place] * len(own["node_id"])
-        for column, values in own.items():
-            columns[node_parameter(column)] += values
-    return {node_parameter("place"): places, **columns}
+        states = node_states((n, posted.event) for n, posted in enumerate(batch.events, 1))
+        places += [place] * len(states)
+        for column, parameter in NODE_PARAMETERS.items():
+            columns[parameter] += [state.get(column) for state in states]
+    return {PLACE_PARAMETER: places, **columns}

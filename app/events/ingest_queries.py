@@ -37,7 +37,7 @@ _UPSERT_NODES = upsert_sql(
     attempt="h.attempt",
     now="h.now",
     seq="h.last_seq + n.seq",
-    source=f"{nodes_sql(also='place')} join held h on h.place = n.place",
+    source=f"{nodes_sql()} join held h on h.place = n.place",
 )
 
 # The clock is read outside the CTE with the locks: inside, it would be read before the wait.

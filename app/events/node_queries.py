@@ -45,6 +45,12 @@ COLUMN_TYPES = {
 }
 """Columns that `upsert_sql` takes from parameters; `seq` is relative to the batch."""
 
+NODE_PARAMETERS = {column: f"nodes_{column}" for column in COLUMN_TYPES}
+"""The names of the parameters that hold the arrays of these columns."""
+
+PLACE_PARAMETER = "nodes_place"
+"""The name of the parameter that holds the places of the batches that nodes are in."""
+
 _STATE = "node_id, node_name, node_type, coalesce(status, 'running') as status, error, progress"
 _OF_JOB = Query(
     f"""

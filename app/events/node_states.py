@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from app.events.node_queries import COLUMN_TYPES
+_UPDATED = ("node_name", "node_type", "status", "error", "result")
 
 
 def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, list[Any]]:
@@ -18,18 +18,12 @@ def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, l
     for seq, event in events:
         if event["type"] == "node_update":
             state = states.setdefault(event["node_id"], {})
-            for column in ("node_name", "node_type", "status", "error", "result"):
+            for column in _UPDATED:
                 state[column] = event.get(column)
         elif event["type"] == "node_progress":
             state = states.setdefault(event["node_id"], {})
             state["progress"], state["total"] = event["progress"], event["total"]
         else:
             continue
-        state["seq"] = seq
-    return {
-        column: [
-            node_id if column == "node_id" else state.get(column)
-            for node_id, state in states.items()
-        ]
-        for column in COLUMN_TYPES
-    }
+        state["node_id"], state["seq"] = event["node_id"], seq
+    return states.values()
