@@ -26,7 +26,7 @@ class NodeRecord(NamedTuple):
 
 
 class NodeOfJob(NamedTuple):
-    """The latest state of a node, with its job and without its result."""
+    """The latest state of a node of one of several jobs, without its result."""
 
     job_id: str
     node: NodeRecord
@@ -43,7 +43,7 @@ COLUMN_TYPES = {
     "result": "json",
     "seq": "int",
 }
-"""Columns that `upsert_sql` takes from parameters; `seq` is relative to the batch."""
+"""The columns that `upsert_sql` takes from parameters; `seq` counts within the batch."""
 
 NODE_PARAMETERS = {column: f"nodes_{column}" for column in COLUMN_TYPES}
 """The names of the parameters that hold the arrays of these columns."""
@@ -67,24 +67,16 @@ from job_nodes where job_id = any(:job_ids) order by seq, node_id""",
 _DELETE = Statement("delete from job_nodes where job_id = :job_id")
 
 
-def node_parameter(column: str) -> str:
-    """Return the name of the parameter that holds the array of a column."""
-    return f"nodes_{column}"
-
-
-def nodes_sql(*, also: str) -> str:
-    """Return SQL for the rows of the upsert, as `n`, from the parameters of `node_parameter`.
-
-    Args:
-        also: The name of an additional first column of integers.
-    """
-    types = {also: "int", **COLUMN_TYPES}
-    arrays = ", ".join(f":{node_parameter(column)}::{kind}[]" for column, kind in types.items())
-    return f"unnest({arrays}) as n({', '.join(types)})"
+def nodes_sql() -> str:
+    """Return the rows of the upsert from parameters, as `n(place, …)`."""
+    arrays = "".join(
+        f", :{NODE_PARAMETERS[column]}::{kind}[]" for column, kind in COLUMN_TYPES.items()
+    )
+    return f"unnest(:{PLACE_PARAMETER}::int[]{arrays}) as n(place, {', '.join(COLUMN_TYPES)})"
 
 
 def upsert_sql(*, job_id: str, attempt: str, now: str, seq: str, source: str) -> str:
-    """Return the statement that inserts or updates the states of nodes.
+    """Return the statement that stores the states of nodes.
 
     A row with a status replaces status, error and result of the node; one without a status only
     updates its progress.

@@ -1,4 +1,4 @@
-"""Node states from a batch of events, one row for each node."""
+"""The states of nodes that a batch of events describes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 _UPDATED = ("node_name", "node_type", "status", "error", "result")
 
 
-def node_columns(events: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, list[Any]]:
-    """Return the columns of the upsert for events, which are given with their `seq`.
+def node_states(
+    events: Iterable[tuple[int, Mapping[str, Any]]],
+) -> Collection[Mapping[str, Any]]:
+    """Return the state of each node in events with their `seq`, as columns of the upsert.
 
-    A row with a status replaces status, error and result of the node; one without a status only
+    A state with a status replaces status, error and result of the node; one without a status only
     updates its progress.
     """
     states: dict[str, dict[str, Any]] = {}
