@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from app.cleanup.sweeper import Sweeper
 from app.database.engine import Database
@@ -29,22 +30,26 @@ async def run(settings: Settings, domains: Sequence[Domain], *, dry: bool, force
     Raises:
         CommandError: A cleanup is already running, or a part of it failed.
     """
-    if settings.database_url is None:
-        raise RuntimeError(
-            "no database is configured: start the embedded one, or set CONTEXT_DATABASE_URL"
-        )
-    db = Database(settings.database_url, POOL_SIZE)
-    await db.open()
-    try:
-        services = Services(settings, db, Storage(settings), Domains(domains))
-        report = await Sweeper(services).sweep(dry=dry, force=force)
-    finally:
-        await db.close()
+    async with open_sweeper(settings, domains) as sweeper:
+        report = await sweeper.sweep(dry=dry, force=force)
     if report is None:
         raise CommandError("another sweep is running: run this one when it has ended")
     sys.stdout.write(table(report))
     if report.problems:
         raise CommandError("the sweep is incomplete:\n  " + "\n  ".join(report.problems))
+
+
+@asynccontextmanager
+async def open_sweeper(settings: Settings, domains: Sequence[Domain]) -> AsyncIterator[Sweeper]:
+    """Open the database for a sweeper that runs beside the service."""
+    if settings.database_url is None:
+        raise RuntimeError("no database: start the embedded one, or set CONTEXT_DATABASE_URL")
+    db = Database(settings.database_url, POOL_SIZE)
+    await db.open()
+    try:
+        yield Sweeper(Services(settings, db, Storage(settings), Domains(domains)))
+    finally:
+        await db.close()
 
 
 def table(report: CleanupReport) -> str:

@@ -12,16 +12,13 @@ import pytest_asyncio
 from PIL import Image
 
 from app.cleanup.buckets import FEW
+from app.cleanup.cli import open_sweeper
 from app.cleanup.queries import LOCK_ID
-from app.cleanup.sweeper import Sweeper
 from app.database.engine import connect_args
-from app.domain import Domains
 from app.domains import DOMAINS
 from app.runtime.ids import new_id
-from app.runtime.services import Services
 from app.settings import Settings
 from app.storage import Storage
-from app.users.bootstrap import open_database
 from tests.support.assets import keys, make_asset, put
 from tests.support.jobs import owner, start, worker_of
 from tests.support.services import Service, User, eventually
@@ -268,8 +265,7 @@ async def test_one_sweep_runs_at_a_time_and_a_dead_one_blocks_no_other(clean: Se
     assert clean.database_url
     dead = await asyncpg.connect(**connect_args(clean.database_url))
     await dead.execute("select pg_advisory_lock($1)", LOCK_ID)
-    async with open_database(clean) as db:
-        sweeper = Sweeper(Services(clean, db, Storage(clean), Domains(DOMAINS)))
+    async with open_sweeper(clean, DOMAINS) as sweeper:
         assert await sweeper.sweep() is None
         dead.terminate()
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from app.cleanup.sweeper import Sweeper
+from app.cleanup.cli import open_sweeper
 from app.database.engine import Database
-from app.domain import Domains
 from app.domains import DOMAINS
 from app.runtime.cleanup import CleanupReport
-from app.runtime.services import Services
 from app.settings import Settings
-from app.storage import Storage
 from app.users.bootstrap import open_database
 from tests.support.assets import s3
 from tests.support.services import WAIT_S
@@ -32,8 +29,7 @@ async def report_of(
 ) -> CleanupReport:
     """Run the sweeper; return the report."""
     changed = settings.model_copy(update={"sweep_grace_s": 0, **changes})
-    async with open_database(settings) as db, asyncio.timeout(WAIT_S):
-        sweeper = Sweeper(Services(changed, db, Storage(settings), Domains(DOMAINS)))
+    async with open_sweeper(changed, DOMAINS) as sweeper, asyncio.timeout(WAIT_S):
         # None: the service is sweeping at the same time.
         while (report := await sweeper.sweep(dry=dry, force=force)) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
