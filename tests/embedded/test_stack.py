@@ -102,7 +102,7 @@ def test_a_data_dir_whose_path_is_too_long_for_a_socket(tmp_path: Path) -> None:
     assert not sockets.exists()
     (deep / "postgres" / "PG_VERSION").write_text("12\n")
     with (
-        pytest.raises(CommandError, match="was made by PostgreSQL 12"),
+        pytest.raises(CommandError, match="was created by PostgreSQL 12"),
         embedded_database(Settings(data_dir=deep)),
     ):
         pass

@@ -133,7 +133,7 @@ async def test_why_nothing_can_be_sent_is_told_in_the_delivery(
         for id_ in (job_id, nowhere, signed):
             await same.http.post(f"/v1/jobs/{id_}/cancel")
         refused = await settled(same, job_id, "pending")
-        assert "not a public address" in refused["last_answer"]["error"]
+        assert "does not resolve to, a public address" in refused["last_answer"]["error"]
         assert refused["last_answer"]["status_code"] is None
         unknown = await settled(same, nowhere, "pending")
         assert "The host nowhere.invalid cannot be resolved" in unknown["last_answer"]["error"]
