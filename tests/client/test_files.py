@@ -146,7 +146,7 @@ def test_a_temporary_file_is_known_by_any_of_its_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["x.png", f"{HEX}/other", f"{HEX}.p/ng", "http://h/"])
 def test_other_names_are_no_temporary_file(name: str) -> None:
-    with pytest.raises(ValueError, match="temporary"):
+    with pytest.raises(ValueError, match="temp_id= is not an id or URL"):
         temp_id_of(name)
 
 

@@ -132,7 +132,7 @@ def test_a_missing_extra_names_the_command_that_mends_it(empty_environment: Path
         "except pc.MissingDependencyError as exc: print(isinstance(exc, ImportError), exc)"
     )
     said = run(empty_environment, code)
-    assert said == 'True PIL is needed for this: pip install "processing-context[image]"'
+    assert said == 'True PIL is not installed; run: pip install "processing-context[image]"'
 
 
 def test_the_wheel_carries_its_types(wheel: Path) -> None:

@@ -107,7 +107,7 @@ async def test_node_whose_process_is_killed_fails_though_what_it_forked_lives_on
 ) -> None:
     end = await ended(user, "fault.ForksAndDies")
     assert (end["status"], end["error"]["code"]) == ("failed", "node_failed")
-    assert "was ended by SIGKILL; the system may be out of memory" in end["error"]["message"]
+    assert "was killed by SIGKILL; the system may be out of memory" in end["error"]["message"]
     events = await events_of(user, end["id"])
     [child] = [int(event["progress"]) for event in events if event["type"] == "node_progress"]
     await until(lambda: not lives(child), within_s=LIMIT_S)

@@ -55,7 +55,7 @@ def test_workflow_file_is_a_graph_or_holds_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "is not JSON"), ("[]", "holds no workflow"), ('{"nodes": [{}]}', r"nodes\.0\.id")],
+    [("{", "is not JSON"), ("[]", "is not a workflow"), ('{"nodes": [{}]}', r"nodes\.0\.id")],
 )
 def test_other_files_are_refused_with_the_reason(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "w.json"

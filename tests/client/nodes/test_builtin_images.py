@@ -125,5 +125,7 @@ async def test_load_from_a_file_url(
 
 @pytest.mark.parametrize("node", [image.Load(), image.Blur(), image.Save(), image.Blend()])
 async def test_node_without_an_image_says_so(context: ProcessingContext, node: Any) -> None:
-    with pytest.raises(ValueError, match=r"no .*image is given|give one of url and asset"):
+    with pytest.raises(
+        ValueError, match=r"image2? is empty: connect an image|set exactly one of url and asset"
+    ):
         await node.process(context)

@@ -26,7 +26,7 @@ async def test_a_node_that_is_not_done_within_its_time_fails_the_job() -> None:
     run = Run()
     error = await failure(run, graph({"n": ("sample.Patient", {})}))
     assert (error.code, error.node_id) == ("timeout", "n")
-    said = "not done within 0.2 s, the limit of this node"
+    said = "not finished within its time limit of 0.2 s"
     assert error.message == f"sample.Patient (n): {said}"
     [failed] = [m for m in run.messages("node_update") if m["status"] == "failed"]
     assert failed["error"] == said
@@ -34,14 +34,14 @@ async def test_a_node_that_is_not_done_within_its_time_fails_the_job() -> None:
 
 async def test_a_node_of_a_graph_may_have_a_limit_of_its_own() -> None:
     error = await failure(Run(), limited("sample.Patient", 0.05))
-    assert error.message.endswith("not done within 0.05 s, the limit of this node")
+    assert error.message.endswith("not finished within its time limit of 0.05 s")
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "soon", True, float("inf")])
 async def test_a_limit_is_a_number_of_seconds(wrong: Any) -> None:
     error = await failure(Run(), limited("sample.Patient", wrong))
     assert error.node_id == "n"
-    assert "timeout_s is a number of seconds over 0" in error.message
+    assert "timeout_s must be a number over 0" in error.message
 
 
 async def test_a_process_that_is_not_done_within_its_time_is_killed() -> None:
@@ -56,7 +56,7 @@ async def test_a_node_that_does_not_stop_is_left_behind(caplog: pytest.LogCaptur
     samples.Deaf.was_seen.clear()
     error = await failure(Run(node_stop_s=0.05), limited("sample.Deaf", 0.05))
     assert error.code == "timeout"
-    assert "sample.Deaf (n) does not stop; it is left behind" in caplog.text
+    assert "sample.Deaf (n) does not stop and is abandoned" in caplog.text
     samples.Deaf.was_seen.set()
     left = {task for task in asyncio.all_tasks() if task.get_name() == "sample.Deaf (n)"}
     await asyncio.wait(left, timeout=WAIT_S)

@@ -87,7 +87,7 @@ FROM_THE_NODE_ON = f'Traceback (most recent call last):\n  File "{samples.__file
     [
         ("raise", "KeyError: 'nothing there'", FROM_THE_NODE_ON),
         ("exit", "sys.exit(3)", ""),
-        ("crash", "was ended by SIGABRT", ""),
+        ("crash", "was killed by SIGABRT", ""),
         ("lock", "cannot be passed between processes: cannot pickle '_thread.lock'", ""),
     ],
 )

@@ -79,5 +79,5 @@ async def test_a_name_that_no_event_can_carry_is_replaced_by_the_title() -> None
 def test_an_update_that_is_too_large_is_refused() -> None:
     context, node = ProcessingContext(), planned("n" * 70_000)
     NodeReporter(context).running(node)
-    with pytest.raises(ValueError, match="a node_update event of 70"):
+    with pytest.raises(ValueError, match="the node_update event has 70"):
         Pending().add(context._core.messages._messages[0])  # type: ignore[attr-defined]

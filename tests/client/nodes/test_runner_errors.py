@@ -69,14 +69,14 @@ async def test_param_without_a_value_is_required(data: dict[str, Any]) -> None:
             [],
             "image.Blur (a): radius: Input should be less than or equal to 64, not 99",
         ),
-        ({"a": ("output.AnyOutput", {"value": 1})}, [], "needs a name"),
+        ({"a": ("output.AnyOutput", {"value": 1})}, [], "is an output node without a name"),
         (
             {
                 "a": ("output.AnyOutput", {"name": "x", "value": 1}),
                 "b": ("output.AnyOutput", {"name": "x", "value": 1}),
             },
             [],
-            "two output nodes have the same name: x",
+            "output names must be unique; used more than once: x",
         ),
         (
             {"a": ("control.Sleep", {}), "b": ("control.Sleep", {})},
@@ -107,7 +107,7 @@ async def test_value_of_an_unknown_property_is_not_lost_in_silence() -> None:
 
 async def test_slot_that_the_annotation_does_not_have_fails_the_node() -> None:
     error = await failure(Run(), graph({"a": ("sample.Misspelled", {})}))
-    assert "process gave rihgt; its outputs are left, right" in error.message
+    assert "process returned rihgt; its outputs are left, right" in error.message
 
 
 async def test_failing_node_ends_the_run_and_what_depends_on_it_does_not_start() -> None:
@@ -138,14 +138,14 @@ async def test_long_error_fits_an_event_and_says_what_is_left_out() -> None:
     run = Run()
     error = await failure(run, graph({"f": ("control.Fail", {"message": "x" * 1_000_000})}))
     assert len(error.message) < 10_000
-    assert "characters left out" in error.message
+    assert "characters omitted" in error.message
     assert sum(len(str(m)) for m in run.messages()) < 40_000
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (object(), "is a object, which has no form in JSON"),
+        (object(), "is a object, which has no JSON form"),
         (float("nan"), "is nan"),
         ({"deep": [{1}]}, "['deep'][0] is a set"),
     ],
@@ -169,7 +169,7 @@ async def test_stream_that_gave_nothing_fails_what_waits_for_it() -> None:
             "c.right > out.value",
         ),
     )
-    assert "sample.Counting (c) gave no value for 'right'" in error.message
+    assert "sample.Counting (c) has no value for output 'right'" in error.message
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_stream_that_gave_nothing_fails_what_waits_for_it() -> None:
     [
         ("sample.Exits", "sys.exit(7)"),
         ("sample.Panics", "KeyboardInterrupt('panic')"),
-        ("sample.CancelsItself", "from within"),
+        ("sample.CancelsItself", "the node cancelled itself"),
     ],
 )
 async def test_node_that_ends_itself_oddly_fails_like_any_other(node: str, said: str) -> None:

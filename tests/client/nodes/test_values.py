@@ -46,12 +46,12 @@ def test_json_goes_through_as_it_is(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (math.nan, "nan, which JSON does not have"),
+        (math.nan, "nan, which has no JSON form"),
         ([1, math.inf], r"\[1\] is inf"),
         (2**64, "more than 64 bits"),
         ({1: "a"}, "has the key 1"),
         ({"a": [object()]}, r"\['a'\]\[0\] is a object"),
-        ("\ud800", "half a surrogate pair"),
+        ("\ud800", "an unpaired surrogate"),
         ({"a", "b"}, "is a set"),
         (Image.new("RGB", (2, 2)), r"PIL\.Image\.Image.*context\.image_from_pil"),
         (np.zeros(3), r"numpy\.ndarray.*tolist"),
