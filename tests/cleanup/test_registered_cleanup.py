@@ -79,7 +79,7 @@ async def test_objects_of_a_domain_are_compared_with_its_rows(
     notes = NoteObjects()
     domain = Domain(name="notes", stored_objects=lambda _services: [notes])
     expected = {
-        "multipart uploads of nobody": 1,
+        "abandoned multipart uploads": 1,
         "objects of notes without a row": 1,
         "lost objects of notes": 1,
     }
@@ -118,9 +118,7 @@ async def test_steps_of_a_domain_run_in_their_phase(service: Service) -> None:
     report = await cleaned(service, domain)
     assert (report.counts["notes that have expired"], await count()) == (7, 0)
     labels = list(report.counts)
-    assert labels.index("notes that have expired") < labels.index(
-        "temporary files that have expired"
-    )
+    assert labels.index("notes that have expired") < labels.index("expired temporary files")
     assert labels[-1] == "totals"
 
 
@@ -142,5 +140,5 @@ async def test_files_of_a_job_are_kept_while_a_domain_retains_it(service: Servic
         assert report.counts["temporary files kept for their jobs"] == 1
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 200
         report = await cleaned(service)
-        assert report.counts["temporary files whose jobs are gone"] == 1
+        assert report.counts["temporary files of removed jobs"] == 1
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 404

@@ -64,10 +64,10 @@ async def test_a_node_that_holds_up_the_loop_is_named(service: Service, tmp_path
     door = tmp_path / "door"
     async with owner(service) as user, worker_process(service, user, *WITH_NODES) as worker:
         job_id = await started(user, one("operated.Stalls", until=str(door)))
-        await worker.says("the loop has not turned")
+        await worker.says("the event loop has been blocked")
         assert "operated_nodes.py" in worker.log()
         door.touch()
-        await worker.says("the loop turns again")
+        await worker.says("the event loop runs again")
         assert "HTTP Request" not in worker.log()  # httpx2 logs a line for each request
         assert (await ended_job(user, job_id))["status"] == "completed"
 
