@@ -54,10 +54,12 @@ async def test_a_process_that_is_not_done_within_its_time_is_killed() -> None:
 
 async def test_a_node_that_does_not_stop_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     samples.Deaf.was_seen.clear()
-    error = await failure(Run(node_stop_s=0.05), limited("sample.Deaf", 0.05))
-    assert error.code == "timeout"
-    assert "sample.Deaf (n) does not stop and is abandoned" in caplog.text
-    samples.Deaf.was_seen.set()
+    try:
+        error = await failure(Run(node_stop_s=0.05), limited("sample.Deaf", 0.05))
+        assert error.code == "timeout"
+        assert "sample.Deaf (n) does not stop and is abandoned" in caplog.text
+    finally:
+        samples.Deaf.was_seen.set()  # or the node would block the end of the test run
     left = {task for task in asyncio.all_tasks() if task.get_name() == "sample.Deaf (n)"}
     await asyncio.wait(left, timeout=WAIT_S)
     assert all(task.done() for task in left)
