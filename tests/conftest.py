@@ -49,7 +49,8 @@ def _clean_environment() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory, _clean_environment: None) -> Iterator[Settings]:
     """Settings with the URLs of a running PostgreSQL and S3 server."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("stack"), port=0)
-    with running_stack(settings) as stack:
+    # Each service has its own buckets, and each bucket with objects needs a volume.
+    with running_stack(settings, s3_volume_mb=64) as stack:
         # The data is not needed after the tests: durability is off, and the servers are killed,
         # because the checkpoint of a clean shutdown takes longer than many tests.
         execute(stack.settings, "alter system set fsync = off")

@@ -29,11 +29,27 @@ _BASES = range(10_300, 22_000, 10)
 
 
 class SeaweedFS:
-    """The S3 server of a data directory."""
+    """The S3 server of a data directory.
+
+    Args:
+        settings: The settings.
+        credentials: The keys of the server.
+        inherit: File descriptor that the process inherits.
+        volume_mb: Size of a volume in MiB; by default SeaweedFS chooses it by the free disk space.
+            A bucket with objects needs at least one volume, and the free space divided by the size
+            is the number of volumes that can exist.
+    """
 
     name = "the S3 server"
 
-    def __init__(self, settings: Settings, credentials: Credentials, *, inherit: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        *,
+        inherit: int,
+        volume_mb: int | None = None,
+    ) -> None:
         data_dir = settings.data_dir
         self._data = data_dir / "s3"
         self._sockets = socket_dir(data_dir, "s3")
@@ -52,7 +68,7 @@ class SeaweedFS:
         self.child = Child(
             Command(
                 name=self.name,
-                argv=self._argv(program),
+                argv=self._argv(program, volume_mb),
                 environment=environment,
                 stop_signal=signal.SIGTERM,
                 # It often hangs in its shutdown, after its data is written; acknowledged writes
@@ -101,8 +117,8 @@ class SeaweedFS:
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 Path(f"/tmp/seaweedfs-{part}-grpc-{port}.sock").unlink()  # noqa: S108
 
-    def _argv(self, program: Path) -> list[str]:
-        options = {
+    def _argv(self, program: Path, volume_mb: int | None) -> list[str]:
+        options: dict[str, object] = {
             "dir": self._data,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
@@ -117,6 +133,8 @@ class SeaweedFS:
             "filer.localSocket": self._sockets / "filer.sock",
             "s3.localSocket": self._sockets / "s3.sock",
         }
+        if volume_mb is not None:
+            options["master.volumeSizeLimitMB"] = volume_mb
         options |= {f"{part}.port": self._base + offset for part, offset in _PARTS.items()}
         flags = [f"-{name}={value}" for name, value in options.items()]
         return [str(program), "-logtostderr=true", "mini", *flags]

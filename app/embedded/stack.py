@@ -92,6 +92,7 @@ def running_stack(
     settings: Settings,
     *,
     storage: bool = True,
+    s3_volume_mb: int | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Stack]:
     """Run the servers of a data directory; to be entered in the main thread.
@@ -99,6 +100,7 @@ def running_stack(
     Args:
         settings: The settings.
         storage: Whether the S3 server is needed.
+        s3_volume_mb: See `SeaweedFS`.
         meanwhile: Called while the servers start.
 
     Raises:
@@ -110,7 +112,7 @@ def running_stack(
         return
     settings = _with_data_dir(settings)
     with data_dir_lock(settings.data_dir) as lock:
-        stack = _assemble(settings, lock, storage=storage)
+        stack = _assemble(settings, lock, storage=storage, s3_volume_mb=s3_volume_mb)
         try:
             stack.start(meanwhile)
             yield stack
@@ -118,7 +120,7 @@ def running_stack(
             stack.stop()
 
 
-def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
+def _assemble(settings: Settings, lock: int, *, storage: bool, s3_volume_mb: int | None) -> Stack:
     credentials = load_credentials(settings.data_dir)
     servers: list[Server] = []
     found: dict[str, object] = {}
@@ -126,7 +128,7 @@ def _assemble(settings: Settings, lock: int, *, storage: bool) -> Stack:
         servers.append(Postgres(settings, inherit=lock))
         found["database_url"] = database_url(settings.data_dir)
     if storage and settings.s3_endpoint is None:
-        s3 = SeaweedFS(settings, credentials, inherit=lock)
+        s3 = SeaweedFS(settings, credentials, inherit=lock, volume_mb=s3_volume_mb)
         servers.insert(0, s3)
         found |= _access(s3.endpoint, credentials)
     if settings.secret_key is None:
