@@ -90,12 +90,12 @@ def _texts(source: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def _docstrings(body: list[ast.stmt]) -> Iterator[tuple[int, str, bool]]:
-    for number, statement in enumerate(body):
+    """Yield (line, text, True) of the docstring of a body and of those of its attributes."""
+    for statement in body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             value = statement.value.value
             if isinstance(value, str):
-                # After an assignment it documents the attribute: a noun phrase of any form.
-                yield statement.lineno, value, number == 0
+                yield statement.lineno, value, True
 
 
 def _messages(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -23,7 +23,7 @@ MAX_PENDING_EVENTS = 10_000
 MAX_PENDING_BYTES = 16 * 1024 * 1024
 FEW_EVENTS = 100
 GATHER_S = 0.003
-"""How long up to `FEW_EVENTS` events wait for more, so that a short job sends one request
+"""Seconds that up to `FEW_EVENTS` events wait for more, so that a short job sends one request
 instead of one for each node.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 GATHER_S = 0.003
-"""How long a new item waits for others while an earlier batch is in flight."""
+"""Seconds that a new item waits for others while an earlier batch is in flight."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")

@@ -13,7 +13,7 @@ RETRIES = 6
 """Default number of attempts after the first one."""
 
 PATIENCE_S = 900.0
-"""How long events and the end of a job are retried while the service is unavailable."""
+"""Seconds for which events and the end of a job are retried while the service is unavailable."""
 
 BASE_S = 0.5
 CAP_S = 10.0

@@ -27,7 +27,7 @@ class JobMethods(FileMethods, MessageMethods):
     """Runs of graphs on workers."""
 
     _cancel_s: ClassVar[float] = 10.0
-    """How long a cancelled caller of `run_worker` waits until its job is cancelled."""
+    """Seconds that a cancelled caller of `run_worker` waits until its job is cancelled."""
 
     async def run_worker(
         self, graph: Runnable, params: Mapping[str, Any] = NO_PARAMS

@@ -31,7 +31,7 @@ _STOP_S = 10.0
 """Time limit for nodes to stop after their cancellation."""
 
 _RELEASE_S = 3.0
-"""How long the release of a lease is retried."""
+"""Seconds for which the release of a lease is retried."""
 
 Stop = Literal["cancel", "timeout", "lost", "release"]
 Ending = JobStatus | Literal["released", "lost"]

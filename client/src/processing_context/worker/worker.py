@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 _CLAIM_WAIT_S = 30.0
 _ANSWER_S = 15.0
-"""How long a response may take beyond the requested wait."""
+"""Seconds that a response may take beyond the requested wait."""
 
 _UNREGISTER_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)

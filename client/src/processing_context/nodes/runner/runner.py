@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _PROGRESS_EVERY_S = 1.0
 _TURN_S = 0.001
-"""How long a chain of nodes may run before other tasks get a turn."""
+"""Seconds that a chain of nodes may run before other tasks get a turn."""
 
 
 class RunFailedError(Exception):

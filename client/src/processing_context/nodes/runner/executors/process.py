@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
 
 _DRAIN_S = 5.0
-"""How long to wait for frames that a process sent before it died."""
+"""Seconds to wait for frames that a process sent before it died."""
 
 
 async def pieces_from_process(

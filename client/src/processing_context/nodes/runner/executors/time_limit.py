@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STOP_S = 5.0
-"""How long a node may take to stop after it was cancelled."""
+"""Seconds that a node may take to stop after it was cancelled."""
 
 
 async def within(
