@@ -6,13 +6,12 @@ Workers = Annotated[WorkerService, Injected(WorkerService)]
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 
-from app.database.engine import Database
 from app.runtime.services import Services
 
 T = TypeVar("T")
@@ -56,6 +55,3 @@ def _tree(dependant: Any) -> Iterator[Any]:
     yield dependant
     for each in dependant.dependencies:
         yield from _tree(each)
-
-
-DatabaseDep = Annotated[Database, Injected(Database)]
