@@ -48,8 +48,8 @@ class RangedFile:
         self._sha256 = sha256
         self._lock = threading.Lock()
         self._hash = FollowingHash(self._read, self._written_from)
-        # Two ranges per connection: the hash follows from the start of the file, and would otherwise
-        # reach the last range only when that has been received.
+        # Two ranges per connection: the hash follows from the start of the file, and would
+        # otherwise reach the last range only when that has been received.
         self._segment_size = max(1, min(SEGMENT_BYTES, -(-size // (2 * AT_ONCE))))
         self.segments = [
             Segment(self, start, min(self._segment_size, size - start))
