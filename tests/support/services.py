@@ -70,7 +70,7 @@ class Service:
     settings: Settings
     app: FastAPI = field(repr=False)
     _server: Server = field(repr=False)
-    _loop: asyncio.AbstractEventLoop = field(repr=False)
+    loop: asyncio.AbstractEventLoop = field(repr=False)
 
     @property
     def ws_url(self) -> str:
@@ -119,13 +119,13 @@ class Service:
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop of the service, to which its pools are bound."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     def stop(self) -> None:
         """Start the shutdown, like a signal."""
         self._server.should_exit = True
         with suppress(RuntimeError):  # the loop is closed: the service has stopped
-            self._loop.call_soon_threadsafe(self.get(Shutdown).begin)
+            self.loop.call_soon_threadsafe(self.get(Shutdown).begin)
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], *, within_s: float = WAIT_S) -> None:
