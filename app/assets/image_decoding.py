@@ -6,40 +6,22 @@ They run in decoder processes.
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import orjson
 from PIL import Image, UnidentifiedImageError
-from PIL.Image import Transpose
 
 from app.media.decoders.refusals import CannotDecode, TooMuch
+from processing_context.convert.color import to_srgb
+from processing_context.convert.image import BROKEN
+from processing_context.convert.orientation import orientation, turn
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Accepted Pillow formats: they run no external program or script, and read no other file."""
-_ORIENTATION = 0x0112
-_TRANSPOSED = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
-# Exceptions that Pillow raises on broken files.
-_BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    KeyError,
-    IndexError,
-    TypeError,
-)
+_RESIZABLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
+"""Modes that can be resized before their colors are converted."""
 
 # Replaced by the limit `max_pixels`, which has an error message of its own.
 Image.MAX_IMAGE_PIXELS = None
@@ -49,7 +31,7 @@ def facts(source: BinaryIO, *, max_pixels: int) -> bytes:
     """Return JSON with the displayed `width` and `height`; pixels are not decoded."""
     with opened(source, max_pixels) as image:
         width, height = image.size
-        if _orientation(image) >= 5:
+        if orientation(image) >= 5:
             width, height = height, width
         return orjson.dumps({"width": width, "height": height})
 
@@ -63,20 +45,23 @@ def thumbnail(source: BinaryIO, *, size: int, max_pixels: int) -> bytes:
         max_pixels: The limit for the pixels of the image.
     """
     with opened(source, max_pixels) as image:
-        orientation = _orientation(image)
         # JPEG can be decoded at a fraction of its size, which saves time and memory.
         image.draft("RGB", (size * 2, size * 2))
-        plain = _plain(image)
-        plain.thumbnail((size, size), reducing_gap=2.0)
-        if orientation in _TRANSPOSED:
-            plain = plain.transpose(_TRANSPOSED[orientation])
-        return webp(plain)
+        return webp(turn(_thumbnail(image, size), orientation(image)))
+
+
+def _thumbnail(image: Image.Image, size: int) -> Image.Image:
+    """Return an image in sRGB that fits a square of `size` pixels."""
+    if image.mode not in _RESIZABLE or "transparency" in image.info:
+        image = to_srgb(image)
+    image.thumbnail((size, size), reducing_gap=2.0)
+    return to_srgb(image)
 
 
 def webp(image: Image.Image) -> bytes:
     """Return an image encoded as WebP."""
     out = io.BytesIO()
-    image.save(out, "WEBP", quality=80, method=4, icc_profile=image.info.get("icc_profile"))
+    image.save(out, "WEBP", quality=80, method=4)
     return out.getvalue()
 
 
@@ -100,29 +85,5 @@ def opened(source: BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
         raise CannotDecode(
             f"The file is not an image in one of the formats {', '.join(FORMATS)}."
         ) from None
-    except _BROKEN:
+    except BROKEN:
         raise CannotDecode("The image is damaged or truncated.") from None
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except _BROKEN:
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Return an image in a mode that can be scaled and saved; the alpha channel is kept."""
-    if image.mode in ("RGB", "RGBA"):
-        image.load()
-        return image
-    if image.mode.startswith("I;16"):
-        # A plain conversion would clip values above 255.
-        deep = image.convert("I").point(lambda value: value * (1 / 256))
-        return deep.convert("L").convert("RGB")
-    plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode not in ("L", "LA", "P", "1"):
-        # The profile describes the channels of the original mode.
-        plain.info.pop("icc_profile", None)
-    return plain

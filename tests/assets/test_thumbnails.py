@@ -15,6 +15,7 @@ from app.assets.cleanup import AssetObjects
 from app.storage.due_deletions import DueDeletions
 from tests.support.assets import fetch, journal, keys, make_asset, make_folder, s3
 from tests.support.media import encoded, photo, sound, tone, video
+from tests.support.photos import SRGB, empty_profile
 from tests.support.services import Service, User, eventually
 
 BLACK = Image.new("RGB", (160, 120))
@@ -75,6 +76,21 @@ async def test_an_image_is_upright(user: User, orientation: int) -> None:
     image = await shown(user, encoded(lying, orientation=orientation))
     assert image.size == (80, 120)
     assert difference(image, upright) < 12
+
+
+@pytest.mark.parametrize(
+    ("mode", "profile"),
+    [("CMYK", empty_profile(b"CMYK")), ("L", empty_profile(b"GRAY")), ("RGB", SRGB)],
+)
+async def test_a_thumbnail_is_in_srgb_without_a_profile(
+    user: User, mode: str, profile: bytes
+) -> None:
+    picture = photo("astronaut").resize((300, 300))
+    out = io.BytesIO()
+    picture.convert(mode).save(out, "JPEG", icc_profile=profile)
+    image = await shown(user, out.getvalue())
+    assert "icc_profile" not in image.info
+    assert difference(image, picture.convert(mode)) < 12
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])

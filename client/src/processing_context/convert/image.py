@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import IO, TYPE_CHECKING, Any
 
 from processing_context._extras import require
+from processing_context.convert.color import profile_fits, to_srgb
+from processing_context.convert.orientation import upright
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
 _PNG_LEVEL = 1  # a fifth of the default's time for a sixth more bytes
-_TO_RGB = frozenset({"CMYK", "YCbCr", "LAB", "HSV", "RGBX"})
-_TO_RGBA = frozenset({"PA", "RGBa"})
+_PNG_MODES = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
+BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    struct.error,
+)
+"""Exceptions that Pillow raises on damaged files."""
 
 
 def require_pillow() -> Any:
@@ -35,37 +49,38 @@ def require_numpy() -> Any:
 
 
 def decode_image(file: IO[bytes]) -> Image.Image:
-    """Decode an image: orientation applied, mode RGB, or RGBA if it has transparency.
+    """Decode an image to sRGB: orientation applied, mode RGB, or RGBA if it has transparency.
 
     Raises:
         ValueError: The image cannot be decoded.
     """
     require_pillow()
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
-            image.load()
-            return _as_rgb(ImageOps.exif_transpose(image))
+            return to_srgb(upright(image))
     except UnidentifiedImageError:
         raise ValueError("the image cannot be decoded: unknown format") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as exc:
+    except (*BROKEN, Image.DecompressionBombError) as exc:
         raise ValueError(f"the image cannot be decoded: {exc}") from exc
 
 
 def encode_png(image: Image.Image) -> bytes:
     """Encode a PIL image as PNG, orientation applied.
 
+    Modes that PNG does not support become sRGB; a color profile that does not fit the mode is
+    dropped.
+
     Raises:
         ValueError: The object is not a PIL image, or PNG cannot hold its pixels.
     """
     if not isinstance(image, require_pillow().Image):
         raise ValueError(f"expected a PIL image, not {type(image).__name__}")
-    from PIL import ImageOps
-
-    upright = _writable(ImageOps.exif_transpose(image))
+    writable = _writable(upright(image))
+    profile = writable.info.get("icc_profile") if profile_fits(writable) else None
     out = io.BytesIO()
-    upright.save(out, "PNG", compress_level=_PNG_LEVEL)
+    writable.save(out, "PNG", compress_level=_PNG_LEVEL, icc_profile=profile)
     return out.getvalue()
 
 
@@ -99,31 +114,17 @@ def array_from_image(image: Image.Image) -> np.ndarray:
 
 def _writable(image: Image.Image) -> Image.Image:
     """Return the image in a mode that PNG supports."""
-    if image.mode in _TO_RGB:
-        return image.convert("RGB")
-    if image.mode in _TO_RGBA:
-        return image.convert("RGBA")
+    if image.mode in _PNG_MODES:
+        return image
     if image.mode == "La":
         return image.convert("LA")
-    if image.mode == "F":
-        raise ValueError("the image has mode F, whose range is unknown: convert it first")
     if image.mode == "I":
         low, high = image.getextrema()
         if not 0 <= low <= high <= 65535:  # type: ignore[operator]
             raise ValueError(
                 f"the image of mode I has values {low}..{high}, but PNG supports 0..65535"
             )
-        return image.convert("I;16")
-    return image
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("the image has mode F, whose range is unknown: convert it first")
-    if image.mode.startswith("I"):  # 16 bits; convert() would clip at 255
-        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+    return image.convert("I;16") if image.mode.startswith("I") else to_srgb(image)
 
 
 def _from_floats(array: np.ndarray) -> np.ndarray:
