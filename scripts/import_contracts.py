@@ -30,6 +30,7 @@ INFRASTRUCTURE = (
 """Folders that import no domain, by layer, lowest first."""
 FOLDERS = [folder for layer in INFRASTRUCTURE for folder in layer]
 WIRE = "processing_context.wire"
+CONVERT = "processing_context.convert"
 WIRE_LIBRARIES = frozenset({"pydantic", *sys.stdlib_module_names})
 
 
@@ -215,8 +216,9 @@ class ModuleKinds(_ImportContract):
             return None if is_allowed else "wire models use the standard library and pydantic only"
         if not _is_in(importer, "app"):
             return None
-        if _is_in(imported, "processing_context") and not _is_in(imported, WIRE):
-            return "of the client, the service uses only the wire models"
+        is_shared = _is_in(imported, WIRE) or _is_in(imported, CONVERT)
+        if _is_in(imported, "processing_context") and not is_shared:
+            return "of the client, the service uses only wire models and conversions"
         domain = self._domain(importer)
         return None if domain is None else self._problem_in_domain(domain, importer, imported)
 

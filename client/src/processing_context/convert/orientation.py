@@ -55,7 +55,7 @@ def turn(image: Image.Image, value: int) -> Image.Image:
 
 
 def _exif(image: Image.Image) -> bytes:
-    """Return the EXIF data of an image: a TIFF structure; empty where there is none."""
+    """Return the EXIF data of an image, a TIFF structure; empty if it has no such data."""
     exif = image.info.get("exif", b"")
     if not exif and "Raw profile type exif" in image.info:
         lines = image.info["Raw profile type exif"].split("\n")
