@@ -81,7 +81,30 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="Largest file.")
     max_json_bytes: int = Field(8 * MIB, gt=0, description="Largest JSON body.")
+    max_metadata_bytes: int = Field(
+        64 * KIB, gt=0, description="Largest `metadata` or `settings` of an object."
+    )
     max_event_bytes: int = Field(64 * KIB, gt=0, description="Largest job event.")
+    max_graph_bytes: int = Field(4 * MIB, gt=0, description="Largest graph, as JSON.")
+    max_graph_nodes: int = Field(10_000, gt=0, description="Nodes of one graph.")
+    max_graph_edges: int = Field(20_000, gt=0, description="Edges of one graph.")
+    max_worker_node_types: int = Field(
+        20_000, gt=0, description="Node types that one worker registers."
+    )
+    max_worker_capabilities: int = Field(
+        1_000, gt=0, description="Capabilities that one worker registers."
+    )
+    max_queued_jobs_per_user: int = Field(
+        100_000, gt=0, description="Jobs of one user that may be queued at once."
+    )
+    max_workflows_per_user: int = Field(100_000, gt=0, description="Workflows of one user.")
+    max_tokens_per_user: int = Field(1_000, gt=0, description="Tokens of one user.")
+    max_workers_per_user: int = Field(1_000, gt=0, description="Registered workers of one user.")
+    max_idempotency_keys_per_user: int = Field(
+        10_000,
+        gt=0,
+        description="Idempotency keys of one user's running requests, per replica.",
+    )
     max_streamed_uploads: int = Field(
         32,
         gt=0,
@@ -141,6 +164,9 @@ class Settings(BaseSettings):
     )
     max_running_jobs_per_user: int = Field(
         1000, gt=0, description="Jobs of one user that may run at once."
+    )
+    job_retention_days: int = Field(
+        90, ge=0, description="Days that ended jobs are kept; 0: for ever."
     )
     event_retention_days: int = Field(
         30,

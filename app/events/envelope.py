@@ -20,6 +20,9 @@ from processing_context.wire.jobs import ENDED
 _PROGRESS = envelope.text({"type": "node_progress"})
 _SLOT = "\0"
 
+FRAME_SEPARATOR = "\n"
+"""Separates the frames in the text of a gap; JSON texts have no line breaks."""
+
 
 class EncodedEvent(NamedTuple):
     """An event without its envelope; `tail` is the JSON that follows the envelope."""
@@ -30,11 +33,16 @@ class EncodedEvent(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """An event in the form that is stored and sent."""
+    """An event in the form that is stored and sent, or a gap, which may have several frames."""
 
     seq: int
     text: str
     is_end: bool
+
+    @property
+    def frames(self) -> list[str]:
+        """The frames to send, all but the last one of them for a gap."""
+        return self.text.split(FRAME_SEPARATOR)
 
     @property
     def is_progress(self) -> bool:

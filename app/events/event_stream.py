@@ -92,9 +92,17 @@ def wanted_stream(accept: str | None) -> StreamType | None:
 async def _server_sent(frames: AsyncIterator[Frames]) -> AsyncIterator[str]:
     async for batch in frames:
         if batch:
-            yield "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in batch)
+            yield "".join(_block(seq, text) for seq, text in batch)
         else:
             yield ": waiting\n\n"
+
+
+def _block(seq: int, text: str) -> str:
+    """Return a server-sent event; a client that reconnects resumes after the last one with an id.
+
+    The first frames of a gap have no id, so that a client that missed the last one gets all again.
+    """
+    return f"id: {seq}\ndata: {text}\n\n" if seq else f"data: {text}\n\n"
 
 
 async def _lines(frames: AsyncIterator[Frames]) -> AsyncIterator[str]:

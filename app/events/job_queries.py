@@ -1,7 +1,7 @@
 """Records of jobs, and statements that read jobs and the ends of their logs.
 
-The columns of a record are `j.<field>` of the table `jobs j`. Graphs, params and results are read
-as JSON text, since they are usually passed on without parsing.
+The columns of a record are `j.<field>` of the table `jobs j`. Graphs, params, results and metadata
+are read as JSON text, since they are usually passed on without parsing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from processing_context.wire.jobs import ENDED
 
 
 class JobSummary(NamedTuple):
-    """A job without its graph, params and result."""
+    """A job without its graph, params and result; `metadata` is JSON text."""
 
     id: str
     user_id: str
     workflow_id: str | None
     job_type: str
+    name: str | None
+    metadata: str
     status: str
     workflow_version: int | None
     parent_job_id: str | None
+    rerun_of: str | None
     error: dict[str, Any] | None
     progress: float
     attempt: int
@@ -43,15 +46,18 @@ class JobSummary(NamedTuple):
 
 
 class JobRecord(NamedTuple):
-    """A job; `params`, `graph` and `result` are JSON text."""
+    """A job; `metadata`, `params`, `graph` and `result` are JSON text."""
 
     id: str
     user_id: str
     workflow_id: str | None
     job_type: str
+    name: str | None
+    metadata: str
     status: str
     workflow_version: int | None
     parent_job_id: str | None
+    rerun_of: str | None
     error: dict[str, Any] | None
     progress: float
     attempt: int
@@ -94,7 +100,10 @@ class LogPosition(NamedTuple):
     last_seq: int
 
 
-SUMMARY_COLUMNS = ", ".join(f"j.{name}" for name in JobSummary._fields)
+SUMMARY_COLUMNS = ", ".join(
+    "j.metadata::text as metadata" if name == "metadata" else f"j.{name}"
+    for name in JobSummary._fields
+)
 JOB_COLUMNS = f"""{SUMMARY_COLUMNS}, j.traceparent,
     j.params::text as params, j.graph::text as graph, j.result::text as result"""
 

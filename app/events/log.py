@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from app.database.engine import Database
 from app.events import job_queries, queries
-from app.events.envelope import StoredEvent
+from app.events.envelope import FRAME_SEPARATOR, StoredEvent
 from app.events.job_queries import LogPosition
 from app.events.snapshot import take_snapshot
 
@@ -33,8 +33,9 @@ class EventLog:
     ) -> list[StoredEvent]:
         """Return the next events after `seq`; the list is empty only at the end of the log.
 
-        A `gap` frame replaces events that retention has removed; it has the `seq` of the last of
-        them. Retention only removes events from the beginning of a log, so there are no other gaps.
+        A gap replaces events that retention has removed; it has the `seq` of the last of them, and
+        one or more frames. Retention only removes events from the beginning of a log, so there are
+        no other gaps.
 
         Args:
             job_id: The job.
@@ -64,9 +65,11 @@ class EventLog:
         snapshot = await take_snapshot(self._db.pool, job_id)
         if snapshot is None:
             return None
+        start = f'{{"type":"gap","job_id":"{job_id}","from":{first},"to":{last},"snapshot":'
+        *others, final = snapshot.parts
+        frames = [*(f'{start}{part},"more":true}}' for part in others), f"{start}{final}}}"]
         return StoredEvent(
             last,
-            f'{{"type":"gap","job_id":"{job_id}","from":{first},"to":{last},'
-            f'"snapshot":{snapshot.text}}}',
+            FRAME_SEPARATOR.join(frames),
             is_end=snapshot.has_ended and last >= snapshot.last_seq,
         )

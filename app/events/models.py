@@ -54,6 +54,8 @@ class JobRow(Base):
             "id",
             postgresql_where=sql("parent_job_id is not null"),
         ),
+        Index("ix_jobs_name", "user_id", "name", "id", postgresql_where=sql("name is not null")),
+        Index("ix_jobs_reruns", "rerun_of", "id", postgresql_where=sql("rerun_of is not null")),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -62,10 +64,13 @@ class JobRow(Base):
     workflow_id: Mapped[str | None] = mapped_column(String(32))
     workflow_version: Mapped[int | None]
     job_type: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str | None] = mapped_column(Text)
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, server_default="{}")
     status: Mapped[str] = mapped_column(String(16))
     params: Mapped[dict[str, Any]] = mapped_column(JSON)
     graph: Mapped[dict[str, Any]] = mapped_column(JSON)
     parent_job_id: Mapped[str | None] = mapped_column(String(32))
+    rerun_of: Mapped[str | None] = mapped_column(String(32))
     depth: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     priority: Mapped[int] = mapped_column(SmallInteger)
     required_capabilities: Mapped[list[str]] = mapped_column(ARRAY(Text))

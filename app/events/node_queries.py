@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from app.database.page_query import Listed, PageQuery
 from app.database.statement import Executor, Query, Statement
 
 
@@ -52,11 +53,15 @@ PLACE_PARAMETER = "nodes_place"
 """The name of the parameter that holds the places of the batches that nodes are in."""
 
 _STATE = "node_id, node_name, node_type, coalesce(status, 'running') as status, error, progress"
-_OF_JOB = Query(
-    f"""
-select {_STATE}, total, result, seq, attempt, updated_at
-from job_nodes where job_id = :job_id order by seq, node_id""",
+_PAGE = PageQuery(
     NodeRecord,
+    columns=f"{_STATE}, total, result, seq, attempt, updated_at",
+    table="job_nodes",
+    key="node_id",
+    size="coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)",
+    where="job_id = :job_id and (:after::text is null or node_id > :after)",
+    scope="job_id = :job_id",
+    order="asc",
 )
 _OF_JOBS = Query(
     f"""
@@ -106,13 +111,13 @@ on conflict (job_id, node_id) do update set
     seq = excluded.seq, attempt = excluded.attempt, updated_at = excluded.updated_at"""
 
 
-async def of_job(on: Executor, job_id: str) -> list[NodeRecord]:
-    """Return the nodes of a job, in the order of their last events."""
-    return await _OF_JOB.all(on, job_id=job_id)
+async def page(on: Executor, job_id: str, *, after: str | None, size: int) -> Listed[NodeRecord]:
+    """Return the nodes of a job, in the order of their ids."""
+    return await _PAGE.read(on, job_id=job_id, after=after, size=size)
 
 
 async def of_jobs(on: Executor, job_ids: Sequence[str]) -> list[NodeOfJob]:
-    """Return the nodes of several jobs."""
+    """Return the nodes of several jobs, in the order of their last events, without results."""
     return await _OF_JOBS.all(on, job_ids=list(job_ids))
 
 

@@ -9,19 +9,18 @@ import orjson
 
 from app.events.job_queries import JobRecord, JobSummary
 from app.events.node_queries import NodeRecord
-from processing_context.wire.jobs import Job, NodeState
-
-LARGE = {"params", "graph", "result"}
-"""Fields of a job that lists leave out."""
+from processing_context.wire.jobs import Job
 
 _PLAIN = (
     "id",
     "user_id",
     "workflow_id",
     "job_type",
+    "name",
     "status",
     "workflow_version",
     "parent_job_id",
+    "rerun_of",
     "progress",
     "attempt",
     "max_attempts",
@@ -49,26 +48,34 @@ def job_json(job: JobRecord, waiting_reason: str | None = None) -> dict[str, Any
     }
 
 
-def job_out(job: JobRecord, waiting_reason: str | None = None) -> Job:
-    """Return the wire model of a job."""
-    text = orjson.dumps(job_json(job, waiting_reason), option=orjson.OPT_UTC_Z)
-    return Job.model_validate_json(text)
+def summary_json(job: JobRecord | JobSummary, waiting_reason: str | None = None) -> dict[str, Any]:
+    """Return the JSON of a `Job` without its large fields, as values for orjson."""
+    return {**_plain(job), "waiting_reason": waiting_reason}
 
 
-def summary_out(job: JobSummary, waiting_reason: str | None = None) -> Job:
+def summary_out(job: JobSummary) -> Job:
     """Return the wire model of a job without its large fields."""
-    return Job.model_validate({**_plain(job), "waiting_reason": waiting_reason})
+    metadata = orjson.loads(job.metadata)
+    return Job.model_validate({**_plain(job), "metadata": metadata, "waiting_reason": None})
 
 
-def node_out(node: NodeRecord) -> NodeState:
-    """Return the wire model of a node's state."""
-    return NodeState.model_validate(node._asdict())
+def node_fields(node: NodeRecord) -> dict[str, Any]:
+    """Return the fields of a `NodeState`, as values for orjson."""
+    return node._asdict()
+
+
+def node_json(node: NodeRecord) -> dict[str, Any]:
+    """Return the fields of a node in a snapshot, which has no results."""
+    fields = node._asdict()
+    del fields["result"]
+    return fields
 
 
 def _plain(job: JobRecord | JobSummary) -> dict[str, Any]:
     error = job.error
     return {
         **dict(zip(_PLAIN, _plain_values(job), strict=True)),
+        "metadata": orjson.Fragment(job.metadata),
         "error": None if error is None else {"node_id": None, **error},
         "cancel_requested": job.cancel_requested_at is not None,
     }

@@ -119,10 +119,13 @@ class SendQueue:
                 if added is not None:
                     self._grow(added)
                     return
-        if not self._send_now(event.text):
-            frame = _Frame(event.text, job_id, event.seq)
+        *others, text = event.frames
+        for other in others:
+            self.put(other)
+        if not self._send_now(text):
+            frame = _Frame(text, job_id, event.seq)
             self._latest[job_id] = frame
-            self._add(frame, len(event.text))
+            self._add(frame, len(text))
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Close the queue; with the code NORMAL, the writer still sends the queued frames."""

@@ -1,16 +1,23 @@
-"""Keyset pagination: a cursor holds the key of the last item, so that inserts shift no page."""
+"""Keyset pagination: a cursor holds the key of the last item, so that inserts shift no page.
+
+A page has at most `page_size` items and at most 8 MiB, but at least one item. `PageQuery` applies
+these limits to the rows, and `list_response` to the JSON.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import Annotated, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import Depends, Query
+import orjson
+from fastapi import Depends, Query, Response
 from pydantic.functional_validators import BeforeValidator
 
+from app.database.page_query import PAGE_BYTES, Listed
 from app.http.problems import BadRequest
+from app.http.responses import JSON
 from app.runtime.ids import is_id
 
 MAX_PAGE_SIZE = 1000
@@ -101,7 +108,7 @@ class _HasId(Protocol):
     def id(self) -> str: ...
 
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 RowT = TypeVar("RowT", bound="_HasId")
 
 
@@ -110,3 +117,40 @@ def cut(rows: Sequence[RowT], size: int) -> tuple[Sequence[RowT], str | None]:
     if len(rows) <= size:
         return rows, None
     return rows[:size], encode_cursor(rows[size - 1].id)
+
+
+def next_cursor(listed: Listed[Any]) -> str | None:
+    """Return the cursor of the page after rows in the order of ids; None for the last page."""
+    return encode_cursor(listed.rows[-1].id) if listed.has_more else None
+
+
+def list_response(
+    name: str,
+    rows: Sequence[T],
+    following: str | None,
+    *,
+    fields: Callable[[T], object],
+    key: Callable[[T], str],
+    max_bytes: int = PAGE_BYTES,
+) -> Response:
+    """Return a response with a page, which ends early before it exceeds `max_bytes`.
+
+    Args:
+        name: The name of the list in the response.
+        rows: The rows of the page.
+        following: The cursor of the next page.
+        fields: Returns the JSON of an item, as values for orjson.
+        key: Returns the key of an item, for the cursor.
+        max_bytes: The largest size of a response with several items.
+    """
+    items: list[bytes] = []
+    size = len(name) + 1024  # of the keys and the cursor
+    for at, row in enumerate(rows):
+        item = orjson.dumps(fields(row), option=orjson.OPT_UTC_Z)
+        size += len(item) + 1
+        if items and size > max_bytes:
+            following = encode_cursor(key(rows[at - 1]))
+            break
+        items.append(item)
+    body = b'{"next":%b,"%b":[%b]}' % (orjson.dumps(following), name.encode(), b",".join(items))
+    return Response(body, media_type=JSON)

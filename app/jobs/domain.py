@@ -9,6 +9,7 @@ from app.events.event_stream import EventStreams
 from app.events.models import JobRow
 from app.http.auth import USER, USER_OR_JOB, Principal
 from app.jobs import cleanup, event_routes, routes, webhook_routes
+from app.jobs.cancellation import JobCancellation
 from app.jobs.event_pages import EventPages
 from app.jobs.job_specs import JobSpecs
 from app.jobs.queue_reason import QueueReasons
@@ -26,16 +27,18 @@ from app.workflows.service import WorkflowService
 
 def _build(services: Services) -> list[object]:
     db, streams = services.get(Database), services.get(EventStreams)
-    user_limit = services.get(Settings).max_running_jobs_per_user
+    settings = services.get(Settings)
+    user_limit = settings.max_running_jobs_per_user
     jobs = JobService(
         db,
-        services.get(JobTransactions),
         services.get(Enqueuer),
-        JobSpecs(services.get(WorkflowService), services.get(WebhookService)),
+        JobSpecs(services.get(WorkflowService), services.get(WebhookService), settings),
         QueueReasons(db, services.get(WorkerService), user_limit=user_limit),
+        settings,
     )
     pages = EventPages(jobs, services.get(Broadcaster), streams, services.get(Shutdown))
-    return [jobs, pages, JobResponses(jobs, pages, streams)]
+    cancellation = JobCancellation(services.get(JobTransactions))
+    return [jobs, cancellation, pages, JobResponses(jobs, pages, streams)]
 
 
 async def _find(services: Services, principal: Principal, job_id: str) -> object:
@@ -53,6 +56,7 @@ DOMAIN = Domain(
         "POST /v1/workflows/{workflow_id}/run": USER_OR_JOB,
         "POST /v1/jobs": USER_OR_JOB,
         "POST /v1/jobs/batch": USER_OR_JOB,
+        "POST /v1/jobs/cancel": USER_OR_JOB,
         "GET /v1/jobs": USER_OR_JOB,
         "GET /v1/jobs/{job_id}": USER_OR_JOB,
         "DELETE /v1/jobs/{job_id}": USER,

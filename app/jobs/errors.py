@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.http.problems import BadRequest, Conflict, Invalid
+from app.http.problems import BadRequest, Conflict, Forbidden, Invalid
 
 
 class JobNotEnded(Conflict):
@@ -12,6 +12,16 @@ class JobNotEnded(Conflict):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"Job {job_id} has not ended: cancel it first.")
+
+
+class NotOwnChild(Forbidden):
+    """The token of a job cancels only the jobs that the job started."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"Job {job_id} was not started by the job of this token: use a user's token to cancel "
+            "it."
+        )
 
 
 class JobNotRetryable(Conflict):

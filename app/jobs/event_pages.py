@@ -62,7 +62,7 @@ class EventPages:
         )
         last = events[-1].seq if events else min(after, state.last_seq)
         is_terminal = events[-1].is_end if events else state.has_ended and after >= state.last_seq
-        joined = ",".join(event.text for event in events)
+        joined = ",".join(frame for event in events for frame in event.frames)
         return Response(
             f'{{"events":[{joined}],"last_seq":{last},"terminal":{str(is_terminal).lower()}}}',
             media_type=JSON,

@@ -8,10 +8,16 @@ from fastapi import APIRouter, Header, Query, Response
 
 from app.events.event_stream import wanted_stream
 from app.events.log import MAX_SEQ
-from app.events.schemas import node_out
+from app.events.schemas import node_fields
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
-from app.http.pagination import EmptyAsAbsent, whole_number
+from app.http.pagination import (
+    MAX_PAGE_SIZE,
+    EmptyAsAbsent,
+    PageSize,
+    list_response,
+    whole_number,
+)
 from app.http.routing import SecuredRoute
 from app.jobs.errors import BadLastEventId
 from app.jobs.event_pages import EventPages
@@ -53,11 +59,21 @@ async def get_events(
     )
 
 
-@router.get("/{job_id}/nodes")
-async def get_nodes(job_id: str, jobs: Jobs, principal: PrincipalDep) -> NodeStateList:
-    """Return the latest state of each node in the current attempt."""
-    nodes = await jobs.nodes(principal.user_id, job_id)
-    return NodeStateList(nodes=[node_out(node) for node in nodes])
+@router.get("/{job_id}/nodes", response_model=NodeStateList)
+async def get_nodes(
+    job_id: str,
+    jobs: Jobs,
+    principal: PrincipalDep,
+    page_size: PageSize = None,
+    cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+) -> Response:
+    """Return the latest state of each node in the current attempt, 1,000 by default."""
+    nodes, following = await jobs.nodes(
+        principal.user_id, job_id, page_size=page_size or MAX_PAGE_SIZE, cursor=cursor
+    )
+    return list_response(
+        "nodes", nodes, following, fields=node_fields, key=lambda node: node.node_id
+    )
 
 
 def _last_event_id(value: str) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.database.engine import dumps, loads
+from app.http.json_limits import check_metadata
 from app.http.problems import ProblemError
 from app.queue.new_job import JobSpec
+from app.settings import Settings
 from app.webhooks.service import WebhookService
 from app.workflows.graphs import check_graph
 from app.workflows.service import WorkflowService
@@ -16,9 +18,12 @@ from processing_context.wire.jobs import RunJobRequest
 class JobSpecs:
     """Creates job specifications from requests."""
 
-    def __init__(self, workflows: WorkflowService, webhooks: WebhookService) -> None:
+    def __init__(
+        self, workflows: WorkflowService, webhooks: WebhookService, settings: Settings
+    ) -> None:
         self._workflows = workflows
         self._webhooks = webhooks
+        self._max_metadata_bytes = settings.max_metadata_bytes
 
     async def resolve(self, user_id: str, request: RunJobRequest) -> JobSpec:
         """Return the specification of a job.
@@ -27,7 +32,9 @@ class JobSpecs:
             WorkflowNotFound: The user may not read the workflow.
             InvalidGraph: The graph cannot be run.
             UrlNotAllowed: The service does not post to the URL of the webhook.
+            MetadataTooLarge: The metadata is too large.
         """
+        check_metadata("metadata", request.metadata, self._max_metadata_bytes)
         version = None
         if request.graph is not None:
             check_graph(request.graph)
@@ -42,6 +49,8 @@ class JobSpecs:
             workflow_id=request.workflow_id,
             workflow_version=version,
             job_type=request.job_type,
+            name=request.name,
+            metadata=dumps(request.metadata),
             params=dumps(request.params),
             graph=graph,
             priority=request.priority,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, get_args
+from functools import lru_cache
+from typing import NamedTuple
 
+from app.database.page_query import Listed, PageQuery
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from app.events.job_queries import JOB_COLUMNS, SUMMARY_COLUMNS, JobRecord, JobState, JobSummary
+from app.jobs.filters import JobFilters
 from app.queue.new_job import JobSpec
-from processing_context.wire.jobs import JobStatus
 
 
 class JobSource(NamedTuple):
@@ -35,9 +37,9 @@ _STATE = Query(
 )
 _SOURCE = Query(
     """
-select status, workflow_id, workflow_version, job_type, params::text as params,
-    graph::text as graph, priority, required_capabilities, node_types, timeout_s, max_attempts,
-    webhook, null::timestamptz as run_at
+select status, workflow_id, workflow_version, job_type, name, metadata::text as metadata,
+    params::text as params, graph::text as graph, priority, required_capabilities, node_types,
+    timeout_s, max_attempts, webhook, null::timestamptz as run_at
 from jobs where id = :job_id and user_id = :user_id""",
     JobSource,
 )
@@ -51,6 +53,13 @@ order by id""",
 )
 _COUNT_RUNNING = Scalar(
     "select count(*) from jobs where user_id = :user_id and status = 'running'", int
+)
+_COUNT_QUEUED = Scalar(
+    """
+select count(*) from (
+    select from jobs where user_id = :user_id and status = 'queued' limit :limit
+) counted""",
+    int,
 )
 _LOCK_PARENT = Query(
     "select depth, status, cancel_requested_at from jobs where id = :job_id for share", ParentJob
@@ -68,24 +77,35 @@ where job_id = any(:job_ids) and ended_at is null"""
 _DELETE_ALL = Statement("delete from jobs where id = any(:job_ids)")
 
 
-def _page(status: str | None) -> Query[JobSummary]:
+_FILTERS = {
+    "after": "j.id < :after",
+    "name": "j.name = :name",
+    "parent_job_id": "j.parent_job_id = :parent_job_id",
+    "rerun_of": "j.rerun_of = :rerun_of",
+    "workflow_id": "j.workflow_id = :workflow_id",
+}
+_BYTES = """
+octet_length(j.metadata::text) + coalesce(octet_length(j.error::text), 0)
++ octet_length(array_to_string(j.required_capabilities, ','))"""
+
+
+@lru_cache(maxsize=256)
+def _page(filters: frozenset[str], status: str | None) -> PageQuery[JobSummary]:
     """Return the statement of a page.
 
     The status is part of the text: with a parameter, the partial indexes would not be used.
     """
-    condition = f"and j.status = '{status}'" if status else ""
-    return Query(
-        f"""
-select {SUMMARY_COLUMNS} from jobs j
-where j.user_id = :user_id {condition}
-    and (:workflow_id::text is null or j.workflow_id = :workflow_id)
-    and (:after::text is null or j.id < :after)
-order by j.id desc limit :limit""",
+    conditions = ["j.user_id = :user_id", *(_FILTERS[name] for name in sorted(filters))]
+    if status is not None:
+        conditions.append(f"j.status = '{status}'")
+    return PageQuery(
         JobSummary,
+        columns=SUMMARY_COLUMNS,
+        table="jobs j",
+        key="j.id",
+        size=_BYTES,
+        where=" and ".join(conditions),
     )
-
-
-_PAGES = {status: _page(status) for status in (None, *get_args(JobStatus))}
 
 
 async def get(on: Executor, job_id: str, *, user_id: str) -> JobRecord | None:
@@ -107,15 +127,21 @@ async def page(
     on: Executor,
     *,
     user_id: str,
-    status: JobStatus | None,
-    workflow_id: str | None,
+    filters: JobFilters,
     after: str | None,
-    limit: int,
-) -> list[JobSummary]:
+    size: int,
+) -> Listed[JobSummary]:
     """Return a user's jobs, newest first."""
-    return await _PAGES[status].all(
-        on, user_id=user_id, workflow_id=workflow_id, after=after, limit=limit
-    )
+    wanted = {**filters._asdict(), "after": after}
+    status = wanted.pop("status")
+    given = {name: value for name, value in wanted.items() if value is not None}
+    statement = _page(frozenset(given), status)
+    return await statement.read(on, user_id=user_id, **given, size=size)
+
+
+async def count_queued(on: Executor, user_id: str, limit: int) -> int:
+    """Return the number of queued jobs of a user, at most `limit`."""
+    return await _COUNT_QUEUED.only(on, user_id=user_id, limit=limit)
 
 
 async def unfinished(on: Executor, *, user_id: str) -> list[JobSummary]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.events.schemas import LARGE, job_json, job_out, summary_out
+from app.events.schemas import job_json, summary_json
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import (
@@ -14,9 +14,11 @@ from app.http.idempotency.dependencies import (
     BatchIdempotencyKeyDep,
     IdempotencyKeyDep,
 )
-from app.http.pagination import EmptyAsAbsent, PageDep
+from app.http.pagination import EmptyAsAbsent, PageDep, list_response
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
+from app.jobs.cancellation import JobCancellation
+from app.jobs.filters import JobFilters
 from app.jobs.responses import Accept, JobResponses, Prefer
 from app.jobs.service import JobService
 from processing_context.wire.base import Id
@@ -24,6 +26,8 @@ from processing_context.wire.jobs import (
     Job,
     JobBatch,
     JobList,
+    JobsCancel,
+    JobsCancelled,
     JobsMade,
     JobStatus,
     RunJobRequest,
@@ -33,6 +37,8 @@ from processing_context.wire.jobs import (
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["jobs"])
 
 Jobs = Annotated[JobService, Injected(JobService)]
+Cancellation = Annotated[JobCancellation, Injected(JobCancellation)]
+Filter = Annotated[str | None, EmptyAsAbsent, Query()]
 Responses = Annotated[JobResponses, Injected(JobResponses)]
 
 _STREAMS: dict[str, object] = {"text/event-stream": {}, "application/x-ndjson": {}}
@@ -92,19 +98,38 @@ async def run_workflow(
     return await responses.created(principal.user_id, created, accept=accept, prefer=prefer)
 
 
-@router.get("/jobs", response_model_exclude={"jobs": {"__all__": LARGE}})
+@router.post("/jobs/cancel")
+async def cancel_jobs(
+    cancellation: Cancellation, principal: PrincipalDep, body: JobsCancel
+) -> JobsCancelled:
+    """Cancel several jobs; return the ids of those that are cancelled or will be.
+
+    Jobs that do not exist, and those that have completed or failed, are left out.
+    """
+    return JobsCancelled(cancelled=await cancellation.cancel_all(principal, body.ids))
+
+
+@router.get("/jobs", response_model=JobList)
 async def list_jobs(
     jobs: Jobs,
     principal: PrincipalDep,
     page: PageDep,
     status: Annotated[JobStatus | None, EmptyAsAbsent, Query()] = None,
-    workflow_id: Annotated[str | None, EmptyAsAbsent, Query()] = None,
-) -> JobList:
+    workflow_id: Filter = None,
+    name: Filter = None,
+    rerun_of: Filter = None,
+    parent_job_id: Filter = None,
+) -> Response:
     """List the caller's jobs, newest first, without `graph`, `params` and `result`."""
-    found, following = await jobs.page(
-        principal.user_id, page, status=status, workflow_id=workflow_id
+    filters = JobFilters(status, workflow_id, name, rerun_of, parent_job_id)
+    found, following = await jobs.page(principal.user_id, page, filters)
+    return list_response(
+        "jobs",
+        found,
+        following,
+        fields=lambda view: summary_json(*view),
+        key=lambda view: view.job.id,
     )
-    return JobList(next=following, jobs=[summary_out(*view) for view in found])
 
 
 @router.get("/jobs/{job_id}", response_model=Job)
@@ -119,10 +144,16 @@ async def delete_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> None:
     await jobs.delete(principal.user_id, job_id)
 
 
-@router.post("/jobs/{job_id}/cancel")
-async def cancel_job(job_id: str, jobs: Jobs, principal: PrincipalDep) -> Job:
-    """Cancel a job; idempotent. A running job ends when its worker learns of it."""
-    return job_out(*await jobs.cancel(principal.user_id, job_id))
+@router.post("/jobs/{job_id}/cancel", response_model=Job)
+async def cancel_job(
+    job_id: str, jobs: Jobs, cancellation: Cancellation, principal: PrincipalDep
+) -> Response:
+    """Cancel a job; idempotent. A running job ends when its worker learns of it.
+
+    The token of a job cancels only the jobs that the job started.
+    """
+    await cancellation.cancel(principal, job_id)
+    return json_response(job_json(*await jobs.get(principal.user_id, job_id)))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, responses=STARTED, response_model=Job)

@@ -16,21 +16,22 @@ from app.events.node_queries import NodeRecord
 from app.http import pagination
 from app.http.auth import Principal
 from app.http.idempotency.keys import BatchIdempotencyKey, IdempotencyKey, fingerprint_of
-from app.http.pagination import Page
+from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http.quotas import CountQuota
 from app.jobs import queries
 from app.jobs.errors import JobNotEnded, JobNotRetryable, TooDeep
+from app.jobs.filters import JobFilters
 from app.jobs.job_specs import JobSpecs
 from app.jobs.queue_reason import QueueReasons
 from app.queue import job_queries
 from app.queue.enqueue import Enqueuer
 from app.queue.errors import JobNotFound, ParentEnded
 from app.queue.job_offers import EnqueuedJob
-from app.queue.job_queries import LockedJob
 from app.queue.new_job import JobSpec, NewJob
-from app.queue.transitions import JobTransactions
-from app.runtime.ids import is_id, new_id
+from app.runtime.ids import new_id
 from app.runtime.request_context import traceparent
-from processing_context.wire.jobs import ENDED, JobStatus, RunJobRequest
+from app.settings import Settings
+from processing_context.wire.jobs import ENDED, RunJobRequest
 
 MAX_DEPTH = 8
 
@@ -75,16 +76,21 @@ class JobService:
     def __init__(
         self,
         db: Database,
-        transactions: JobTransactions,
         enqueuer: Enqueuer,
         specs: JobSpecs,
         reasons: QueueReasons,
+        settings: Settings,
     ) -> None:
         self._db = db
-        self._transactions = transactions
         self._enqueuer = enqueuer
         self._specs = specs
         self._reasons = reasons
+        self._quota = CountQuota(
+            "queued jobs",
+            settings.max_queued_jobs_per_user,
+            lambda user_id, limit: queries.count_queued(db.pool, user_id, limit),
+            remedy="wait until some have run, or cancel them.",
+        )
 
     async def create(
         self, principal: Principal, request: RunJobRequest, key: IdempotencyKey
@@ -97,6 +103,7 @@ class JobService:
             TooDeep: It would have more than 8 ancestors.
             ParentEnded: The parent has ended or is being cancelled.
             UrlNotAllowed: The service does not post to the URL of the webhook.
+            QuotaExceeded: The user has too many queued jobs.
         """
         created = await key.begin(fingerprint_of(request)) if key.is_given else None
         if created is not None:
@@ -121,6 +128,7 @@ class JobService:
             if created is not None:
                 return [await self.get(principal.user_id, job_id) for job_id in created], True
         specs = await self._specs.resolve_all(principal.user_id, requests)
+        await self._quota.check(principal.user_id, len(specs))
         jobs = [_new_job(principal, spec) for spec in specs]
         if principal.job_id is None and not key.is_given:
             enqueued = await self._enqueuer.enqueue_all(jobs)
@@ -136,6 +144,7 @@ class JobService:
         Raises:
             JobNotFound: It does not exist or belongs to another user.
             JobNotRetryable: It has not failed and was not cancelled.
+            QuotaExceeded: The user has too many queued jobs.
         """
         created = await key.begin(fingerprint_of(job_id))
         if created is not None:
@@ -169,32 +178,34 @@ class JobService:
             raise JobNotFound(job_id)
         return state
 
-    async def nodes(self, user_id: str, job_id: str) -> list[NodeRecord]:
-        """Return the latest state of each node of a job, in the order of their last events.
+    async def nodes(
+        self, user_id: str, job_id: str, *, page_size: int, cursor: str | None
+    ) -> tuple[Sequence[NodeRecord], str | None]:
+        """Return a page of the latest states of a job's nodes, and the next cursor.
 
         Raises:
             JobNotFound: It does not exist or belongs to another user.
+            InvalidCursor: The cursor is not one of this list.
         """
         await self.state(user_id, job_id)
-        return await node_queries.of_job(self._db.pool, job_id)
+        after = decode_cursor(cursor) if cursor else None
+        if after is not None and "\0" in after:
+            raise InvalidCursor
+        listed = await node_queries.page(self._db.pool, job_id, after=after, size=page_size)
+        return listed.rows, encode_cursor(listed.rows[-1].node_id) if listed.has_more else None
 
     async def page(
-        self, user_id: str, page: Page, *, status: JobStatus | None, workflow_id: str | None
+        self, user_id: str, page: Page, filters: JobFilters
     ) -> tuple[list[SummaryView], str | None]:
         """Return a page of a user's jobs, newest first, and the next cursor."""
-        if workflow_id is not None and not is_id(workflow_id):
+        if filters.match_nothing:
             return [], None
-        found = await queries.page(
-            self._db.pool,
-            user_id=user_id,
-            status=status,
-            workflow_id=workflow_id,
-            after=page.after,
-            limit=page.size + 1,
+        listed = await queries.page(
+            self._db.pool, user_id=user_id, filters=filters, after=page.after, size=page.size
         )
-        jobs, following = pagination.cut(found, page.size)
-        reasons = await self._reasons.of(user_id, jobs)
-        return [SummaryView(job, reasons.get(job.id)) for job in jobs], following
+        reasons = await self._reasons.of(user_id, listed.rows)
+        views = [SummaryView(job, reasons.get(job.id)) for job in listed.rows]
+        return views, pagination.next_cursor(listed)
 
     async def unfinished(self, user_id: str) -> list[UnfinishedJob]:
         """Return a user's jobs that have not ended, oldest first."""
@@ -205,16 +216,6 @@ class JobService:
             nodes[job_id].append(node)
         return [UnfinishedJob(job, reasons.get(job.id), nodes[job.id]) for job in jobs]
 
-    async def cancel(self, user_id: str, job_id: str) -> JobView:
-        """Cancel a job; an ended job does not change.
-
-        Raises:
-            JobNotFound: It does not exist or belongs to another user.
-        """
-        async with self._transactions.begin() as transaction:
-            await transaction.cancel(await _lock(transaction.connection, user_id, job_id))
-        return await self.get(user_id, job_id)
-
     async def delete(self, user_id: str, job_id: str) -> None:
         """Delete an ended job and its events.
 
@@ -223,7 +224,9 @@ class JobService:
             JobNotEnded: It has not ended.
         """
         async with self._db.transaction() as on:
-            job = await _lock(on, user_id, job_id)
+            job = await job_queries.lock(on, job_id, user_id=user_id)
+            if job is None:
+                raise JobNotFound(job_id)
             if job.status not in ENDED:
                 raise JobNotEnded(job_id)
             await queries.delete(on, job_id)
@@ -232,6 +235,7 @@ class JobService:
     async def _enqueue(
         self, principal: Principal, spec: JobSpec, key: IdempotencyKey
     ) -> CreatedJob:
+        await self._quota.check(principal.user_id)
         job = _new_job(principal, spec)
         if principal.job_id is None and not key.is_given:
             enqueued = await self._enqueuer.enqueue(job)
@@ -267,13 +271,6 @@ def _new_job(principal: Principal, spec: JobSpec) -> NewJob:
         traceparent=traceparent.get(),
         spec=spec,
     )
-
-
-async def _lock(on: Connection, user_id: str, job_id: str) -> LockedJob:
-    job = await job_queries.lock(on, job_id, user_id=user_id)
-    if job is None:
-        raise JobNotFound(job_id)
-    return job
 
 
 async def _depth(on: Connection, parent_id: str | None) -> int:

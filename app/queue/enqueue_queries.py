@@ -33,6 +33,8 @@ _FIELD_TYPES = {
     "workflow_id": "text",
     "workflow_version": "int",
     "job_type": "text",
+    "name": "text",
+    "metadata": "text",
     "params": "text",
     "graph": "text",
     "parent_job_id": "text",
@@ -77,12 +79,12 @@ def _event(event: EncodedEvent, seq: int, source: str) -> str:
     return f"select id, {seq}, now, false, {text} from {source}"
 
 
-_COLUMNS = """id, user_id, workflow_id, workflow_version, job_type, params, graph, parent_job_id,
-    depth, priority, required_capabilities, node_types, timeout_s, max_attempts, webhook,
-    traceparent, run_at, created_at, available_at"""
-_VALUES = """id, user_id, workflow_id, workflow_version, job_type, params::json, graph::json,
+_COLUMNS = """id, user_id, workflow_id, workflow_version, job_type, name, metadata, params, graph,
     parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,
-    webhook, traceparent, run_at, now, greatest(now, run_at)"""
+    webhook, traceparent, run_at, created_at, available_at"""
+_VALUES = """id, user_id, workflow_id, workflow_version, job_type, name, metadata::json,
+    params::json, graph::json, parent_job_id, depth, priority, required_capabilities, node_types,
+    timeout_s, max_attempts, webhook, traceparent, run_at, now, greatest(now, run_at)"""
 _INSERT_EVENT = "insert into job_events (job_id, seq, time, is_end, body)"
 _CAN_RUN = """
 exists (
@@ -209,6 +211,8 @@ def _values(offer: OfferedJob) -> tuple[Any, ...]:
         spec.workflow_id,
         spec.workflow_version,
         spec.job_type,
+        spec.name,
+        spec.metadata,
         spec.params,
         spec.graph,
         job.parent_job_id,

@@ -15,6 +15,7 @@ class LockedJob(NamedTuple):
 
     id: str
     user_id: str
+    parent_job_id: str | None
     status: str
     attempt: int
     max_attempts: int

@@ -11,11 +11,13 @@ from app.queue.waiting_claims import JobRequirements
 
 
 class JobSpec(NamedTuple):
-    """The graph, params and options of a job; `params` and `graph` are JSON text."""
+    """The graph, params and options of a job; `metadata`, `params` and `graph` are JSON text."""
 
     workflow_id: str | None
     workflow_version: int | None
     job_type: str
+    name: str | None
+    metadata: str
     params: str
     graph: str
     priority: int
@@ -51,9 +53,12 @@ class NewJob:
             user_id=self.user_id,
             workflow_id=spec.workflow_id,
             job_type=spec.job_type,
+            name=spec.name,
+            metadata=spec.metadata,
             status="queued",
             workflow_version=spec.workflow_version,
             parent_job_id=self.parent_job_id,
+            rerun_of=None,
             error=None,
             progress=0.0,
             attempt=1,

@@ -12,12 +12,13 @@ import pydantic
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.database.engine import Database
-from app.events.schemas import job_out
+from app.events.schemas import job_json
 from app.events.send_queue import SendQueue, SendQueueClosed
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey
 from app.http.problems import NotFound, from_exception, problem, validation_problem
 from app.http.request_body import check_depth
+from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.sockets.errors import MALFORMED, MalformedMessage
 from app.sockets.subscriptions import Subscriptions
@@ -37,6 +38,7 @@ class Connection:
         principal: The caller.
         db: The database, for idempotency keys.
         jobs: The jobs.
+        cancellation: Cancels jobs.
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
         close_grace_s: The grace period for the client to read the close frame.
     """
@@ -48,6 +50,7 @@ class Connection:
         principal: Principal,
         db: Database,
         jobs: JobService,
+        cancellation: JobCancellation,
         subscriptions: Subscriptions,
         *,
         close_grace_s: float,
@@ -57,6 +60,7 @@ class Connection:
         self._principal = principal
         self._db = db
         self._jobs = jobs
+        self._cancellation = cancellation
         self._subscriptions = subscriptions
         self._close_grace_s = close_grace_s
 
@@ -125,8 +129,8 @@ class Connection:
         elif isinstance(op, Run):
             await self._run(op)
         elif isinstance(op, Cancel):
-            view = await self._jobs.cancel(self._principal.user_id, op.job_id)
-            self._send("reply", op.id, job=job_out(*view).model_dump(mode="json"))
+            await self._cancellation.cancel(self._principal, op.job_id)
+            await self._reply_with_job(op.id, op.job_id)
         elif isinstance(op, Ping):
             self._send("pong", op.id)
         else:
@@ -149,15 +153,18 @@ class Connection:
             has_failed = False
         finally:
             await asyncio.shield(key.close(has_failed=has_failed))
-        view = await self._jobs.get(user_id, created.id)
-        self._send("reply", op.id, job=job_out(*view).model_dump(mode="json"))
+        await self._reply_with_job(op.id, created.id)
         await self._subscriptions.follow(created.id, after=0)
+
+    async def _reply_with_job(self, tag: str | int | None, job_id: str) -> None:
+        view = await self._jobs.get(self._principal.user_id, job_id)
+        self._send("reply", tag, job=job_json(*view))
 
     def _send(
         self, kind: Literal["reply", "problem", "pong"], tag: str | int | None, **fields: Any
     ) -> None:
         frame = {"type": kind, **({} if tag is None else {"id": tag}), **fields}
-        self._send_queue.put(orjson.dumps(frame).decode())
+        self._send_queue.put(orjson.dumps(frame, option=orjson.OPT_UTC_Z).decode())
 
 
 def _parse(raw: object) -> Op:

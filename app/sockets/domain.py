@@ -6,6 +6,7 @@ from app.database.engine import Database
 from app.domain import Domain
 from app.events.broadcaster import Broadcaster
 from app.http.auth import USER, Revocations
+from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.queue.lease_tokens import LeaseTokens
 from app.runtime.periodic_tasks import PeriodicTask
@@ -30,6 +31,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
         db,
         services.get(Broadcaster),
         services.get(JobService),
+        services.get(JobCancellation),
         registry,
         services.get(Shutdown),
         close_grace_s=close_grace_s,

@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.events.broadcaster import Broadcaster
 from app.events.send_queue import RESTARTING, SendQueue
 from app.http.auth import Principal
+from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.runtime.shutdown import Shutdown
 from app.sockets.connection import Connection
@@ -28,6 +29,7 @@ class SocketServer:
         db: The database.
         broadcaster: The source of events.
         jobs: The service for jobs.
+        cancellation: Cancels jobs.
         registry: Closes WebSockets whose token is no longer valid.
         shutdown: Closes all WebSockets when the replica shuts down.
         close_grace_s: The grace period for clients to read the close frame.
@@ -38,6 +40,7 @@ class SocketServer:
         db: Database,
         broadcaster: Broadcaster,
         jobs: JobService,
+        cancellation: JobCancellation,
         registry: SocketRegistry,
         shutdown: Shutdown,
         *,
@@ -46,6 +49,7 @@ class SocketServer:
         self._db = db
         self._broadcaster = broadcaster
         self._jobs = jobs
+        self._cancellation = cancellation
         self._registry = registry
         self._shutdown = shutdown
         self._close_grace_s = close_grace_s
@@ -67,6 +71,7 @@ class SocketServer:
             principal,
             self._db,
             self._jobs,
+            self._cancellation,
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
             close_grace_s=self._close_grace_s,
         )

@@ -9,7 +9,7 @@ import orjson
 
 from app.events.broadcaster import LOOK_BACK, Broadcaster
 from app.events.log import MAX_SEQ
-from app.events.schemas import LARGE, node_out, summary_out
+from app.events.schemas import node_json, summary_json
 from app.events.send_queue import SendQueue
 from app.events.subscribers import JobSubscriber, UserSubscriber
 from app.http.problems import problem
@@ -118,11 +118,11 @@ def _snapshots(jobs: list[UnfinishedJob]) -> Iterator[str]:
     size = 0
     for job, waiting_reason, nodes in jobs:
         item = {
-            "job": summary_out(job, waiting_reason).model_dump(mode="json", exclude=LARGE),
-            "nodes": [node_out(node).model_dump(mode="json") for node in nodes],
+            "job": summary_json(job, waiting_reason),
+            "nodes": [node_json(node) for node in nodes],
             "last_seq": job.last_seq,
         }
-        items.append(orjson.dumps(item).decode())
+        items.append(orjson.dumps(item, option=orjson.OPT_UTC_Z).decode())
         size += len(items[-1])
         if size >= SNAPSHOT_BYTES:
             yield _snapshot(items)

@@ -30,7 +30,7 @@ class Accounts:
     tokens: TokenService
 
     @classmethod
-    def of(cls, db: Database) -> Self:
+    def of(cls, db: Database, settings: Settings) -> Self:
         """Return the services of a database.
 
         Their notifications are not sent: replicas accept a revoked token until their caches expire,
@@ -38,7 +38,9 @@ class Accounts:
         """
         revocations = Revocations(Notifications(db))
         users = UserService(db, revocations)
-        return cls(users, TokenService(db, users, revocations))
+        return cls(
+            users, TokenService(db, users, revocations, max_tokens=settings.max_tokens_per_user)
+        )
 
 
 Command = Callable[[Accounts, argparse.Namespace], Awaitable[None]]
@@ -86,7 +88,7 @@ async def run(settings: Settings, args: argparse.Namespace) -> None:
     """Run a command that `add_commands` parsed."""
     command: Command = args.command
     async with open_database(settings) as db:
-        await command(Accounts.of(db), args)
+        await command(Accounts.of(db, settings), args)
 
 
 def _bytes(value: str) -> int | None:

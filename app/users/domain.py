@@ -23,7 +23,7 @@ def _build(services: Services) -> list[object]:
     return [
         UserTokens(db, default_quota=settings.user_quota_bytes),
         users,
-        TokenService(db, users, revocations),
+        TokenService(db, users, revocations, max_tokens=settings.max_tokens_per_user),
     ]
 
 

@@ -81,6 +81,14 @@ where user_id = :user_id and (:after::text is null or id < :after)
 order by id desc limit :limit""",
     TokenRecord,
 )
+_COUNT_TOKENS = Scalar(
+    """
+select count(*) from (
+    select from tokens where user_id = :user_id and (expires_at is null or expires_at > now())
+    limit :limit
+) counted""",
+    int,
+)
 _TOKEN_IDS = Scalar("select id from tokens where user_id = :user_id", str)
 _DELETE_TOKEN = Statement(
     """
@@ -169,6 +177,11 @@ async def token_page(
 ) -> list[TokenRecord]:
     """Return a user's tokens, newest first."""
     return await _TOKEN_PAGE.all(on, user_id=user_id, after=after, limit=limit)
+
+
+async def count_tokens(on: Executor, user_id: str, limit: int) -> int:
+    """Return the number of valid tokens of a user, at most `limit`."""
+    return await _COUNT_TOKENS.only(on, user_id=user_id, limit=limit)
 
 
 async def token_ids(on: Executor, user_id: str) -> list[str]:

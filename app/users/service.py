@@ -11,6 +11,7 @@ from app.http import pagination
 from app.http.auth import USER_PREFIX, Principal, Revocations, hash_token, new_token
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.problems import Forbidden, Invalid
+from app.http.quotas import CountQuota
 from app.runtime.ids import new_id
 from app.users import queries
 from app.users.errors import TokenNotFound, UserNotFound
@@ -113,10 +114,23 @@ class UserService:
 class TokenService:
     """Operations on users' tokens."""
 
-    def __init__(self, db: Database, users: UserService, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        db: Database,
+        users: UserService,
+        revocations: Revocations,
+        *,
+        max_tokens: int,
+    ) -> None:
         self._db = db
         self._users = users
         self._revocations = revocations
+        self._quota = CountQuota(
+            "tokens",
+            max_tokens,
+            lambda user_id, limit: queries.count_tokens(db.pool, user_id, limit),
+            remedy="delete tokens that are not used.",
+        )
 
     async def page(
         self, user_id: str, page: pagination.Page
@@ -134,6 +148,7 @@ class TokenService:
             Forbidden: The grantor lacks a scope of the token, or only an admin may grant it.
             Invalid: `expires_at` is in the past.
             UserNotFound: The user that an admin names does not exist.
+            QuotaExceeded: The user has too many tokens.
         """
         _check_grant(grantor, request)
         if request.expires_at and await queries.is_past(self._db.pool, request.expires_at):
@@ -142,6 +157,7 @@ class TokenService:
                 "or omit it."
             )
         owner = await self._users.get(request.user_id or grantor.user_id)
+        await self._quota.check(owner.id)
         return await self.create(
             owner.id, request.name, request.scopes, expires_at=request.expires_at
         )

@@ -17,7 +17,7 @@ DELETE_LOST_S = 60
 
 
 def _build(services: Services) -> list[object]:
-    return [WorkerService(services.get(Database), lease_ttl_s=services.get(Settings).lease_ttl_s)]
+    return [WorkerService(services.get(Database), services.get(Settings))]
 
 
 async def _find(services: Services, principal: Principal, worker_id: str) -> object:

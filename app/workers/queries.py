@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from app.database.page_query import Listed, PageQuery
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
 
@@ -60,12 +61,18 @@ insert into workers
 values
     (:id, :user_id, :token_id, :is_fleet, :name, :capabilities, :node_types, :slots, :metadata)"""
 )
-_PAGE = Query(
-    f"""
-select {_COLUMNS} from workers w
-where w.user_id = :user_id and (:after::text is null or w.id < :after)
-order by w.id desc limit :limit""",
+_PAGE = PageQuery(
     WorkerRecord,
+    columns=_COLUMNS,
+    table="workers w",
+    key="w.id",
+    size="""
+octet_length(w.metadata::text) + octet_length(array_to_string(w.capabilities, ','))
++ coalesce(octet_length(array_to_string(w.node_types, ',')), 0)""",
+    where="w.user_id = :user_id and (:after::text is null or w.id < :after)",
+)
+_COUNT = Scalar(
+    "select count(*) from (select from workers where user_id = :user_id limit :limit) counted", int
 )
 _GET = Query(f"select {_COLUMNS} from workers w where w.id = :worker_id", WorkerRecord)
 _FIND = Query(_REGISTRATION, RegistrationRecord)
@@ -132,10 +139,15 @@ async def insert(
 
 
 async def page(
-    on: Executor, *, user_id: str, lost_after_s: float, after: str | None, limit: int
-) -> list[WorkerRecord]:
+    on: Executor, *, user_id: str, lost_after_s: float, after: str | None, size: int
+) -> Listed[WorkerRecord]:
     """Return a user's workers, newest first."""
-    return await _PAGE.all(on, user_id=user_id, lost_after_s=lost_after_s, after=after, limit=limit)
+    return await _PAGE.read(on, user_id=user_id, lost_after_s=lost_after_s, after=after, size=size)
+
+
+async def count(on: Executor, user_id: str, limit: int) -> int:
+    """Return the number of workers of a user, at most `limit`."""
+    return await _COUNT.only(on, user_id=user_id, limit=limit)
 
 
 async def get(on: Executor, worker_id: str, *, lost_after_s: float) -> WorkerRecord | None:

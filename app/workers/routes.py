@@ -9,10 +9,11 @@ from fastapi import APIRouter, Response
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
-from app.http.pagination import PageDep
+from app.http.pagination import PageDep, list_response
+from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
-from app.workers.schemas import worker_out
+from app.workers.schemas import worker_fields
 from app.workers.service import WorkerService
 from processing_context.wire.workers import (
     Worker,
@@ -48,20 +49,23 @@ async def register_worker(
     )
 
 
-@router.get("")
-async def list_workers(workers: Workers, principal: PrincipalDep, page: PageDep) -> WorkerList:
+@router.get("", response_model=WorkerList)
+async def list_workers(workers: Workers, principal: PrincipalDep, page: PageDep) -> Response:
     """List the caller's workers, newest first."""
     rows, following = await workers.page(principal.user_id, page)
-    return WorkerList(next=following, workers=[worker_out(row) for row in rows])
+    return list_response(
+        "workers", rows, following, fields=worker_fields, key=lambda worker: worker.id
+    )
 
 
-@router.post("/{worker_id}/heartbeat")
+@router.post("/{worker_id}/heartbeat", response_model=Worker)
 async def worker_heartbeat(
     worker_id: str,
     workers: Workers,
     principal: PrincipalDep,
     body: WorkerHeartbeat | None = None,
-) -> Worker:
+) -> Response:
     """Report that a worker is alive, and whether it accepts new jobs."""
     draining = body.draining if body else None
-    return worker_out(await workers.heartbeat(worker_id, principal, draining=draining))
+    worker = await workers.heartbeat(worker_id, principal, draining=draining)
+    return json_response(worker_fields(worker))

@@ -12,13 +12,17 @@ from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
 from app.http.pagination import Page
 from app.http.problems import Forbidden
+from app.http.quotas import CountQuota
 from app.runtime.ids import new_id
+from app.settings import Settings
 from app.workers import queries
 from app.workers.errors import WorkerNotFound
+from app.workers.limits import RegistrationLimits
 from app.workers.queries import CapabilitiesRecord, RegistrationRecord, WorkerRecord
 from processing_context.wire.workers import WorkerCreate
 
-_MAX_CACHED = 10_000
+_MAX_CACHED_NAMES = 1_000_000
+"""Node types and capabilities of the cached registrations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,19 @@ class Claimant:
 class WorkerService:
     """Workers of all users; a worker is lost if it was not seen for two lease durations."""
 
-    def __init__(self, db: Database, *, lease_ttl_s: float) -> None:
+    def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
-        self.lost_after_s = 2 * lease_ttl_s
+        self.lost_after_s = 2 * settings.lease_ttl_s
+        self._limits = RegistrationLimits(settings)
+        self._quota = CountQuota(
+            "workers",
+            settings.max_workers_per_user,
+            lambda user_id, limit: queries.count(db.pool, user_id, limit),
+            remedy="remove workers that no longer run.",
+        )
         self._seen: set[str] = set()
         self._registrations: dict[str, RegistrationRecord] = {}
+        self._cached_names = 0
 
     async def register(
         self, principal: Principal, request: WorkerCreate, key: IdempotencyKey
@@ -61,10 +73,17 @@ class WorkerService:
 
         Returns:
             Its id, and whether an earlier request with the same key created it.
+
+        Raises:
+            ValidationFailed: It has too many node types or capabilities.
+            MetadataTooLarge: The metadata is too large.
+            QuotaExceeded: The user has too many workers.
         """
         created = await key.begin(fingerprint_of(request))
         if created is not None:
             return created, True
+        self._limits.check(request)
+        await self._quota.check(principal.user_id)
         worker_id, types = new_id(), request.node_types
         async with self._db.transaction() as on:
             await queries.insert(
@@ -84,14 +103,14 @@ class WorkerService:
 
     async def page(self, user_id: str, page: Page) -> tuple[Sequence[WorkerRecord], str | None]:
         """Return a page of a user's workers, newest first, and the next cursor."""
-        workers = await queries.page(
+        listed = await queries.page(
             self._db.pool,
             user_id=user_id,
             lost_after_s=self.lost_after_s,
             after=page.after,
-            limit=page.size + 1,
+            size=page.size,
         )
-        return pagination.cut(workers, page.size)
+        return listed.rows, pagination.next_cursor(listed)
 
     async def heartbeat(
         self, worker_id: str, principal: Principal, *, draining: bool | None
@@ -127,9 +146,7 @@ class WorkerService:
         found = self._registrations.get(worker_id)
         if found is None:
             found = _check(await queries.find(self._db.pool, worker_id), worker_id, principal)
-            if len(self._registrations) >= _MAX_CACHED:
-                self._registrations.clear()
-            self._registrations[worker_id] = found
+            self._cache(worker_id, found)
         _check(found, worker_id, principal)
         return Claimant(
             id=worker_id,
@@ -141,6 +158,15 @@ class WorkerService:
     def evict(self, worker_id: str) -> None:
         """Remove a worker from the cache of registrations."""
         self._registrations.pop(worker_id, None)
+
+    def _cache(self, worker_id: str, registration: RegistrationRecord) -> None:
+        self._cached_names += (
+            1 + len(registration.capabilities) + len(registration.node_types or ())
+        )
+        if self._cached_names > _MAX_CACHED_NAMES:
+            self._registrations.clear()
+            self._cached_names = 0
+        self._registrations[worker_id] = registration
 
     async def delete(self, on: Connection, worker_id: str, principal: Principal) -> None:
         """Delete a worker; the caller must end its leases.

@@ -6,13 +6,14 @@ from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER, USER_OR_JOB, Principal
 from app.runtime.services import Services
+from app.settings import Settings
 from app.workflows import queries, routes
 from app.workflows.models import WorkflowRow, WorkflowVersionRow
 from app.workflows.service import WorkflowService
 
 
 def _build(services: Services) -> list[object]:
-    return [WorkflowService(services.get(Database))]
+    return [WorkflowService(services.get(Database), services.get(Settings))]
 
 
 async def _find(services: Services, principal: Principal, workflow_id: str) -> object:

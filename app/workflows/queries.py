@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from app.database.like import contains
-from app.database.statement import Connection, Executor, Query, Statement
+from app.database.page_query import Listed, PageQuery
+from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
 
 class WorkflowRecord(NamedTuple):
@@ -20,6 +21,22 @@ class WorkflowRecord(NamedTuple):
     tags: list[str]
     access: str
     graph: str
+    settings: str
+    thumbnail_url: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class ListedWorkflow(NamedTuple):
+    """A workflow in a list, without its graph; `settings` is JSON text."""
+
+    id: str
+    user_id: str
+    name: str
+    description: str
+    tags: list[str]
+    access: str
     settings: str
     thumbnail_url: str | None
     version: int
@@ -45,6 +62,14 @@ thumbnail_url, version, created_at, updated_at"""
 _VERSION_COLUMNS = """
 workflow_id, version, name, description, graph::text as graph, settings::text as settings,
 created_at"""
+
+_LISTED_COLUMNS = """
+id, user_id, name, description, tags, access, settings::text as settings, thumbnail_url, version,
+created_at, updated_at"""
+_TEXT_BYTES = "octet_length(name) + octet_length(description) + octet_length(settings::text)"
+_LISTED_BYTES = f"""
+{_TEXT_BYTES} + octet_length(array_to_string(tags, ','))
++ coalesce(octet_length(thumbnail_url), 0)"""
 
 _GET_READABLE = Query(
     f"""
@@ -85,17 +110,24 @@ select {_VERSION_COLUMNS} from workflow_versions
 where workflow_id = :workflow_id and version = :version""",
     VersionRecord,
 )
-_VERSIONS = Query(
-    f"""
-select {_VERSION_COLUMNS} from workflow_versions
-where workflow_id = :workflow_id and (:before::int is null or version < :before)
-order by version desc limit :limit""",
+_VERSIONS = PageQuery(
     VersionRecord,
+    columns=_VERSION_COLUMNS,
+    table="workflow_versions",
+    key="version",
+    size=f"{_TEXT_BYTES} + octet_length(graph::text)",
+    where="workflow_id = :workflow_id and (:before::int is null or version < :before)",
+    scope="workflow_id = :workflow_id",
 )
 _DELETE_OF_USER = Statement(
     """
 delete from workflows where id in (
     select id from workflows where user_id = :user_id limit :limit)"""
+)
+_COUNT = Scalar(
+    """
+select count(*) from (select from workflows where user_id = :user_id limit :limit) counted""",
+    int,
 )
 _FILTERS = {
     "user_id": "user_id = :user_id",
@@ -143,8 +175,8 @@ async def page(
     tag: str | None,
     access: str | None,
     after: str | None,
-    limit: int,
-) -> list[WorkflowRecord]:
+    size: int,
+) -> Listed[ListedWorkflow]:
     """Return a user's workflows, or with `access="public"` all public ones, newest first."""
     filters = {
         "user_id": None if access == "public" else user_id,
@@ -154,15 +186,19 @@ async def page(
         "after": after,
     }
     given = {name: value for name, value in filters.items() if value is not None}
-    return await _page(frozenset(given)).all(on, **given, limit=limit)
+    statement = _page(frozenset(given))
+    return await statement.read(on, size=size, **cast("dict[str, Any]", given))
 
 
 @lru_cache(maxsize=32)
-def _page(filters: frozenset[str]) -> Query[WorkflowRecord]:
-    conditions = " and ".join(_FILTERS[name] for name in sorted(filters))
-    return Query(
-        f"select {_COLUMNS} from workflows where {conditions} order by id desc limit :limit",
-        WorkflowRecord,
+def _page(filters: frozenset[str]) -> PageQuery[ListedWorkflow]:
+    return PageQuery(
+        ListedWorkflow,
+        columns=_LISTED_COLUMNS,
+        table="workflows",
+        key="id",
+        size=_LISTED_BYTES,
+        where=" and ".join(_FILTERS[name] for name in sorted(filters)),
     )
 
 
@@ -172,10 +208,15 @@ async def version(on: Executor, workflow_id: str, number: int) -> VersionRecord 
 
 
 async def versions(
-    on: Executor, workflow_id: str, *, before: int | None, limit: int
-) -> list[VersionRecord]:
+    on: Executor, workflow_id: str, *, before: int | None, size: int
+) -> Listed[VersionRecord]:
     """Return versions of a workflow, newest first."""
-    return await _VERSIONS.all(on, workflow_id=workflow_id, before=before, limit=limit)
+    return await _VERSIONS.read(on, workflow_id=workflow_id, before=before, size=size)
+
+
+async def count(on: Executor, user_id: str, limit: int) -> int:
+    """Return the number of workflows of a user, at most `limit`."""
+    return await _COUNT.only(on, user_id=user_id, limit=limit)
 
 
 async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:

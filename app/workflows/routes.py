@@ -10,11 +10,11 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.etags import IfMatch
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
-from app.http.pagination import EmptyAsAbsent, PageDep, PageSize
+from app.http.pagination import EmptyAsAbsent, PageDep, PageSize, list_response
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.workflows import service
-from app.workflows.schemas import version_fields, workflow_fields
+from app.workflows.schemas import listed_fields, version_fields, workflow_fields
 from app.workflows.service import WorkflowService
 from processing_context.wire.base import Text
 from processing_context.wire.workflows import (
@@ -62,10 +62,13 @@ async def list_workflows(
     tag: OptionalText = None,
     access: Annotated[Access | None, EmptyAsAbsent, Query()] = None,
 ) -> Response:
-    """List the caller's workflows, newest first; `access=public`: the public ones of all users."""
+    """List the caller's workflows, newest first; `access=public`: the public ones of all users.
+
+    Lists omit `graph`, `input_schema` and `output_schema`.
+    """
     found, following = await workflows.page(principal.user_id, page, q=q, tag=tag, access=access)
-    return json_response(
-        {"next": following, "workflows": [workflow_fields(workflow) for workflow in found]}
+    return list_response(
+        "workflows", found, following, fields=listed_fields, key=lambda workflow: workflow.id
     )
 
 
@@ -123,8 +126,12 @@ async def list_versions(
     found, following = await workflows.versions(
         principal.user_id, workflow_id, page_size=page_size or 100, cursor=cursor
     )
-    return json_response(
-        {"next": following, "versions": [version_fields(version) for version in found]}
+    return list_response(
+        "versions",
+        found,
+        following,
+        fields=version_fields,
+        key=lambda version: str(version.version),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from app.workflows.graph_schemas import input_schema, output_schema
-from app.workflows.queries import VersionRecord, WorkflowRecord
+from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
 
 
 def workflow_fields(workflow: WorkflowRecord) -> dict[str, Any]:
@@ -23,6 +23,11 @@ def workflow_fields(workflow: WorkflowRecord) -> dict[str, Any]:
         "input_schema": input_schema(nodes),
         "output_schema": output_schema(nodes),
     }
+
+
+def listed_fields(workflow: ListedWorkflow) -> dict[str, Any]:
+    """Return the fields of a `Workflow` in a list."""
+    return {**workflow._asdict(), "settings": orjson.Fragment(workflow.settings)}
 
 
 def version_fields(version: VersionRecord) -> dict[str, Any]:

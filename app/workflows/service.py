@@ -11,12 +11,15 @@ from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import etags, pagination
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
+from app.http.json_limits import check_metadata
 from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http.quotas import CountQuota
 from app.runtime.ids import new_id
+from app.settings import Settings
 from app.workflows import queries
 from app.workflows.errors import VersionNotFound, WorkflowNotFound
 from app.workflows.graphs import check_graph
-from app.workflows.queries import VersionRecord, WorkflowRecord
+from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
 from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
 
 EDITABLE = ("name", "description", "tags", "access", "graph", "settings", "thumbnail_url")
@@ -33,8 +36,15 @@ def etag(workflow: WorkflowRecord) -> str:
 class WorkflowService:
     """Operations on workflows, on behalf of a user."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
+        self._max_metadata_bytes = settings.max_metadata_bytes
+        self._quota = CountQuota(
+            "workflows",
+            settings.max_workflows_per_user,
+            lambda user_id, limit: queries.count(db.pool, user_id, limit),
+            remedy="delete workflows that are not needed.",
+        )
 
     async def get(self, user_id: str, workflow_id: str) -> WorkflowRecord:
         """Return a workflow that the user owns or that is public.
@@ -49,18 +59,18 @@ class WorkflowService:
 
     async def page(
         self, user_id: str, page: Page, *, q: str | None, tag: str | None, access: str | None
-    ) -> tuple[Sequence[WorkflowRecord], str | None]:
-        """Return a page of workflows, newest first, and the next cursor."""
-        workflows = await queries.page(
+    ) -> tuple[Sequence[ListedWorkflow], str | None]:
+        """Return a page of workflows without their graphs, newest first, and the next cursor."""
+        listed = await queries.page(
             self._db.pool,
             user_id=user_id,
             q=q,
             tag=tag,
             access=access,
             after=page.after,
-            limit=page.size + 1,
+            size=page.size,
         )
-        return pagination.cut(workflows, page.size)
+        return listed.rows, pagination.next_cursor(listed)
 
     async def create(
         self, user_id: str, request: WorkflowCreate, key: IdempotencyKey
@@ -72,11 +82,15 @@ class WorkflowService:
 
         Raises:
             InvalidGraph: The graph cannot be run.
+            MetadataTooLarge: The settings are too large.
+            QuotaExceeded: The user has too many workflows.
         """
         created = await key.begin(fingerprint_of(request))
         if created is not None:
             return await self.get(user_id, created), True
         check_graph(request.graph)
+        check_metadata("settings", request.settings, self._max_metadata_bytes)
+        await self._quota.check(user_id)
         values = request.model_dump(mode="json")
         async with self._db.transaction() as on:
             workflow = await queries.insert(on, new_id(), user_id, **values)
@@ -97,6 +111,7 @@ class WorkflowService:
             WorkflowNotFound: It does not exist, or belongs to another user.
             PreconditionFailed: Its ETag is not in `if_match`.
             InvalidGraph: The new graph cannot be run.
+            MetadataTooLarge: The new settings are too large.
         """
         async with self._db.transaction() as on:
             workflow = await _lock(on, user_id, workflow_id)
@@ -107,6 +122,8 @@ class WorkflowService:
             values = current | _given(request)
             if values == current:
                 return workflow
+            if values["settings"] != current["settings"]:
+                check_metadata("settings", values["settings"], self._max_metadata_bytes)
             return await queries.update(on, workflow_id, **values)
 
     async def delete(self, user_id: str, workflow_id: str, *, if_match: str | None) -> None:
@@ -147,12 +164,9 @@ class WorkflowService:
         """
         await self.get(user_id, workflow_id)
         before = _version_cursor(cursor) if cursor else None
-        versions = await queries.versions(
-            self._db.pool, workflow_id, before=before, limit=page_size + 1
-        )
-        if len(versions) <= page_size:
-            return versions, None
-        return versions[:page_size], encode_cursor(str(versions[page_size - 1].version))
+        listed = await queries.versions(self._db.pool, workflow_id, before=before, size=page_size)
+        last = listed.rows[-1].version if listed.has_more else None
+        return listed.rows, None if last is None else encode_cursor(str(last))
 
 
 async def _lock(on: Connection, user_id: str, workflow_id: str) -> WorkflowRecord:

@@ -55,7 +55,12 @@ if TYPE_CHECKING:
         VideoRef,
     )
     from processing_context.wire.sockets import Gap
-    from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
+    from processing_context.wire.workflows import (
+        Workflow,
+        WorkflowCreate,
+        WorkflowList,
+        WorkflowSummary,
+    )
 
 # Modules of the exported names, which are imported on first use: building the wire models takes
 # about as long as importing httpx2, and few programs need all of them.
@@ -108,7 +113,12 @@ _EXPORTS = {
         "VideoRef",
     ),
     "processing_context.wire.sockets": ("Gap",),
-    "processing_context.wire.workflows": ("Workflow", "WorkflowCreate", "WorkflowList"),
+    "processing_context.wire.workflows": (
+        "Workflow",
+        "WorkflowCreate",
+        "WorkflowList",
+        "WorkflowSummary",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 
@@ -165,6 +175,7 @@ __all__ = [
     "Workflow",
     "WorkflowCreate",
     "WorkflowList",
+    "WorkflowSummary",
 ]
 
 

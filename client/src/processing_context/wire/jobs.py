@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from processing_context.wire.base import Id, Reply, Request, Text, Timestamp
+from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp
 from processing_context.wire.graph import Graph
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -71,6 +71,8 @@ class RunOptions(Request):
     type: Literal["run_job_request"] = "run_job_request"
     job_type: Literal["workflow"] = "workflow"
     params: dict[str, Any] = {}
+    name: Name | None = None
+    metadata: dict[str, Any] = {}
     required_capabilities: Annotated[list[Capability], Field(max_length=100)] = []
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     run_at: Timestamp | None = None
@@ -108,11 +110,14 @@ class Job(Reply):
     user_id: str
     workflow_id: str | None
     job_type: str
+    name: str | None = None
+    metadata: dict[str, Any] = {}
     status: JobStatus
     params: dict[str, Any] | None = None
     graph: Graph | None = None
     workflow_version: int | None
     parent_job_id: str | None
+    rerun_of: str | None = None
     result: dict[str, Any] | None = None
     error: JobError | None
     progress: float
@@ -143,6 +148,21 @@ class JobList(Reply):
     jobs: list[Job]
 
 
+MAX_CANCELLED_AT_ONCE = 1000
+
+
+class JobsCancel(Request):
+    """Jobs to cancel in one request."""
+
+    ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_CANCELLED_AT_ONCE)]
+
+
+class JobsCancelled(Reply):
+    """The jobs that are cancelled, or whose workers will learn of it."""
+
+    cancelled: list[str]
+
+
 class JobsMade(Reply):
     """The jobs of a batch, in the order of the request."""
 
@@ -166,6 +186,7 @@ class NodeState(Reply):
 
 
 class NodeStateList(Reply):
-    """The nodes of a job that have sent events."""
+    """A page of the nodes of a job that have sent events."""
 
+    next: str | None = None
     nodes: list[NodeState]

@@ -39,8 +39,8 @@ class WorkflowUpdate(Update):
     thumbnail_url: Text | None = None
 
 
-class Workflow(Reply):
-    """A workflow. The schemas are JSON Schemas, derived from the graph's input and output nodes."""
+class WorkflowSummary(Reply):
+    """A workflow in a list, without its graph."""
 
     id: str
     user_id: str
@@ -48,21 +48,26 @@ class Workflow(Reply):
     description: str
     tags: list[str]
     access: Access
-    graph: Graph
     settings: dict[str, Any]
     thumbnail_url: str | None
-    input_schema: dict[str, Any]
-    output_schema: dict[str, Any]
     version: int
     created_at: Timestamp
     updated_at: Timestamp
+
+
+class Workflow(WorkflowSummary):
+    """A workflow. The schemas are JSON Schemas, derived from the graph's input and output nodes."""
+
+    graph: Graph
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any]
 
 
 class WorkflowList(Reply):
     """A page of workflows."""
 
     next: str | None
-    workflows: list[Workflow]
+    workflows: list[WorkflowSummary]
 
 
 class WorkflowVersion(Open):
