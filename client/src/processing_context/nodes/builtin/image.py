@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from processing_context.nodes.base import BaseNode
+from processing_context.nodes.builtin._text_drawing import draw_text
 from processing_context.wire.refs import FolderRef, ImageRef
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from processing_context.context import ProcessingContext
+
+logger = logging.getLogger(__name__)
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 """Width or height of a created image, in pixels."""
@@ -176,7 +180,10 @@ class Blend(_ImageNode):
 
 
 class DrawText(_ImageNode):
-    """Draw a text on an image."""
+    """Draw a text on an image, in any common script.
+
+    Characters that no font has are drawn as boxes, and named in a warning.
+    """
 
     image: ImageRef = ImageRef()
     text: str = ""
@@ -184,17 +191,25 @@ class DrawText(_ImageNode):
     y: Coordinate = 0
     size: float = Field(default=32, ge=1, le=2048, description="Font size in pixels.")
     color: str = Field(default="white", description="Color name or #rrggbb.")
+    font: str = Field(
+        default="",
+        description="File name of a font that is installed on the worker; empty: built-in fonts.",
+    )
 
     async def process(self, context: ProcessingContext) -> ImageRef:
         """Draw the text."""
         return await _edited(context, self.image, self._draw)
 
     def _draw(self, image: Image.Image) -> Image.Image:
-        from PIL import ImageDraw, ImageFont
-
         drawn = image.copy()
-        font = ImageFont.load_default(size=self.size)
-        ImageDraw.Draw(drawn).text((self.x, self.y), self.text, fill=self.color, font=font)
+        missing = draw_text(
+            drawn, self.text, (self.x, self.y), size=self.size, color=self.color, font=self.font
+        )
+        if missing:
+            named = ", ".join(
+                f"{character!r} (U+{ord(character):04X})" for character in missing[:10]
+            )
+            logger.warning("no font has the characters %s: boxes are drawn instead", named)
         return drawn
 
 
