@@ -17,6 +17,7 @@ from typing import Protocol
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from app.database.statement import Connection
 from app.database.tables import Base
 from app.http.auth import Access, Principal
 from app.runtime.cleanup import CleanupStep
@@ -30,6 +31,20 @@ class DeleteSome(Protocol):
 
     async def __call__(self, services: Services, user_id: str, *, limit: int) -> int:
         """Delete at most `limit` rows; return the number of deleted rows, 0 after the last one."""
+        ...
+
+
+AfterCommit = Callable[[], None]
+"""Function that is called once the transaction is committed."""
+
+
+class EndTokens(Protocol):
+    """Function that ends everything that depends on tokens, when they are revoked."""
+
+    async def __call__(
+        self, services: Services, on: Connection, token_ids: Collection[str]
+    ) -> AfterCommit:
+        """Change rows in the transaction that revokes the tokens; return what publishes that."""
         ...
 
 
@@ -77,6 +92,7 @@ class Domain:
         stored_objects: Creates the descriptions of its objects in buckets, from the same services.
         retained_jobs: Returns those of the job ids whose jobs have records in the domain; files of
             such jobs are kept.
+        end_tokens: Ends what depends on revoked tokens, in the transaction that revokes them.
         tasks: Creates the periodic background tasks.
         start: Called when a replica starts, after the database and the earlier domains.
         stop: Called when a replica stops, before the earlier domains stop.
@@ -97,6 +113,7 @@ class Domain:
     cleanup: Callable[[Services], Iterable[CleanupStep]] = lambda _services: ()
     stored_objects: Callable[[Services], Iterable[StoredObjects]] = lambda _services: ()
     retained_jobs: Callable[[Services, Collection[str]], Awaitable[set[str]]] | None = None
+    end_tokens: EndTokens | None = None
     tasks: Callable[[Services], Iterable[PeriodicTask]] = lambda _services: ()
     start: Callable[[Services], Awaitable[None]] = _nothing
     stop: Callable[[Services], Awaitable[None]] = _nothing
@@ -135,3 +152,13 @@ class Domains:
             if domain.retained_jobs is not None:
                 found |= await domain.retained_jobs(services, job_ids)
         return found
+
+    async def end_tokens(
+        self, services: Services, on: Connection, token_ids: Collection[str]
+    ) -> Sequence[AfterCommit]:
+        """End what depends on revoked tokens in all domains; call the results after the commit."""
+        return [
+            await domain.end_tokens(services, on, token_ids)
+            for domain in self._domains
+            if domain.end_tokens is not None and token_ids
+        ]

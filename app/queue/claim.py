@@ -95,18 +95,6 @@ class ClaimService:
             return []
         return leased
 
-    async def remove_worker(self, worker_id: str, principal: Principal) -> None:
-        """Delete a worker and requeue its jobs without counting the attempts.
-
-        Raises:
-            WorkerNotFound: It does not exist or belongs to another user.
-            Forbidden: Another token registered it.
-        """
-        async with self._transactions.begin() as transaction:
-            await self._workers.delete(transaction.connection, worker_id, principal)
-            for lease in await lease_queries.lock_of_worker(transaction.connection, worker_id):
-                await transaction.requeue(lease.job, "The worker was removed.", counts=False)
-
     async def _poll(
         self, worker_id: str, principal: Principal, max_jobs: int, *, redeliver_first: bool
     ) -> tuple[Claimant, list[LeasedJob]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from app.database.engine import Database
 from app.database.notifications import Notifications
-from app.domain import Domain
+from app.database.statement import Connection
+from app.domain import AfterCommit, Domain
 from app.events.broadcaster import Broadcaster
 from app.http.auth import LEASE, WORKER
 from app.queue import lease_queries, routes
@@ -17,15 +19,18 @@ from app.queue.leases import LeaseService
 from app.queue.reaper import BACK_OFF, BackOff, Reaper
 from app.queue.transitions import JobTransactions
 from app.queue.waiting_claims import WaitingClaims
+from app.queue.worker_removal import WorkerRemoval
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
+from app.users.service import UserTokens
 from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 
 REAPER_INTERVAL_S = 0.5
 POLL_INTERVAL_S = 1
+TOKEN_CHECK_INTERVAL_S = 1
 
 
 def build(services: Services, *, back_off: BackOff = BACK_OFF) -> list[object]:
@@ -42,9 +47,16 @@ def build(services: Services, *, back_off: BackOff = BACK_OFF) -> list[object]:
         Enqueuer(db, transactions, waiting_claims, settings, lost_after_s=workers.lost_after_s),
         LeaseService(db, transactions, workers, settings),
         ClaimService(db, transactions, waiting_claims, workers, services.get(Shutdown), settings),
+        WorkerRemoval(transactions, workers, services.get(UserTokens)),
         Reaper(transactions, cancel_grace_s=settings.cancel_grace_s, back_off=back_off),
         LeaseTokens(db, default_quota=settings.user_quota_bytes),
     ]
+
+
+async def _end_tokens(
+    services: Services, on: Connection, token_ids: Collection[str]
+) -> AfterCommit:
+    return await services.get(WorkerRemoval).end_tokens(on, token_ids)
 
 
 async def _purge(db: Database) -> None:
@@ -61,6 +73,7 @@ def tasks(
     return [
         PeriodicTask(services.get(Reaper).run, reaper_interval_s),
         PeriodicTask(services.get(WaitingClaims).poll, poll_interval_s),
+        PeriodicTask(services.get(WorkerRemoval).end_invalid_tokens, TOKEN_CHECK_INTERVAL_S),
         PeriodicTask(partial(_purge, services.get(Database)), 3600),
     ]
 
@@ -77,5 +90,6 @@ DOMAIN = Domain(
         "POST /v1/jobs/{job_id}/release": LEASE,
     },
     build=build,
+    end_tokens=_end_tokens,
     tasks=tasks,
 )

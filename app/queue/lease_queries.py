@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -79,12 +79,12 @@ with locked as materialized (
 select {_LOCKED} from locked""",
     LockedLease,
 )
-_LOCK_OF_WORKER = Query(
+_LOCK_OF_WORKERS = Query(
     f"""
 with locked as materialized (
     select {LOCKED_COLUMNS}, {_LEASE_COLUMNS}
     from jobs j join job_leases l on l.job_id = j.id
-    where l.worker_id = :worker_id and l.ended_at is null order by j.id for update of j, l
+    where l.worker_id = any(:worker_ids) and l.ended_at is null order by j.id for update of j, l
 )
 select {_LOCKED} from locked""",
     LockedLease,
@@ -174,9 +174,9 @@ async def lock(on: Connection, token_hash: bytes) -> LockedLease | None:
     return await _LOCK.one(on, token_hash=token_hash)
 
 
-async def lock_of_worker(on: Connection, worker_id: str) -> list[LockedLease]:
-    """Lock and return the live leases of a worker and their jobs."""
-    return await _LOCK_OF_WORKER.all(on, worker_id=worker_id)
+async def lock_of_workers(on: Connection, worker_ids: Collection[str]) -> list[LockedLease]:
+    """Lock and return the live leases of workers and their jobs."""
+    return await _LOCK_OF_WORKERS.all(on, worker_ids=list(worker_ids))
 
 
 async def lock_overdue(on: Connection, *, cancel_grace_s: float, limit: int) -> list[OverdueLease]:

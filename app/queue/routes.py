@@ -15,6 +15,7 @@ from app.http.routing import SecuredRoute
 from app.queue.claim import ClaimService
 from app.queue.leases import LeaseService
 from app.queue.schemas import lease_json
+from app.queue.worker_removal import WorkerRemoval
 from processing_context.wire.events import EventBatch, EventsAccepted
 from processing_context.wire.workers import (
     ClaimRequest,
@@ -29,6 +30,7 @@ router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["workers"])
 
 Claims = Annotated[ClaimService, Injected(ClaimService)]
 Leases = Annotated[LeaseService, Injected(LeaseService)]
+Removal = Annotated[WorkerRemoval, Injected(WorkerRemoval)]
 
 
 @router.post("/workers/{worker_id}/claim", response_model=LeaseList)
@@ -70,9 +72,9 @@ async def post_events_of_jobs(
 
 
 @router.delete("/workers/{worker_id}", status_code=204)
-async def remove_worker(worker_id: str, claims: Claims, principal: PrincipalDep) -> None:
+async def remove_worker(worker_id: str, removal: Removal, principal: PrincipalDep) -> None:
     """Remove a worker at once; its jobs are requeued without counting the attempts."""
-    await claims.remove_worker(worker_id, principal)
+    await removal.remove(worker_id, principal)
 
 
 @router.post("/jobs/{job_id}/events", response_model=EventsAccepted)

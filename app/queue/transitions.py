@@ -149,6 +149,10 @@ class JobTransactions:
         async with self._db.transaction() as connection:
             transaction = JobTransaction(connection)
             yield transaction
+        self.publish_transaction(transaction)
+
+    def publish_transaction(self, transaction: JobTransaction) -> None:
+        """Publish the changes of a committed transaction."""
         self.publish(transaction.batches, queued=transaction.queued, ended=transaction.ended)
         if transaction.has_webhooks:
             self._webhooks.wake_dispatcher()

@@ -25,7 +25,8 @@ DELETE_EXPIRED_S = 60
 def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[object]:
     """Return the services of the domain."""
     db = services.get(Database)
-    registry = SocketRegistry(users=services.get(UserTokens), leases=services.get(LeaseTokens))
+    tokens = services.get(UserTokens)
+    registry = SocketRegistry(users=tokens, leases=services.get(LeaseTokens))
     services.get(Revocations).on_token(registry.close_token)
     server = SocketServer(
         db,
@@ -36,7 +37,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
         services.get(Shutdown),
         close_grace_s=close_grace_s,
     )
-    return [TicketService(db), registry, server]
+    return [TicketService(db, tokens), registry, server]
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.database.engine import Database
-from app.http.auth import Principal, hash_token, new_token
+from app.http.auth import Principal, TokenLookup, hash_token, new_token
 from app.sockets import queries
 from processing_context.wire.sockets import Ticket
 
@@ -11,10 +11,16 @@ TICKET_PREFIX = "tkt_"
 
 
 class TicketService:
-    """Tickets of all users."""
+    """Tickets of all users.
 
-    def __init__(self, db: Database) -> None:
+    Args:
+        db: The database.
+        tokens: Look-up of the tokens that tickets were created with.
+    """
+
+    def __init__(self, db: Database, tokens: TokenLookup) -> None:
         self._db = db
+        self._tokens = tokens
 
     async def create(self, principal: Principal) -> Ticket:
         """Create a ticket for the caller, which can be used once within 30 s."""
@@ -29,9 +35,15 @@ class TicketService:
         return Ticket(ticket=ticket, expires_at=expires_at)
 
     async def redeem(self, ticket: str) -> Principal | None:
-        """Use a ticket and return its principal; None if it is unknown, used or expired."""
+        """Use a ticket and return its principal.
+
+        Returns:
+            None if the ticket is unknown, used or expired, or its token is no longer valid.
+        """
         found = await queries.take(self._db.pool, hash_token(ticket))
         if found is None or not found.is_valid:
+            return None
+        if not await self._tokens.valid_among([found.token_id]):
             return None
         return Principal(
             user_id=found.user_id, scopes=frozenset(found.scopes), token_id=found.token_id

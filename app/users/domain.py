@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from app.database.engine import Database
-from app.domain import Domain
+from app.domain import Domain, Domains
 from app.http.auth import ADMIN, ANY_TOKEN, USER_OR_ADMIN, Revocations
 from app.runtime.cleanup import CleanupPhase, CleanupStep
 from app.runtime.services import Services
 from app.settings import Settings
 from app.users import routes
 from app.users.cleanup import UserDeletion
-from app.users.models import TokenRow, UserRow
+from app.users.models import RevokedTokenRow, TokenRow, UserRow
 from app.users.service import TokenService, UserService, UserTokens
 
 
 def _build(services: Services) -> list[object]:
     settings = services.get(Settings)
     db, revocations = services.get(Database), services.get(Revocations)
-    users = UserService(db, revocations)
+    end_dependents = partial(services.get(Domains).end_tokens, services)
+    users = UserService(db, revocations, end_dependents)
     return [
         UserTokens(db, default_quota=settings.user_quota_bytes),
         users,
-        TokenService(db, users, revocations, max_tokens=settings.max_tokens_per_user),
+        TokenService(
+            db, users, revocations, end_dependents, max_tokens=settings.max_tokens_per_user
+        ),
     ]
 
 
@@ -44,7 +48,7 @@ DOMAIN = Domain(
         "GET /v1/tokens": USER_OR_ADMIN,
         "DELETE /v1/tokens/{token_id}": USER_OR_ADMIN,
     },
-    tables=(UserRow, TokenRow),
+    tables=(UserRow, TokenRow, RevokedTokenRow),
     build=_build,
     cleanup=_cleanup,
 )

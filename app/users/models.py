@@ -27,7 +27,10 @@ class UserRow(Base):
 
 
 class TokenRow(Base):
-    """A token of a user: its SHA-256 and its scopes."""
+    """A token of a user: its SHA-256 and its scopes.
+
+    `purpose` is set for tokens of the configuration: `bootstrap` or `worker`.
+    """
 
     __tablename__ = "tokens"
 
@@ -38,3 +41,13 @@ class TokenRow(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
+    purpose: Mapped[str | None] = mapped_column(Text)
+
+
+class RevokedTokenRow(Base):
+    """The hash of a configured token that was revoked, so that no later start restores it."""
+
+    __tablename__ = "revoked_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    revoked_at: Mapped[datetime] = mapped_column(server_default=func.now())

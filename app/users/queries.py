@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from app.database.statement import Executor, Query, Scalar, Statement
 
-_VALID = "(t.expires_at is null or t.expires_at > now()) and u.deleted_at is null"
+_VALID = """(t.expires_at is null or t.expires_at > now()) and u.deleted_at is null
+    and not exists (select from revoked_tokens r where r.hash = t.hash)"""
 
 
 class UserRecord(NamedTuple):
@@ -37,6 +38,15 @@ class TokenOwner(NamedTuple):
     scopes: list[str]
     quota_bytes: int | None
     lasts_s: float | None
+
+
+class ConfiguredTokenRecord(NamedTuple):
+    """A token that the configuration names; `is_valid` is false for one of a deleted user."""
+
+    id: str
+    scopes: list[str]
+    purpose: str | None
+    is_valid: bool
 
 
 _FIND_TOKEN = Query(
@@ -70,8 +80,8 @@ _SET_QUOTA = Statement(
 _TOKEN_COLUMNS = "id, name, scopes, created_at, expires_at"  # noqa: S105  # columns of a table
 _INSERT_TOKEN = Query(
     f"""
-insert into tokens (id, user_id, name, hash, scopes, expires_at)
-values (:id, :user_id, :name, :hash, :scopes, :expires_at) returning {_TOKEN_COLUMNS}""",
+insert into tokens (id, user_id, name, hash, scopes, expires_at, purpose)
+values (:id, :user_id, :name, :hash, :scopes, :expires_at, :purpose) returning {_TOKEN_COLUMNS}""",
     TokenRecord,
 )
 _TOKEN_PAGE = Query(
@@ -89,12 +99,28 @@ select count(*) from (
 ) counted""",
     int,
 )
-_TOKEN_IDS = Scalar("select id from tokens where user_id = :user_id", str)
-_DELETE_TOKEN = Statement(
-    """
-delete from tokens where id = :token_id and (:owner_id::text is null or user_id = :owner_id)"""
+_REVOKE = """
+with ended as (delete from tokens where {condition} returning id, hash, purpose),
+remembered as (
+    insert into revoked_tokens (hash) select hash from ended where purpose is not null
+    on conflict do nothing
 )
-_DELETE_TOKENS_NAMED = Statement("delete from tokens where user_id = :user_id and name = :name")
+select id from ended"""
+_DELETE_TOKEN = Scalar(
+    _REVOKE.format(condition="id = :token_id and (:owner_id::text is null or user_id = :owner_id)"),
+    str,
+)
+_DELETE_TOKENS_OF_USER = Scalar(_REVOKE.format(condition="user_id = :user_id"), str)
+_REVOKE_OTHERS = Scalar(_REVOKE.format(condition="purpose = :purpose and hash <> :hash"), str)
+_REVOKE_HASHES = Scalar(_REVOKE.format(condition="hash = any(:hashes)"), str)
+_CONFIGURED = Query(
+    f"""
+select t.id, t.scopes, t.purpose, {_VALID} as is_valid
+from tokens t join users u on u.id = t.user_id where t.hash = :hash""",
+    ConfiguredTokenRecord,
+)
+_IS_REVOKED = Scalar("select exists (select from revoked_tokens where hash = :hash)", bool)
+_SET_PURPOSE = Statement("update tokens set purpose = :purpose where id = :token_id")
 _LOCK_BOOTSTRAP = Statement("select pg_advisory_xact_lock(7103452672)")
 _DELETED = Scalar(
     """
@@ -159,6 +185,7 @@ async def insert_token(
     token_hash: bytes,
     scopes: list[str],
     expires_at: datetime | None,
+    purpose: str | None,
 ) -> TokenRecord:
     """Insert a token."""
     return await _INSERT_TOKEN.only(
@@ -169,6 +196,7 @@ async def insert_token(
         hash=token_hash,
         scopes=scopes,
         expires_at=expires_at,
+        purpose=purpose,
     )
 
 
@@ -184,19 +212,39 @@ async def count_tokens(on: Executor, user_id: str, limit: int) -> int:
     return await _COUNT_TOKENS.only(on, user_id=user_id, limit=limit)
 
 
-async def token_ids(on: Executor, user_id: str) -> list[str]:
-    """Return the ids of a user's tokens."""
-    return await _TOKEN_IDS.values(on, user_id=user_id)
-
-
 async def delete_token(on: Executor, token_id: str, *, owner_id: str | None) -> bool:
     """Delete a token, if `owner_id` is given only one of this user; return True if it existed."""
-    return await _DELETE_TOKEN.execute(on, token_id=token_id, owner_id=owner_id) > 0
+    return await _DELETE_TOKEN.value(on, token_id=token_id, owner_id=owner_id) is not None
 
 
-async def delete_tokens_named(on: Executor, name: str, *, user_id: str) -> None:
-    """Delete the tokens of a user that have this name."""
-    await _DELETE_TOKENS_NAMED.execute(on, user_id=user_id, name=name)
+async def delete_tokens_of_user(on: Executor, user_id: str) -> list[str]:
+    """Delete the tokens of a user; return their ids."""
+    return await _DELETE_TOKENS_OF_USER.values(on, user_id=user_id)
+
+
+async def configured(on: Executor, token_hash: bytes) -> ConfiguredTokenRecord | None:
+    """Return the token with this hash, valid or not."""
+    return await _CONFIGURED.one(on, hash=token_hash)
+
+
+async def is_revoked(on: Executor, token_hash: bytes) -> bool:
+    """Return True if a configured token with this hash was revoked."""
+    return await _IS_REVOKED.only(on, hash=token_hash)
+
+
+async def set_purpose(on: Executor, token_id: str, purpose: str) -> None:
+    """Make a token one of the configuration."""
+    await _SET_PURPOSE.execute(on, token_id=token_id, purpose=purpose)
+
+
+async def revoke_others(on: Executor, purpose: str, *, kept: bytes) -> list[str]:
+    """Revoke the tokens of a purpose for ever, except the one with the hash `kept`."""
+    return await _REVOKE_OTHERS.values(on, purpose=purpose, hash=kept)
+
+
+async def revoke_hashes(on: Executor, hashes: Collection[bytes]) -> list[str]:
+    """Delete the tokens with these hashes; those of the configuration are revoked for ever."""
+    return await _REVOKE_HASHES.values(on, hashes=list(hashes))
 
 
 async def lock_bootstrap(on: Executor) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from app.database.engine import Database
 from app.database.statement import Connection
@@ -17,6 +18,12 @@ from app.users import queries
 from app.users.errors import TokenNotFound, UserNotFound
 from app.users.queries import TokenRecord, UserRecord
 from processing_context.wire.users import TokenCreate, UserCreate
+
+EndDependents: TypeAlias = Callable[
+    [Connection, Collection[str]], Awaitable[Sequence[Callable[[], None]]]
+]
+"""Function that ends everything that depends on revoked tokens, in the transaction that revokes
+them; it returns functions to call after the commit."""
 
 ADMIN_SCOPES = frozenset({"worker", "fleet", "admin"})
 """Scopes that only an admin may grant."""
@@ -50,9 +57,12 @@ class UserTokens:
 class UserService:
     """Operations on users."""
 
-    def __init__(self, db: Database, revocations: Revocations) -> None:
+    def __init__(
+        self, db: Database, revocations: Revocations, end_dependents: EndDependents
+    ) -> None:
         self._db = db
         self._revocations = revocations
+        self._end_dependents = end_dependents
 
     async def get(self, user_id: str) -> UserRecord:
         """Return one user.
@@ -96,10 +106,13 @@ class UserService:
         async with self._db.transaction() as on:
             if not await queries.mark_deleted(on, user_id):
                 raise UserNotFound(user_id)
-            token_ids = await queries.token_ids(on, user_id)
+            token_ids = await queries.delete_tokens_of_user(on, user_id)
+            after_commit = await self._end_dependents(on, token_ids)
         for token_id in token_ids:
             self._revocations.revoke_token(token_id)
         self._revocations.delete_user(user_id)
+        for publish in after_commit:
+            publish()
 
     async def set_quota(self, user_id: str, quota_bytes: int | None) -> None:
         """Set the storage quota of a user; None: the default of the settings.
@@ -119,12 +132,14 @@ class TokenService:
         db: Database,
         users: UserService,
         revocations: Revocations,
+        end_dependents: EndDependents,
         *,
         max_tokens: int,
     ) -> None:
         self._db = db
         self._users = users
         self._revocations = revocations
+        self._end_dependents = end_dependents
         self._quota = CountQuota(
             "tokens",
             max_tokens,
@@ -177,13 +192,19 @@ class TokenService:
     async def revoke(self, token_id: str, *, by: Principal) -> None:
         """Revoke a token: the caller's own, or any for an admin.
 
+        Its workers and their leases end in the same transaction.
+
         Raises:
             TokenNotFound: The token does not exist, or it belongs to another user.
         """
         owner_id = None if "admin" in by.scopes else by.user_id
-        if not await queries.delete_token(self._db.pool, token_id, owner_id=owner_id):
-            raise TokenNotFound(token_id)
+        async with self._db.transaction() as on:
+            if not await queries.delete_token(on, token_id, owner_id=owner_id):
+                raise TokenNotFound(token_id)
+            after_commit = await self._end_dependents(on, [token_id])
         self._revocations.revoke_token(token_id)
+        for publish in after_commit:
+            publish()
 
 
 async def insert_token(
@@ -194,6 +215,7 @@ async def insert_token(
     *,
     expires_at: datetime | None = None,
     secret: str | None = None,
+    purpose: str | None = None,
 ) -> tuple[TokenRecord, str]:
     """Insert a token with a given or a random secret; return it with the secret."""
     secret = secret or new_token(USER_PREFIX)
@@ -205,6 +227,7 @@ async def insert_token(
         token_hash=hash_token(secret),
         scopes=sorted(set(scopes)),
         expires_at=expires_at,
+        purpose=purpose,
     )
     return token, secret
 

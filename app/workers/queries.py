@@ -98,6 +98,15 @@ where (is_fleet or user_id = :user_id) and not is_draining
     CapabilitiesRecord,
 )
 _DELETE = Statement("delete from workers where id = :worker_id")
+_TOKEN_IDS = Scalar("select distinct token_id from workers", str)
+_DELETE_OF_TOKENS = Scalar(
+    """
+with locked as materialized (
+    select id from workers where token_id = any(:token_ids) order by id for update
+)
+delete from workers w using locked where w.id = locked.id returning w.id""",
+    str,
+)
 _IS_IDLE = "not exists (select from job_leases l where l.worker_id = w.id and l.ended_at is null)"
 _DELETE_LOST = Statement(
     f"delete from workers w where w.last_seen_at < now() - interval '1 day' and {_IS_IDLE}"
@@ -188,6 +197,16 @@ async def active(on: Executor, *, user_id: str, lost_after_s: float) -> list[Cap
 async def delete(on: Executor, worker_id: str) -> None:
     """Delete a worker."""
     await _DELETE.execute(on, worker_id=worker_id)
+
+
+async def token_ids(on: Executor) -> list[str]:
+    """Return the ids of the tokens of all workers."""
+    return await _TOKEN_IDS.values(on)
+
+
+async def delete_of_tokens(on: Connection, token_ids: Collection[str]) -> list[str]:
+    """Delete the workers that these tokens registered; return their ids."""
+    return await _DELETE_OF_TOKENS.values(on, token_ids=list(token_ids))
 
 
 async def delete_lost(on: Executor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from app.database.engine import Database
@@ -177,6 +177,14 @@ class WorkerService:
         """
         _check(await queries.lock(on, worker_id), worker_id, principal)
         await queries.delete(on, worker_id)
+
+    async def token_ids(self) -> list[str]:
+        """Return the ids of the tokens of all workers."""
+        return await queries.token_ids(self._db.pool)
+
+    async def delete_of_tokens(self, on: Connection, token_ids: Collection[str]) -> list[str]:
+        """Delete the workers of tokens; return their ids. The caller must end their leases."""
+        return await queries.delete_of_tokens(on, token_ids)
 
     async def active(self, user_id: str) -> list[WorkerCapabilities]:
         """Return the capabilities of the active workers that run jobs of a user."""

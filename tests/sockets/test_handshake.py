@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.jobs import (
@@ -81,3 +82,21 @@ async def test_a_token_of_the_wrong_scope_is_not_let_in(service: Service) -> Non
         token = await service.new_token(user.id, ("worker",))
     async with open_socket(service, token) as socket:
         assert await socket.closed() == 4403
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "user deleted"])
+async def test_a_ticket_of_a_token_that_has_ended_is_not_let_in(
+    service: Service, admin: httpx.AsyncClient, end: str
+) -> None:
+    async with await service.new_user() as user:
+        ticket = (await user.http.post("/v1/ws/tickets")).json()["ticket"]
+        [listed] = (await user.http.get("/v1/tokens")).json()["tokens"]
+        if end == "revoked":
+            await user.http.delete(f"/v1/tokens/{listed['id']}")
+        elif end == "expired":
+            change = "update tokens set expires_at = now() where id = $1"
+            await service.run(service.db.pool.execute(change, listed["id"]))
+        else:
+            await admin.delete(f"/v1/users/{user.id}")
+    async with open_socket(service, None, query=f"?ticket={ticket}") as socket:
+        assert await socket.closed() == 4401
