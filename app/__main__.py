@@ -1,18 +1,22 @@
-"""Command line of the service: `python -m app serve|migrate|sweep|users|tokens|openapi`."""
+"""Command line of the service: `python -m app serve|migrate|sweep|token|users|tokens|openapi`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
 from app.runtime import logging as logs
+from app.runtime.environment import unknown_variables
 from app.runtime.errors import CommandError
-from app.settings import Settings
+from app.settings import Settings, read_settings
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[Settings, argparse.Namespace], None]
 
@@ -22,10 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv).parse_args(argv)
     try:
-        settings = Settings()
+        settings = read_settings()
     except ValidationError as error:
         return _refuse("\n".join(_readable(error)), code=2)
+    except (OSError, UnicodeError) as error:
+        return _refuse(f"cannot read the settings in .env: {error}", code=2)
     logs.configure(settings.log_level)
+    for sentence in unknown_variables(settings.file):
+        logger.warning(sentence)
     try:
         handler: Handler = getattr(args, "handler", _users)
         handler(settings, args)
@@ -70,19 +78,25 @@ def _serve(settings: Settings, _args: argparse.Namespace) -> None:
 
 
 def _migrate(settings: Settings, _args: argparse.Namespace) -> None:
-    from app.database.migrate import upgrade
     from app.embedded.stack import embedded_database
+    from app.server.preflight import check_database
+    from app.server.schema import upgrade_schema
 
+    check_database(settings)
     with embedded_database(settings) as database_url:
-        upgrade(database_url)
+        upgrade_schema(database_url)
 
 
 def _sweep(settings: Settings, args: argparse.Namespace) -> None:
     from app.cleanup.cli import run
     from app.domains import DOMAINS
     from app.embedded.stack import reachable_stack
+    from app.server.preflight import check_database
+    from app.server.schema import create_schema
 
+    check_database(settings)
     with reachable_stack(settings) as found:
+        create_schema(str(found.database_url))
         asyncio.run(run(found, DOMAINS, dry=args.dry_run, force=args.force))
 
 
@@ -95,7 +109,7 @@ def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
         "s3_endpoint": "http://localhost",
         "s3_access_key": "none",
         "s3_secret_key": "none",
-        "secret_key": "none",
+        "secret_key": "none" * 8,
     }
     document = create_app(Settings.model_validate(placeholders)).openapi()
     json.dump(document, sys.stdout, indent=2, sort_keys=True)
@@ -105,9 +119,13 @@ def _openapi(_settings: Settings, _args: argparse.Namespace) -> None:
 def _users(settings: Settings, args: argparse.Namespace) -> None:
     from app.embedded.stack import embedded_database
     from app.http.problems import ProblemError
+    from app.server.preflight import check_database
+    from app.server.schema import create_schema
     from app.users.cli import run
 
+    check_database(settings)
     with embedded_database(settings) as database_url:
+        create_schema(database_url)
         found = settings.model_copy(update={"database_url": database_url})
         try:
             asyncio.run(run(found, args))

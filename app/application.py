@@ -141,7 +141,7 @@ def _lifespan(services: Services, domains: Sequence[Domain]) -> Lifespan[FastAPI
             for domain in domains:
                 stack.push_async_callback(domain.stop, services)
                 await domain.start(services)
-            tasks = PeriodicTasks()
+            tasks = PeriodicTasks(db.check)
             stack.push_async_callback(tasks.stop)
             for domain in domains:
                 for task in domain.tasks(services):

@@ -1,14 +1,17 @@
-"""Settings of the service, read once from the environment variables with the prefix `CONTEXT_`.
+"""Settings of the service, read once from variables with the prefix `CONTEXT_`.
+
+They come from the environment, and from the file `.env` of the working directory (`read_settings`).
 
 The README's table of settings is generated from this class (scripts/openapi).
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KIB = 1024
@@ -17,6 +20,11 @@ GIB = 1024 * MIB
 MINUTE = 60
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+MIN_SECRET_KEY = 32
+"""Shortest secret key, in characters."""
+_POSTGRES_URL = re.compile(r"postgres(?:ql)?(?:\+asyncpg)?://(?=.)")
+_HTTP_URL = re.compile(r"https?://[^/\s]+")
 
 
 class Settings(BaseSettings):
@@ -34,8 +42,9 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(
         None,
-        description="PostgreSQL 14 or later: `postgresql+asyncpg://user:password@host/db`. "
-        "Unset: an embedded server is started in the data directory.",
+        description="PostgreSQL 14 or later: `postgresql://user:password@host/db`, with libpq's "
+        "parameters such as `?sslmode=require`. Unset: an embedded server is started in the data "
+        "directory.",
     )
     postgres_bin_dir: Path | None = Field(
         None, description="Programs of the embedded PostgreSQL. Unset: the installed package."
@@ -68,12 +77,19 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr | None = Field(
         None,
-        description="Key that encrypts stored secrets, the same on every replica; required with "
-        "`DATABASE_URL`, else generated into the data directory.",
+        description="Key that encrypts stored secrets, the same on every replica; with "
+        "`DATABASE_URL` at least 32 characters. Unset: generated into the data directory, which "
+        "all replicas must then share.",
     )
     bootstrap_token: SecretStr | None = Field(
         None,
-        description="Token of the first user. Unset: generated, in `<data dir>/token`.",
+        description="Token of the first user; another value revokes the earlier one for ever. "
+        "Unset: the one in `<data dir>/token`, which the first start generates.",
+    )
+    worker_token: SecretStr | None = Field(
+        None,
+        description="Token of the workers, with the scopes `worker` and `fleet`; another value "
+        "revokes the earlier one for ever. Unset: generated, in `<data dir>/worker-token`.",
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of browser pages, comma-separated. Unset: the same origin only."
@@ -195,6 +211,29 @@ class Settings(BaseSettings):
         20, ge=0, description="Time that running transfers have when a replica stops."
     )
 
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file `.env` that some of the settings may come from."""
+        return self._file
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not _POSTGRES_URL.match(value):
+            raise ValueError("must be like postgresql://user:password@host/database")
+        return _POSTGRES_URL.sub("postgresql+asyncpg://", value, count=1)
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None and not _HTTP_URL.match(value):
+            raise ValueError(f"must begin with http:// or https:// and name a host, not {value!r}")
+        return value
+
     @field_validator("allowed_origins", "fetch_allow", "webhook_retry_s", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
@@ -224,9 +263,23 @@ class Settings(BaseSettings):
                 "CONTEXT_S3_ENDPOINT is set: "
                 "set CONTEXT_S3_ACCESS_KEY and CONTEXT_S3_SECRET_KEY too"
             )
-        if self.database_url and not self.secret_key:
+        key = self.secret_key.get_secret_value() if self.secret_key else None
+        if self.database_url and key is not None and len(key) < MIN_SECRET_KEY:
             raise ValueError(
-                "CONTEXT_DATABASE_URL is set: set CONTEXT_SECRET_KEY too "
-                "(a long random string, the same on every replica)"
+                f"CONTEXT_SECRET_KEY has {len(key)} characters: set a random one of at least "
+                f"{MIN_SECRET_KEY}, the same on every replica"
             )
         return self
+
+
+def read_settings(file: Path = Path(".env")) -> Settings:
+    """Return the settings of the environment and, where a variable is not set there, of a file.
+
+    Raises:
+        ValidationError: A setting is not valid.
+    """
+    if not file.is_file():
+        return Settings()
+    settings = Settings(_env_file=file)
+    settings._file = file.absolute()
+    return settings

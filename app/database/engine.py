@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 import orjson
@@ -26,13 +28,51 @@ def loads(value: str | bytes) -> Any:
     return orjson.loads(value)
 
 
+_ARGUMENTS: Mapping[str, Callable[[Any], Any]] = {
+    "host": lambda value: value,
+    "port": lambda value: value,
+    "user": str,
+    "password": str,
+    "database": str,
+    "ssl": str,
+    "timeout": float,
+    "statement_cache_size": int,
+    "max_cached_statement_lifetime": int,
+    "max_cacheable_statement_size": int,
+}
+"""Parts and parameters of a URL that are arguments of `asyncpg.connect`."""
+_ONLY_LIBPQ = re.compile(r"channel_binding|gssencmode|keepalives\w*|tcp_user_timeout|options")
+"""Parameters of libpq without a counterpart in asyncpg."""
+
+
 def connect_args(database_url: str) -> dict[str, Any]:
-    """Return the arguments of `asyncpg.connect` for an SQLAlchemy URL."""
-    return dict(_DIALECT.create_connect_args(make_url(database_url))[1])  # type: ignore[no-untyped-call]
+    """Return the arguments of `asyncpg.connect` for a URL.
+
+    asyncpg itself reads the parameters that it shares with libpq, such as `sslmode`; others are
+    settings of the session.
+    """
+    url = make_url(database_url).set(drivername="postgresql+asyncpg")
+    given = dict(_DIALECT.create_connect_args(url)[1])  # type: ignore[no-untyped-call]
+    if "connect_timeout" in given:
+        given["timeout"] = given.pop("connect_timeout")
+    arguments = {name: kind(given.pop(name)) for name, kind in _ARGUMENTS.items() if name in given}
+    shared = {name: value for name, value in given.items() if not _ONLY_LIBPQ.fullmatch(name)}
+    return arguments | ({"dsn": f"postgresql://?{urlencode(shared)}"} if shared else {})
 
 
 async def _json_as_objects(connection: Connection) -> None:
     await connection.set_type_codec("json", encoder=dumps, decoder=loads, schema="pg_catalog")
+
+
+async def _connect(*args: Any, **kwargs: Any) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect; a missing socket or host is a `ConnectionError`, as a refused connection is."""
+    try:
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*args, **kwargs)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as exc:
+        raise ConnectionError(str(exc)) from exc
+    return connection
 
 
 async def _no_reset(connection: Connection) -> None:
@@ -58,6 +98,7 @@ class Database:
         """Create the pool."""
         self._pool = await asyncpg.create_pool(
             **self._connect_args,
+            connect=_connect,
             min_size=1,
             max_size=self._pool_size,
             init=_json_as_objects,
@@ -72,9 +113,19 @@ class Database:
 
     async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
         """Return a new connection outside of the pool, for LISTEN and advisory locks."""
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**self._connect_args)
+        connection = await _connect(**self._connect_args)
         await _json_as_objects(connection)
         return connection
+
+    async def check(self) -> None:
+        """Check that PostgreSQL answers and can write: a result larger than its memory is a file.
+
+        Raises:
+            Exception: It cannot (`is_database_away`).
+        """
+        async with self.transaction() as connection:
+            await connection.execute("set local work_mem = '64kB'")
+            await connection.fetchval("select count(*) from generate_series(1, 20000)")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

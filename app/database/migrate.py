@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.database.engine import Database
-from app.database.statement import Scalar
+from app.database.engine import Database, connect_args
+from app.database.statement import Executor, Scalar
 
 Command = Callable[[Config], None]
 
@@ -59,7 +60,10 @@ def downgrade(database_url: str, revision: str) -> None:
 
 
 async def _migrate(database_url: str, run: Command) -> None:
-    engine = create_async_engine(database_url, poolclass=pool.NullPool)
+    connect = partial(asyncpg.connect, **connect_args(database_url))
+    engine = create_async_engine(
+        "postgresql+asyncpg://", poolclass=pool.NullPool, async_creator=connect
+    )
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_locked, run)
@@ -93,8 +97,41 @@ _IS_MIGRATED = Scalar("select to_regclass('alembic_version') is not null", bool)
 _CURRENT = Scalar("select version_num from alembic_version", str)
 
 
-async def current(db: Database) -> str | None:
+async def current(on: Executor) -> str | None:
     """Return the revision of the database; None before the first migration."""
-    if not await _IS_MIGRATED.value(db.pool):
+    if not await _IS_MIGRATED.value(on):
         return None
-    return await _CURRENT.value(db.pool)
+    return await _CURRENT.value(on)
+
+
+def problem(revision: str | None) -> str | None:
+    """Return the reason why this code cannot use a schema; None if it can."""
+    if revision == head():
+        return None
+    if is_known(revision):
+        return (
+            f"the database schema {revision} is older than {head()}, which the code needs: run "
+            "`python -m app migrate`"
+        )
+    return (
+        f"the database schema {revision} is newer than {head()}, the newest that the code knows: "
+        "update this replica"
+    )
+
+
+def create_missing(database_url: str) -> str | None:
+    """Create the schema in a database that has none; return the `problem` of another schema."""
+    revision = asyncio.run(_read_revision(database_url))
+    if revision is not None:
+        return problem(revision)
+    upgrade(database_url)
+    return None
+
+
+async def _read_revision(database_url: str) -> str | None:
+    db = Database(database_url, pool_size=2)
+    await db.open()
+    try:
+        return await current(db.pool)
+    finally:
+        await db.close()

@@ -1,8 +1,12 @@
-"""Credentials of the embedded stack, generated at the first start and stored in a private file."""
+"""Credentials of a data directory, generated at the first start and stored in a private file."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -31,10 +35,32 @@ class Credentials(BaseModel):
 def load_credentials(data_dir: Path) -> Credentials:
     """Return the credentials of a data directory; generate them at the first start.
 
+    Replicas that share the directory may call this at the same time.
+
     Raises:
-        CommandError: The file is damaged.
+        CommandError: The file is damaged, or cannot be read or written.
     """
-    path = data_dir / "credentials.json"
+    try:
+        with _locked(data_dir):
+            return _load(data_dir / "credentials.json")
+    except OSError as error:
+        raise CommandError(
+            f"cannot use {error.filename} ({error.strerror}): make {data_dir} writable for the "
+            "service, or set CONTEXT_DATA_DIR to another folder"
+        ) from error
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    fd = os.open(data_dir / "credentials.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _load(path: Path) -> Credentials:
     try:
         before = path.read_text()
         credentials = Credentials.model_validate_json(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,13 @@ class Postgres:
         self._data = data_dir / "postgres"
         self._sockets = socket_dir(data_dir, "postgres")
         self.child = Child(self._server(data_dir / "log" / "postgres.log"), inherit=inherit)
+
+    @property
+    def psql(self) -> str:
+        """A command line that opens the database; PostgreSQL's own `psql`, or that of the PATH."""
+        program = self._programs / "psql"
+        name = str(program) if program.exists() else "psql"
+        return shlex.join([name, "-h", str(self._sockets), "-U", "app", "context"])
 
     def prepare(self) -> None:
         """Create the cluster and the database at the first start."""

@@ -39,10 +39,16 @@ class Server(Protocol):
 
 
 class Stack:
-    """Servers of a data directory, the slowest first; `settings` has their URLs."""
+    """Servers of a data directory, the slowest first; `settings` has their URLs.
 
-    def __init__(self, settings: Settings, servers: Sequence[Server] = ()) -> None:
+    `psql` is a command line that opens the embedded database.
+    """
+
+    def __init__(
+        self, settings: Settings, servers: Sequence[Server] = (), *, psql: str | None = None
+    ) -> None:
         self.settings = settings
+        self.psql = psql
         self.database_url = settings.database_url or database_url(settings.data_dir)
         self.servers = servers
 
@@ -108,7 +114,7 @@ def running_stack(
     """
     if settings.database_url is not None and settings.s3_endpoint is not None:
         meanwhile()
-        yield Stack(settings)
+        yield Stack(_with_secret_key(settings))
         return
     settings = _with_data_dir(settings)
     with data_dir_lock(settings.data_dir) as lock:
@@ -124,8 +130,11 @@ def _assemble(settings: Settings, lock: int, *, storage: bool, s3_volume_mb: int
     credentials = load_credentials(settings.data_dir)
     servers: list[Server] = []
     found: dict[str, object] = {}
+    psql = None
     if settings.database_url is None:
-        servers.append(Postgres(settings, inherit=lock))
+        postgres = Postgres(settings, inherit=lock)
+        servers.append(postgres)
+        psql = postgres.psql
         found["database_url"] = database_url(settings.data_dir)
     if storage and settings.s3_endpoint is None:
         s3 = SeaweedFS(settings, credentials, inherit=lock, volume_mb=s3_volume_mb)
@@ -133,7 +142,7 @@ def _assemble(settings: Settings, lock: int, *, storage: bool, s3_volume_mb: int
         found |= _access(s3.endpoint, credentials)
     if settings.secret_key is None:
         found["secret_key"] = SecretStr(credentials.secret_key)
-    return Stack(settings.model_copy(update=found), servers)
+    return Stack(settings.model_copy(update=found), servers, psql=psql)
 
 
 @contextmanager
@@ -161,7 +170,7 @@ def embedded_database(settings: Settings) -> Iterator[str]:
 def reachable_stack(settings: Settings) -> Iterator[Settings]:
     """Yield settings with server URLs: configured, of a running stack, or of a temporary stack."""
     if settings.database_url is not None and settings.s3_endpoint is not None:
-        yield settings
+        yield _with_secret_key(settings)
         return
     settings = _with_data_dir(settings)
     if not in_use(settings.data_dir):
@@ -175,6 +184,15 @@ def reachable_stack(settings: Settings) -> Iterator[Settings]:
     if settings.database_url is None:
         running["database_url"] = database_url(settings.data_dir)
     yield settings.model_copy(update=running)
+
+
+def _with_secret_key(settings: Settings) -> Settings:
+    """Return settings with a secret key, which the replicas of a shared data directory share."""
+    if settings.secret_key is not None:
+        return settings
+    settings = _with_data_dir(settings)
+    key = SecretStr(load_credentials(settings.data_dir).secret_key)
+    return settings.model_copy(update={"secret_key": key})
 
 
 def _access(endpoint: str, credentials: Credentials) -> dict[str, object]:

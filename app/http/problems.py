@@ -24,7 +24,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.database.errors import DATABASE_AWAY, is_database_away
+from app.database.errors import DATABASE_AWAY, is_database_away, is_out_of_resources
 from app.runtime.request_context import request_id
 
 logger = logging.getLogger(__name__)
@@ -170,6 +170,19 @@ class DatabaseUnavailable(Unavailable):
     detail = "The database cannot be reached: retry after the time in Retry-After."
 
 
+class DatabaseFull(Unavailable):
+    """PostgreSQL has no disk space or memory left."""
+
+    code = "database_full"
+    detail = (
+        "The database has no disk space or memory left, so nothing was stored: retry after the "
+        "time in Retry-After, or ask the operator of the service for more space."
+    )
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after_s=10)
+
+
 def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:
     """Return the problem details of an error."""
     body: dict[str, Any] = {
@@ -240,8 +253,8 @@ def from_exception(exc: Exception) -> ProblemError:
             return MethodNotAllowed(headers=dict(exc.headers or {}))
         return _BY_STATUS.get(exc.status_code, ProblemError)()
     if is_database_away(exc):
-        logger.warning("the database cannot be reached: %s", exc)
-        return DatabaseUnavailable()
+        logger.warning("the database cannot serve: %s", exc)
+        return DatabaseFull() if is_out_of_resources(exc) else DatabaseUnavailable()
     logger.error("unhandled exception", exc_info=exc)
     return ProblemError()
 

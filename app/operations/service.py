@@ -7,6 +7,7 @@ import logging
 
 from app.database import migrate
 from app.database.engine import Database
+from app.database.errors import is_out_of_resources
 from app.operations.errors import NotReady
 from app.runtime.shutdown import Shutdown
 from app.storage import Storage
@@ -39,21 +40,13 @@ class ReadinessService:
     async def _database_problem(self) -> str | None:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
-                found = await migrate.current(self._db)
+                await self._db.check()
+                return migrate.problem(await migrate.current(self._db.pool))
         except Exception as exc:
             logger.warning("readiness: database: %s", exc)
+            if is_out_of_resources(exc):
+                return "the database has no disk space or memory left"
             return "the database cannot be reached"
-        if found == migrate.head():
-            return None
-        if migrate.is_known(found):
-            return (
-                f"the database schema {found} is older than {migrate.head()}, which the code "
-                "needs: run `python -m app migrate`"
-            )
-        return (
-            f"the database schema {found} is newer than {migrate.head()}, the newest that the code "
-            "knows: update this replica"
-        )
 
     async def _storage_problem(self) -> str | None:
         try:

@@ -11,6 +11,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from app.runtime.request_context import request_id
+from processing_context.wire.terminal import TerminalFormatter, printable_json
 
 
 class _RequestId(logging.Filter):
@@ -40,7 +41,7 @@ class JsonLines(JsonFormatter):
     def serialize_log_record(self, log_data: dict[str, Any]) -> str:
         """Return a record as one line of JSON."""
         try:
-            return orjson.dumps(log_data).decode()
+            return printable_json(orjson.dumps(log_data).decode())
         except TypeError:
             return super().serialize_log_record(log_data)
 
@@ -50,7 +51,7 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_RequestId())
     if sys.stderr.isatty():
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(TerminalFormatter())
     else:
         handler.setFormatter(
             JsonLines(

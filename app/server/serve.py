@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib import import_module
 
 import uvloop
@@ -28,14 +28,16 @@ def serve(settings: Settings) -> None:
         import_module("app.server.supervisor")
         interrupt.check()
 
-    with (
-        closing(bind(settings)) as listener,
-        running_stack(settings, meanwhile=import_application) as stack,
-    ):
-        from app.database.migrate import upgrade
+    with closing(bind(settings)) as listener, ExitStack() as parts:
+        if settings.database_url is not None or settings.s3_endpoint is not None:
+            from app.server.preflight import check_servers
+
+            check_servers(settings)
+        stack = parts.enter_context(running_stack(settings, meanwhile=import_application))
+        from app.server.schema import upgrade_schema
         from app.server.supervisor import Supervisor
 
-        upgrade(stack.database_url)
+        upgrade_schema(stack.database_url)
         interrupt.check()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(Supervisor(stack, listener).run())

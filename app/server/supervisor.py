@@ -8,7 +8,6 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from app.application import create_app
@@ -20,8 +19,10 @@ from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.server.listen import local_url
 from app.server.local_worker import local_worker
+from app.server.summary import summary
 from app.server.uvicorn_server import Server
-from app.users.bootstrap import first_user, worker_token
+from app.users.bootstrap import StartTokens, set_up
+from app.users.configured_tokens import ConfiguredToken
 
 
 class Supervisor:
@@ -50,15 +51,15 @@ class Supervisor:
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        token_file = await first_user(self._settings)
+        tokens = await set_up(self._settings)
         api = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         watches: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._stop_requested.wait())]
         watches += map(asyncio.ensure_future, self._stack.watches())
         try:
             await self._wait_until_started(api)
-            if self._settings.local_worker_slots:
-                watches.append(asyncio.ensure_future(await self._start_worker()))
-            self._print_summary(token_file)
+            if self._settings.local_worker_slots and tokens.worker:
+                watches.append(asyncio.ensure_future(self._start_worker(tokens.worker)))
+            self._print_summary(tokens)
             done, _ = await asyncio.wait([api, *watches], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -79,10 +80,9 @@ class Supervisor:
                 raise CommandError("the API did not start: see the log above") from api.exception()
             await asyncio.sleep(0.01)
 
-    async def _start_worker(self) -> Coroutine[None, None, None]:
+    def _start_worker(self, token: ConfiguredToken) -> Coroutine[None, None, None]:
         """Start the local worker; return the coroutine that restarts it when it exits."""
-        token = await worker_token(self._settings)
-        self._worker = local_worker(local_url(self._listener), token, self._settings)
+        self._worker = local_worker(local_url(self._listener), token.secret, self._settings)
         self._worker.start()
         return keep_running(self._worker, lambda: True, tries=None)
 
@@ -104,16 +104,11 @@ class Supervisor:
                 return
             await asyncio.sleep(0.02)
 
-    def _print_summary(self, token_file: Path | None) -> None:
-        token = str(token_file.absolute()) if token_file else "as in CONTEXT_BOOTSTRAP_TOKEN"
-        servers = " and ".join(server.child.command.name for server in self._stack.servers)
-        rows = {
-            "API": f"{local_url(self._listener)}  (documentation: /docs)",
-            "Token": token,
-            "Data": f"{self._settings.data_dir}  ({servers})" if servers else None,
-            "Worker": f"local, {self._settings.local_worker_slots} slots" if self._worker else None,
-        }
-        lines = [f"  {name:<8}{value}" for name, value in rows.items() if value]
+    def _print_summary(self, tokens: StartTokens) -> None:
+        rows = summary(
+            self._stack, tokens, local_url(self._listener), has_worker=bool(self._worker)
+        )
+        lines = [f"  {name:<12}{value}" for name, value in rows.items()]
         block = ["", "Processing Context is running; Ctrl-C stops it.", "", *lines, "", ""]
         sys.stdout.write("\n".join(block))
         sys.stdout.flush()

@@ -26,6 +26,8 @@ MAX_PUT_BYTES = 5 * 1024**3
 """Limit of S3 for one PUT."""
 MAX_OBJECT_BYTES = 5 * 1024**4
 """Largest object that all S3 servers accept."""
+ACCESS_CHECK = ".access-check"
+"""Key of the object that a check of the credentials stores and deletes."""
 
 
 class Storage:
@@ -115,6 +117,25 @@ class Storage:
             StorageUnavailable: Storage cannot be reached.
         """
         await self.assets.check()
+
+    async def access_error(self) -> str:
+        """Return the code with which storage refuses to list and to store objects; empty if none.
+
+        Raises:
+            StorageUnavailable: Storage cannot be reached.
+        """
+        bucket = self.assets.name
+        query = {"list-type": "2", "max-keys": "1"}
+        listed = await self._requests.send("list objects", "GET", bucket, query=query)
+        if listed.code in ("", "NoSuchBucket"):  # a missing bucket is created
+            return ""
+        if listed.code != "AccessDenied":
+            return listed.code
+        # The credentials may be good for objects only.
+        stored = await self._requests.send("store an object", "PUT", bucket, ACCESS_CHECK, query={})
+        if not stored.code:
+            await self._requests.send("delete an object", "DELETE", bucket, ACCESS_CHECK, query={})
+        return stored.code
 
     def presign_get(
         self,

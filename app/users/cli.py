@@ -1,21 +1,24 @@
-"""`python -m app users|tokens …`: manage users and tokens in the database; no token is needed."""
+"""`python -m app token|users|tokens …`: users and tokens in the database; no token is needed."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from app.database.engine import Database
 from app.database.notifications import Notifications
+from app.database.statement import Connection
 from app.http.auth import Principal, Revocations
 from app.http.pagination import MAX_PAGE_SIZE, Page
 from app.settings import Settings
-from app.users.bootstrap import ALL_SCOPES, open_database
+from app.users.bootstrap import first_token, has_user, open_database, set_up
+from app.users.configured_tokens import ALL_SCOPES
 from app.users.service import TokenService, UserService
+from processing_context.wire.terminal import printable
 from processing_context.wire.users import UserCreate
 
 if TYPE_CHECKING:
@@ -34,13 +37,20 @@ class Accounts:
         """Return the services of a database.
 
         Their notifications are not sent: replicas accept a revoked token until their caches expire,
-        a few seconds later.
+        a few seconds later, and then end its workers.
         """
         revocations = Revocations(Notifications(db))
-        users = UserService(db, revocations)
-        return cls(
-            users, TokenService(db, users, revocations, max_tokens=settings.max_tokens_per_user)
+        users = UserService(db, revocations, _leave_to_replicas)
+        tokens = TokenService(
+            db, users, revocations, _leave_to_replicas, max_tokens=settings.max_tokens_per_user
         )
+        return cls(users, tokens)
+
+
+async def _leave_to_replicas(
+    _on: Connection, _token_ids: Collection[str]
+) -> Sequence[Callable[[], None]]:
+    return ()
 
 
 Command = Callable[[Accounts, argparse.Namespace], Awaitable[None]]
@@ -49,7 +59,9 @@ _OPERATOR = Principal(user_id="", scopes=frozenset(ALL_SCOPES), token_id="")
 
 
 def add_commands(subparsers: Subparsers) -> None:
-    """Add the commands `users` and `tokens`; `command` of the result is a coroutine function."""
+    """Add the commands; `command` of the result is a coroutine function, None for `token`."""
+    text = "print the token of the first user, who has all rights"
+    subparsers.add_parser("token", help=text, description=text).set_defaults(command=None)
     users = subparsers.add_parser("users", help="list, create and delete users")
     actions = users.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help="list users, newest first").set_defaults(command=_list_users)
@@ -85,8 +97,17 @@ def add_commands(subparsers: Subparsers) -> None:
 
 
 async def run(settings: Settings, args: argparse.Namespace) -> None:
-    """Run a command that `add_commands` parsed."""
-    command: Command = args.command
+    """Run a command that `add_commands` parsed; create the first user if no user exists.
+
+    Raises:
+        CommandError: The command cannot be carried out.
+    """
+    if not await has_user(settings):
+        await set_up(settings)
+    command: Command | None = args.command
+    if command is None:
+        _print((await first_token(settings)).secret)
+        return
     async with open_database(settings) as db:
         await command(Accounts.of(db, settings), args)
 
@@ -100,7 +121,7 @@ def _bytes(value: str) -> int | None:
 
 
 def _print(*columns: object) -> None:
-    sys.stdout.write("\t".join(str(column) for column in columns) + "\n")
+    sys.stdout.write("\t".join(printable(str(column)) for column in columns) + "\n")
 
 
 async def _list_users(accounts: Accounts, _args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from app.runtime.errors import CommandError
 from app.server.listen import bind
 from app.settings import Settings
 from tests.support.probes import is_alive, wait_until
+from tests.support.processes import TOKEN
 from tests.support.services import WAIT_S, free_port
 
 Serve = Callable[..., subprocess.Popen[str]]
@@ -118,7 +119,7 @@ def outside(running: Stack) -> dict[str, str]:
     environment = {f"CONTEXT_{name.upper()}": value for name, value in given.items()}
     return environment | {
         "CONTEXT_LOCAL_WORKER_SLOTS": "0",
-        "CONTEXT_BOOTSTRAP_TOKEN": "given-by-the-test",
+        "CONTEXT_BOOTSTRAP_TOKEN": TOKEN,
     }
 
 
@@ -128,7 +129,7 @@ def test_with_outside_servers_it_starts_none(serve: Serve, running: Stack) -> No
     assert "Data" not in block
     assert children(process.pid) == []
     assert httpx.get(f"{block['API']}/readyz", timeout=WAIT_S).status_code == 200
-    me = {"Authorization": "Bearer given-by-the-test"}
+    me = {"Authorization": f"Bearer {TOKEN}"}
     reply = httpx.get(f"{block['API']}/v1/me", headers=me, timeout=WAIT_S)
     assert "admin" in reply.json()["scopes"]
     process.terminate()

@@ -75,7 +75,7 @@ def test_outside_servers_start_nothing(tmp_path: Path) -> None:
             "s3_endpoint": "http://s3.example",
             "s3_access_key": "key",
             "s3_secret_key": "secret",
-            "secret_key": "secret",
+            "secret_key": "a secret key of 32 characters ..",
         }
     )
     with running_stack(outside) as stack:

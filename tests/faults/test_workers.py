@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -197,9 +198,9 @@ async def test_worker_with_a_token_that_is_refused_says_so_and_ends(
 async def test_worker_waits_for_a_service_that_is_not_there_yet(
     new_settings: Callable[..., Settings],
 ) -> None:
-    settings = new_settings(port=free_port(), bootstrap_token="a-token-of-this-test-0123456789")
+    token = secrets.token_urlsafe(32)
+    settings = new_settings(port=free_port(), bootstrap_token=token)
     url = f"http://127.0.0.1:{settings.port}"
-    token = "a-token-of-this-test-0123456789"
     async with worker_process(url, token, ready=False) as worker:
         await worker.says("registration: ")
         with running(settings):

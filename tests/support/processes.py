@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ from app.settings import Settings
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = Path(__file__).parents[2]
-TOKEN = "a-token-that-tests-know-0123456789"
+TOKEN = secrets.token_urlsafe(32)
+"""Token of the first user of the services in processes."""
 
 
 def cpu_s(pid: int) -> float:

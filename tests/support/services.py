@@ -28,7 +28,7 @@ from app.server.listen import bind, local_url
 from app.server.uvicorn_server import Server
 from app.settings import Settings
 from app.storage import Storage
-from app.users.bootstrap import first_user
+from app.users.bootstrap import set_up
 
 T = TypeVar("T")
 
@@ -198,8 +198,6 @@ def running(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> Iterator
 
 
 def _first_token(settings: Settings) -> str:
-    token_file = run_elsewhere(first_user(settings))
-    if token_file is not None:
-        return token_file.read_text().strip()
-    assert settings.bootstrap_token
-    return settings.bootstrap_token.get_secret_value()
+    token = run_elsewhere(set_up(settings)).first_user
+    # A replica with a data directory of its own does not know the token that another one generated.
+    return token.secret if token else ""
