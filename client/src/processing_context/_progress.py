@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from processing_context._extras import require
 from processing_context._transport.transfer import Progress
+from processing_context.wire.terminal import printable
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def shown(progress: bool | Progress | None, name: str) -> Iterator[Progress | No
         yield progress
     else:
         tqdm = require("tqdm", extra="cli").tqdm
-        with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc=name) as bar:
+        with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc=printable(name)) as bar:
 
             def move(done: int, total: int) -> None:
                 bar.total = total or None

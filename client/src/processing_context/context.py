@@ -13,6 +13,7 @@ from processing_context._core import Core
 from processing_context._events.outbox import EventOutbox
 from processing_context._events.queue import MessageQueue, as_message_queue
 from processing_context._state import RunState
+from processing_context._tokens import find_token
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context._transport.retry import RETRIES
@@ -39,7 +40,8 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
 
     Args:
         base_url: URL of the service; by default `CONTEXT_URL`.
-        token: Token of the service; by default `CONTEXT_TOKEN`.
+        token: Token of the service; by default `CONTEXT_TOKEN`, else the content of the file
+            `CONTEXT_TOKEN_FILE`.
         user_id: User of the context; by default requested from the service on entering.
         workflow_id: Recorded with the assets that are created.
         job_id: The job that the context runs in; with a job's token, messages are sent to its
@@ -90,7 +92,7 @@ class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMetho
         network = _network or Network(timeout_s=timeout, retries=retries, client=http_client)
         api = Api(
             base_url or os.environ.get("CONTEXT_URL"),
-            token or os.environ.get("CONTEXT_TOKEN"),
+            find_token(token),
             network,
             timeout_s=timeout,
             retries=retries,

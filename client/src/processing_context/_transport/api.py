@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from processing_context import errors
+from processing_context._tokens import clean_token
 from processing_context._transport.network import Network, Stream, UnreachedError, silent_for
 from processing_context._transport.retry import RETRIES, Retry, Retryable, is_retried
 from processing_context._transport.transfer import Answered
@@ -50,7 +51,7 @@ class Api:
 
     Args:
         base_url: URL of the service; it may have a path.
-        token: Sent as a bearer token.
+        token: Sent as a bearer token; white space around it is removed.
         network: Connections; closed by their owner.
         timeout_s: Limit to connect, and between two bytes.
         retries: How often a call is repeated after a dropped connection, 429, 502, 503 or 504.
@@ -70,7 +71,7 @@ class Api:
     ) -> None:
         self.traceparent: str | None = None
         self._base_url = _checked(base_url) if base_url else None
-        self._token = token
+        self._token = clean_token(token, "token=") if token else None
         self._network = network
         self._timeout_s = timeout_s
         self._retries = retries

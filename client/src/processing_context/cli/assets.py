@@ -9,7 +9,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing_context._tokens import find_token
 from processing_context.wire.media_types import guess
+from processing_context.wire.terminal import printable, printable_json, printable_lines
 
 if TYPE_CHECKING:
     from processing_context._local_files import OnExisting
@@ -104,7 +106,7 @@ def _main(command: Command, arguments: argparse.Namespace) -> int:
         sys.stderr.write("interrupted; run the command again to resume an upload\n")
         return _INTERRUPTED
     except ContextError as error:
-        sys.stderr.write(f"processing-context: {error}\n")
+        sys.stderr.write(printable_lines(f"processing-context: {error}") + "\n")
         return 1
     return 0
 
@@ -112,7 +114,8 @@ def _main(command: Command, arguments: argparse.Namespace) -> int:
 async def _run(command: Command, arguments: argparse.Namespace) -> None:
     from processing_context.context import ProcessingContext
 
-    async with ProcessingContext(base_url=arguments.url, token=arguments.token) as ctx:
+    token = find_token(arguments.token, argument="--token")
+    async with ProcessingContext(base_url=arguments.url, token=token) as ctx:
         await command(ctx, arguments)
 
 
@@ -129,7 +132,7 @@ async def _upload(ctx: ProcessingContext, arguments: argparse.Namespace) -> None
                 arguments.to,
                 progress=progress,
             )
-        _print(f"{asset.id}  {_printable(asset.name)}")
+        _print(f"{asset.id}  {printable(asset.name)}")
 
 
 async def _download(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -144,7 +147,7 @@ async def _download(ctx: ProcessingContext, arguments: argparse.Namespace) -> No
     if arguments.overwrite or arguments.skip:
         existing = "overwrite" if arguments.overwrite else "skip"
     saved = await save(asset.id, path, on_existing=existing, progress=_has_bar(arguments))
-    _print(_printable(str(saved)))
+    _print(printable(str(saved)))
 
 
 async def _ls(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -155,7 +158,7 @@ async def _ls(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
         "page_size": 1000,
     }
     async for asset in ctx.iter_assets(**filters):
-        _print(asset.model_dump_json() if arguments.json else _line(asset))
+        _print(printable_json(asset.model_dump_json()) if arguments.json else _line(asset))
 
 
 async def _rm(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
@@ -167,7 +170,7 @@ async def _url(ctx: ProcessingContext, arguments: argparse.Namespace) -> None:
     url = await ctx.get_asset_url(
         arguments.id, expires_in=arguments.expires_in, download=arguments.download
     )
-    _print(url)
+    _print(printable(url))
 
 
 def _line(asset: Asset) -> str:
@@ -175,7 +178,7 @@ def _line(asset: Asset) -> str:
 
     is_folder = asset.content_type == FOLDER
     size = "" if is_folder else _size(asset.size)
-    name = _printable(asset.name) + ("/" if is_folder else "")
+    name = printable(asset.name) + ("/" if is_folder else "")
     return f"{asset.id}  {asset.created_at:%Y-%m-%d %H:%M}  {size:>10}  {name}"
 
 
@@ -185,11 +188,6 @@ def _size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} {_UNITS[-1]}"
-
-
-def _printable(name: str) -> str:
-    """Return a name with control characters escaped for a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _has_bar(arguments: argparse.Namespace) -> bool:

@@ -15,6 +15,7 @@ from processing_context.wire.events import (
     NodeUpdate,
     ProcessingMessage,
 )
+from processing_context.wire.terminal import printable, printable_lines
 
 _PROGRESS_EVERY_S = 1.0
 
@@ -107,7 +108,7 @@ class PlainDisplay:
             self._write(f"{self._names.get(message.node_id, message.node_id)}: {share:.0%}")
 
     def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
+        self._stream.write(printable_lines(line) + "\n")
         self._stream.flush()
 
 
@@ -150,9 +151,9 @@ class RichDisplay:
             share = message.progress / message.total
             self._progress.update(self._tasks[message.node_id], total=1.0, completed=share)
         elif isinstance(message, Log):
-            self._progress.console.print(f"{message.level}: {message.message}", markup=False)
+            self._print(f"{message.level}: {message.message}")
         elif isinstance(message, ErrorEvent):
-            self._progress.console.print(f"error: {message.error}", markup=False)
+            self._print(f"error: {message.error}")
 
     def _show_node(self, message: NodeUpdate) -> None:
         task = self._tasks.get(message.node_id)
@@ -165,9 +166,12 @@ class RichDisplay:
         if message.status != "running":
             self._progress.stop_task(task)
         if message.logs:
-            self._progress.console.print(message.logs.rstrip(), markup=False)
+            self._print(message.logs.rstrip())
+
+    def _print(self, text: str) -> None:
+        self._progress.console.print(printable_lines(text), markup=False)
 
 
 def label(message: NodeUpdate) -> str:
     """Return the label of a node in the display."""
-    return f"{message.node_name} [{message.node_id}]"
+    return printable(f"{message.node_name} [{message.node_id}]")

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from processing_context._tokens import find_token
 from processing_context.cli.assets import add_commands
+from processing_context.wire.terminal import printable_lines
 
 if TYPE_CHECKING:
     from processing_context.nodes.registry import NodeRegistry
@@ -21,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = arguments.command(arguments)
     except (ValueError, LookupError, TypeError, OSError, ImportError) as error:
-        sys.stderr.write(f"processing-context: {error}\n")
+        sys.stderr.write(printable_lines(f"processing-context: {error}") + "\n")
         return 2
     return status
 
@@ -29,16 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _worker(arguments: argparse.Namespace) -> int:
     from processing_context.cli.worker import serve
     from processing_context.worker.logs import log_to_stderr
-    from processing_context.worker.token_scrubbing import blot_out
+    from processing_context.worker.token_scrubbing import blot_out, take_secrets
     from processing_context.worker.worker import WorkerOptions
 
-    # Before any node module is imported, so that node code cannot read it.
-    token = os.environ.pop("CONTEXT_TOKEN", None)
-    token = arguments.token or token
+    # Before any node module is imported, so that node code cannot read them.
+    token = find_token(arguments.token, argument="--token")
+    for secret in filter(None, [token, *take_secrets()]):
+        blot_out(secret)
     url = arguments.url or os.environ.get("CONTEXT_URL")
     if not url or not token:
-        raise ValueError("pass --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN")
-    blot_out(token)
+        raise ValueError(
+            "pass --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN (or CONTEXT_TOKEN_FILE)"
+        )
     log_to_stderr(arguments.log_level)
     named = {"name": arguments.name} if arguments.name else {}
     options = WorkerOptions(
@@ -63,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
             workflow=arguments.workflow,
             params=arguments.param,
             url=arguments.url,
-            token=arguments.token,
+            token=find_token(arguments.token, argument="--token"),
             out=arguments.out,
         )
     )
@@ -156,7 +160,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="URL of the service; default: CONTEXT_URL")
     parser.add_argument(
-        "--token", help="token; default: CONTEXT_TOKEN, which other users of the machine cannot see"
+        "--token",
+        help="token; default: CONTEXT_TOKEN, or the file CONTEXT_TOKEN_FILE, which other users of "
+        "the machine cannot see",
     )
 
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from processing_context.cli.params import read_graph, read_params
 from processing_context.context import ProcessingContext
 from processing_context.errors import ContextError, JobCancelledError
 from processing_context.nodes.runner.values import to_wire
+from processing_context.wire.terminal import printable_json, printable_lines
 
 _INTERRUPTED = 130
 
@@ -28,7 +29,7 @@ class RunOptions:
     workflow: Path
     params: Sequence[str] = ()
     url: str | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     out: Path | None = None
 
 
@@ -39,12 +40,12 @@ def run_file(options: RunOptions) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except JobCancelledError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(printable_lines(str(error)) + "\n")
         return _INTERRUPTED
     except ContextError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(printable_lines(str(error)) + "\n")
         return 1
-    sys.stdout.write(json.dumps(outputs, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(printable_json(json.dumps(outputs, ensure_ascii=False, indent=2)) + "\n")
     return 0
 
 

@@ -7,25 +7,26 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from processing_context.wire.terminal import TerminalFormatter, printable_json
+
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
+            "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return printable_json(json.dumps(line, ensure_ascii=False))
 
 
 def log_to_stderr(level: str) -> None:
     """Write the log to stderr."""
     handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
-    handler.setFormatter(plain if sys.stderr.isatty() else _JsonLines())
+    handler.setFormatter(TerminalFormatter() if sys.stderr.isatty() else _JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # A line for each request adds nothing to the worker's own log.
     logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -1,13 +1,29 @@
-"""Removal of the worker's token from the process, so that nodes cannot read it."""
+"""Removal of the worker's token and other secrets from the process, so that nodes see none."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import sys
 from pathlib import Path
 
 _FIRST_FIELD, _FIELDS = 45, 4
 """`arg_start, arg_end, env_start, env_end` in `/proc/self/stat`, counted from after the name."""
+
+
+_SECRET = re.compile(r"CONTEXT_(?:\w+_)?(?:TOKEN|TOKEN_FILE|KEY|DATABASE_URL)")
+_SHORTEST_SECRET = 8
+
+
+def take_secrets() -> list[str]:
+    """Remove the secrets of the service from the environment; return their values.
+
+    A worker's environment may hold settings of the service, if both are started with one file.
+    """
+    names = [name for name in os.environ if _SECRET.fullmatch(name)]
+    values = [os.environ.pop(name).strip() for name in names]
+    return [value for value in values if len(value) >= _SHORTEST_SECRET]
 
 
 def blot_out(secret: str) -> None:

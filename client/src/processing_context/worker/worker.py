@@ -57,7 +57,7 @@ class WorkerOptions:
     """Options of a worker."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     name: str = field(default_factory=socket.gethostname)
     slots: int = 1
     capabilities: tuple[str, ...] = ()
