@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from processing_context import ProcessingContext
-from processing_context._local_files import safe_name
+from processing_context._local_files import free_name, safe_name
 from tests.support.services import Service, User
 
 MIB = 1024 * 1024
@@ -184,7 +185,32 @@ def test_names_become_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
-def test_a_name_that_is_too_long_is_refused() -> None:
-    assert safe_name("x" * 255)
-    with pytest.raises(ValueError, match="too long"):
-        safe_name("ü" * 128)
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("ü" * 200 + ".jpeg", "ü.jpeg"),
+        ("x" * 300, "x"),
+        ("a." + "b" * 300, "b"),
+        ("你" * 90 + ".txt", "你.txt"),
+    ],
+)
+def test_a_long_name_is_shortened_and_keeps_its_extension(name: str, end: str) -> None:
+    assert safe_name("x" * 255) == "x" * 255
+    assert 250 <= len(safe_name(name).encode()) <= 255
+    assert safe_name(name).endswith(end)
+    taken: set[str] = set()
+    names = [free_name(safe_name(name), taken) for _ in range(12)]
+    assert len(set(names)) == 12
+    assert all(len(free.encode()) <= 255 for free in names)
+
+
+async def test_a_folder_with_long_names_is_downloaded(
+    ctx: ProcessingContext, tmp_path: Path
+) -> None:
+    folder = await ctx.create_folder("sentences")
+    for name in ("画像の説明文" * 40 + ".txt", "画像の説明文" * 40 + ".txt", "short.txt"):
+        await ctx.create_asset(name, "text/plain", name.encode(), folder.id)
+    await ctx.download_folder(folder.id, tmp_path)
+    found = await asyncio.to_thread(lambda: sorted(tmp_path.iterdir()))
+    assert len(found) == 3
+    assert all(path.suffix == ".txt" for path in found)

@@ -19,6 +19,7 @@ OnExisting = Literal["fail", "skip", "overwrite"]
 """Treatment of files that exist already."""
 
 _MAX_NAME_BYTES = 255
+_MAX_SUFFIX_BYTES = 32
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\ud800-\udfff]|[. ]$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -41,29 +42,37 @@ class Download:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name that is valid on every system; unsafe characters become `%` and hex.
+    """Return a file name that is valid on every system.
 
-    Raises:
-        ValueError: The name is too long.
+    Unsafe characters become `%` and hex; a long name is shortened, its extension is kept.
     """
     if name in (".", ".."):
         return name.replace(".", "%2E")
     safe = _UNSAFE.sub(lambda found: "".join(f"%{ord(c):02X}" for c in found[0]), name)
     if _RESERVED.fullmatch(safe):
         safe = f"%{ord(safe[0]):02X}{safe[1:]}"
-    if len(safe.encode()) > _MAX_NAME_BYTES:
-        raise ValueError(f"asset name {name[:60]!r}… is too long for a file name: rename the asset")
-    return safe
+    return marked(safe, "")
+
+
+def marked(name: str, mark: str) -> str:
+    """Return a file name with a mark before its extension, shortened if it would be too long."""
+    suffix = PurePath(name).suffix
+    if len(suffix.encode()) > _MAX_SUFFIX_BYTES:
+        suffix = ""
+    end = f"{mark}{suffix}"
+    stem = name.removesuffix(suffix).encode()
+    if len(stem) + len(end.encode()) <= _MAX_NAME_BYTES:
+        return name.removesuffix(suffix) + end
+    return stem[: _MAX_NAME_BYTES - len(end.encode())].decode(errors="ignore").rstrip() + end
 
 
 def free_name(name: str, taken: set[str]) -> str:
     """Return a name that is not in `taken`, and add it: assets of a folder may share a name."""
-    stem, suffix = PurePath(name).stem, PurePath(name).suffix
     number = 1
     free = name
     while free.casefold() in taken:
         number += 1
-        free = f"{stem} ({number}){suffix}"
+        free = marked(name, f" ({number})")
     taken.add(free.casefold())
     return free
 

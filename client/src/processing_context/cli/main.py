@@ -69,6 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
             url=arguments.url,
             token=find_token(arguments.token, argument="--token"),
             out=arguments.out,
+            is_overwriting=arguments.overwrite,
         )
     )
 
@@ -154,6 +155,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     _add_service(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="save the outputs in this folder")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="with --out: replace existing files"
+    )
     parser.set_defaults(command=_run)
 
 

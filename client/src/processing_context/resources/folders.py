@@ -102,8 +102,8 @@ class FolderMethods(AssetMethods):
     ) -> Path:
         """Download the contents of a folder, at any depth, into a local folder; return its path.
 
-        Characters that are invalid in file names become `%` and hex; the second of two assets with
-        the same name becomes `name (2)`.
+        Characters that are invalid in file names become `%` and hex, long names are shortened; the
+        second of two assets with the same name becomes `name (2)`.
 
         Args:
             asset_id: Id of the folder.
@@ -113,7 +113,7 @@ class FolderMethods(AssetMethods):
 
         Raises:
             FileExistsError: A file exists, or a link is in place of a folder.
-            ValueError: The asset is not a folder, or a name is too long.
+            ValueError: The asset is not a folder.
         """
         folder = await self.find_asset(asset_id)
         if folder.content_type != FOLDER:
