@@ -18,6 +18,7 @@ from app.domains import DOMAINS
 from app.http import problems
 from app.http.auth import Authenticator, Revocations
 from app.http.dependencies import check_services
+from app.http.json_threads import JsonThreads
 from app.http.middleware import RequestContext
 from app.http.openapi import Document
 from app.http.routing import PathLookups, RouteTable
@@ -117,6 +118,7 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
         Revocations(notifications),
         Storage(settings),
         Shutdown(),
+        JsonThreads(),
         Downloader(allowed, max_bytes=settings.max_upload_bytes),
         WebhookClient(allowed, timeout_s=settings.webhook_timeout_s),
         Decoders(
@@ -138,6 +140,7 @@ def _lifespan(services: Services, domains: Sequence[Domain]) -> Lifespan[FastAPI
             stack.push_async_callback(notifications.stop)
             await notifications.start()
             stack.push_async_callback(services.get(Decoders).close)
+            stack.callback(services.get(JsonThreads).close)
             for domain in domains:
                 stack.push_async_callback(domain.stop, services)
                 await domain.start(services)

@@ -31,9 +31,15 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+MAX_ERRORS = 100
+"""Errors of an invalid request that a response describes."""
+
 
 class ProblemError(Exception):
-    """Base class of errors with a problem response; `detail` is for people, `code` for programs."""
+    """Base class of errors with a problem response; `detail` is for people, `code` for programs.
+
+    A response has the first `MAX_ERRORS` of `errors`, and their number.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -44,10 +50,12 @@ class ProblemError(Exception):
         detail: str | None = None,
         *,
         errors: list[dict[str, Any]] | None = None,
+        error_count: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         self.detail = detail or type(self).detail
-        self.errors = errors
+        self.errors = None if errors is None else errors[:MAX_ERRORS]
+        self.error_count = len(errors or ()) if error_count is None else error_count
         self.headers = headers or {}
         super().__init__(self.detail)
 
@@ -196,6 +204,8 @@ def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:
     }
     if exc.errors is not None:
         body["errors"] = exc.errors
+    if exc.error_count:
+        body["error_count"] = exc.error_count
     return body
 
 

@@ -6,51 +6,81 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+import pydantic
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope
 
 from app.http.headers import header
-from app.http.problems import BadRequest, Invalid, TooLarge, validation_problem
+from app.http.json_parser import parse_json
+from app.http.json_threads import SMALL_BYTES, JsonThreads
+from app.http.problems import BadRequest, TooLarge, ValidationFailed, validation_problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
-MAX_DEPTH = 200
-"""Levels of nesting that are accepted; orjson parses more levels than the 254 that it writes."""
-
-
-class TooDeep(Invalid):
-    """The JSON is nested too deeply."""
-
-    code = "too_deep"
-    detail = f"The JSON is nested too deeply: at most {MAX_DEPTH} levels are accepted."
+_MAX_DESCRIBED = 10_000
+"""Errors of one body up to which they are described; each description takes some 1 µs."""
 
 
 class JsonRequest(Request):
-    """Request whose JSON is parsed strictly: NaN and lone surrogates are errors."""
+    """Request whose JSON is parsed strictly, and in a thread if it is large.
+
+    Args:
+        scope: The ASGI scope.
+        receive: The ASGI `receive`.
+        threads: The threads for large bodies.
+        model: Validates the body; a large body is validated in the thread too, and `json()`
+            returns the validated model, which FastAPI accepts as it is.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        threads: JsonThreads,
+        model: TypeAdapter[Any] | None,
+    ) -> None:
+        super().__init__(scope, receive)
+        self._threads = threads
+        self._model = model
 
     async def json(self) -> Any:
         """Return the parsed body.
 
         Raises:
-            TooDeep: It has more than `MAX_DEPTH` levels.
+            TooDeep: It has too many levels.
+            ValidationFailed: It has an integer beyond 64 bits.
+            RequestValidationError: It is large, and does not fit the model.
         """
         if not hasattr(self, "_json"):
-            self._json = parse_json(await self.body())
+            body = await self.body()
+            self._json = await self._threads.run(len(body), self._parse, body)
         return self._json
 
+    def _parse(self, body: bytes) -> Any:
+        value = parse_json(body)
+        if self._model is None or len(body) <= SMALL_BYTES:
+            return value
+        return validated(self._model, value)
 
-def parse_json(text: bytes) -> Any:
-    """Return the value of a JSON text.
+
+def validated(model: TypeAdapter[Any], value: Any) -> Any:
+    """Return a validated body.
 
     Raises:
-        TooDeep: It has more than `MAX_DEPTH` levels.
-        orjson.JSONDecodeError: It is not valid JSON.
+        RequestValidationError: It does not fit the model.
+        ValidationFailed: It has so many errors that none is described.
     """
-    value = orjson.loads(text)
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
-        check_depth(value)
-    return value
+    try:
+        return model.validate_python(value)
+    except pydantic.ValidationError as exc:
+        if exc.error_count() > _MAX_DESCRIBED:
+            raise ValidationFailed(
+                f"The body has {exc.error_count()} errors.", error_count=exc.error_count()
+            ) from None
+        errors = exc.errors(include_url=False, include_input=False, include_context=False)
+    raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors])
 
 
 def parse_part(text: bytes, model: type[Model]) -> Model:
@@ -58,35 +88,16 @@ def parse_part(text: bytes, model: type[Model]) -> Model:
 
     Raises:
         BadRequest: It is not valid JSON.
-        Invalid: It does not fit the model, or is nested too deeply.
+        Invalid: It does not fit the model, is nested too deeply, or has too large integers.
     """
     try:
         return model.model_validate(parse_json(text))
     except orjson.JSONDecodeError:
         raise BadRequest("The part `json` of the form is not valid JSON.") from None
-    except ValidationError as exc:
+    except pydantic.ValidationError as exc:
         raise validation_problem(
             [{**error, "loc": ("json", *error["loc"])} for error in exc.errors()]
         ) from None
-
-
-def check_depth(value: Any) -> None:
-    """Check the depth of parsed JSON.
-
-    Raises:
-        TooDeep: It has more than `MAX_DEPTH` levels.
-    """
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return
-    raise TooDeep
 
 
 def declared_bytes(request: Request) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.http.auth import Access, Principal, authenticate, check_access, current_principal
 from app.http.dependencies import services_of
-from app.http.problems import NotFound, ProblemError
+from app.http.json_threads import JsonThreads
+from app.http.problems import Invalid, NotFound, ProblemError
 from app.http.request_body import JsonRequest, limited
 from app.settings import Settings
 
@@ -64,6 +66,10 @@ class SecuredRoute(APIRoute):
         """Return FastAPI's handler, preceded by the check of the token."""
         handler = super().get_route_handler()
         has_body = not set(self.methods or ()) <= {"GET", "HEAD"}
+        field = self.body_field
+        model: TypeAdapter[Any] | None = None
+        if field is not None and field.field_info.annotation is not None:
+            model = TypeAdapter(field.field_info.annotation)
 
         async def secured(request: Request) -> Response:
             if not self.access.public:
@@ -73,8 +79,9 @@ class SecuredRoute(APIRoute):
             if "\x00" in request.scope["path"]:
                 raise NotFound
             if has_body and not self.access.streams:
-                limit = services_of(request).get(Settings).max_json_bytes
-                request = JsonRequest(request.scope, limited(request, limit))
+                services = services_of(request)
+                receive = limited(request, services.get(Settings).max_json_bytes)
+                request = JsonRequest(request.scope, receive, services.get(JsonThreads), model)
             try:
                 return await handler(request)
             except RequestValidationError:
@@ -82,8 +89,11 @@ class SecuredRoute(APIRoute):
                 raise
             except HTTPException as exc:
                 # FastAPI replies to an unreadable body with a bare 400; the cause has the reason.
-                if isinstance(exc.__cause__, ProblemError):
-                    raise exc.__cause__ from None
+                cause = exc.__cause__
+                if isinstance(cause, (Invalid, RequestValidationError)):
+                    await services_of(request).get(PathLookups).check(request)
+                if isinstance(cause, (ProblemError, RequestValidationError)):
+                    raise cause from None
                 raise
 
         return secured

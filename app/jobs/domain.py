@@ -22,6 +22,7 @@ from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
+from app.workflows.graphs import Graphs
 from app.workflows.service import WorkflowService
 
 
@@ -29,10 +30,17 @@ def _build(services: Services) -> list[object]:
     db, streams = services.get(Database), services.get(EventStreams)
     settings = services.get(Settings)
     user_limit = settings.max_running_jobs_per_user
+    graphs = services.get(Graphs)
     jobs = JobService(
         db,
         services.get(Enqueuer),
-        JobSpecs(services.get(WorkflowService), services.get(WebhookService), settings),
+        graphs,
+        JobSpecs(
+            services.get(WorkflowService),
+            graphs,
+            services.get(WebhookService),
+            settings,
+        ),
         QueueReasons(db, services.get(WorkerService), user_limit=user_limit),
         settings,
     )

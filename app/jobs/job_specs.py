@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.database.engine import dumps, loads
+from app.database.engine import dumps
 from app.http.json_limits import check_metadata
 from app.http.problems import ProblemError
 from app.queue.new_job import JobSpec
 from app.settings import Settings
 from app.webhooks.service import WebhookService
-from app.workflows.graphs import check_graph
+from app.workflows.graphs import Graphs
 from app.workflows.service import WorkflowService
 from processing_context.wire.jobs import RunJobRequest
 
@@ -19,9 +19,14 @@ class JobSpecs:
     """Creates job specifications from requests."""
 
     def __init__(
-        self, workflows: WorkflowService, webhooks: WebhookService, settings: Settings
+        self,
+        workflows: WorkflowService,
+        graphs: Graphs,
+        webhooks: WebhookService,
+        settings: Settings,
     ) -> None:
         self._workflows = workflows
+        self._graphs = graphs
         self._webhooks = webhooks
         self._max_metadata_bytes = settings.max_metadata_bytes
 
@@ -37,13 +42,11 @@ class JobSpecs:
         check_metadata("metadata", request.metadata, self._max_metadata_bytes)
         version = None
         if request.graph is not None:
-            check_graph(request.graph)
-            graph = request.graph.model_dump_json()
-            node_types = sorted({node.type for node in request.graph.nodes})
+            graph, node_types = await self._graphs.check(request.graph)
         else:
             workflow = await self._workflows.get(user_id, request.workflow_id or "")
             graph, version = workflow.graph, workflow.version
-            node_types = sorted({node["type"] for node in loads(graph)["nodes"]})
+            node_types = await self._graphs.node_types(graph)
         webhook = request.webhook
         return JobSpec(
             workflow_id=request.workflow_id,

@@ -31,6 +31,7 @@ from app.queue.new_job import JobSpec, NewJob
 from app.runtime.ids import new_id
 from app.runtime.request_context import traceparent
 from app.settings import Settings
+from app.workflows.graphs import Graphs
 from processing_context.wire.jobs import ENDED, RunJobRequest
 
 MAX_DEPTH = 8
@@ -77,12 +78,14 @@ class JobService:
         self,
         db: Database,
         enqueuer: Enqueuer,
+        graphs: Graphs,
         specs: JobSpecs,
         reasons: QueueReasons,
         settings: Settings,
     ) -> None:
         self._db = db
         self._enqueuer = enqueuer
+        self._graphs = graphs
         self._specs = specs
         self._reasons = reasons
         self._quota = CountQuota(
@@ -105,7 +108,9 @@ class JobService:
             UrlNotAllowed: The service does not post to the URL of the webhook.
             QuotaExceeded: The user has too many queued jobs.
         """
-        created = await key.begin(fingerprint_of(request)) if key.is_given else None
+        created = None
+        if key.is_given:
+            created = await key.begin(await self._graphs.fingerprint(request))
         if created is not None:
             return CreatedJob(created, is_replay=True, record=None)
         return await self._enqueue(
@@ -124,7 +129,8 @@ class JobService:
             ProblemError: `create` would fail for one of them; the detail names its position.
         """
         if key.is_given:
-            created = await key.begin(fingerprint_of(*requests), len(requests))
+            fingerprint = await self._graphs.fingerprint(*requests)
+            created = await key.begin(fingerprint, len(requests))
             if created is not None:
                 return [await self.get(principal.user_id, job_id) for job_id in created], True
         specs = await self._specs.resolve_all(principal.user_id, requests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, assert_never
 
 import orjson
@@ -16,11 +17,12 @@ from app.events.schemas import job_json
 from app.events.send_queue import SendQueue, SendQueueClosed
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey
+from app.http.json_parser import IntegersTooLarge, TooDeep, parse_json
+from app.http.json_threads import JsonThreads
 from app.http.problems import NotFound, from_exception, problem, validation_problem
-from app.http.request_body import check_depth
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
-from app.sockets.errors import MALFORMED, MalformedMessage
+from app.sockets.errors import MALFORMED, UNAUTHORIZED, MalformedMessage, Refused
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
 
@@ -40,6 +42,8 @@ class Connection:
         jobs: The jobs.
         cancellation: Cancels jobs.
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
+        threads: Threads to parse large messages.
+        is_live: Returns False once the lease of the caller's token has ended.
         close_grace_s: The grace period for the client to read the close frame.
     """
 
@@ -52,7 +56,9 @@ class Connection:
         jobs: JobService,
         cancellation: JobCancellation,
         subscriptions: Subscriptions,
+        threads: JsonThreads,
         *,
+        is_live: Callable[[], Awaitable[bool]],
         close_grace_s: float,
     ) -> None:
         self._websocket = websocket
@@ -62,6 +68,8 @@ class Connection:
         self._jobs = jobs
         self._cancellation = cancellation
         self._subscriptions = subscriptions
+        self._threads = threads
+        self._is_live = is_live
         self._close_grace_s = close_grace_s
 
     async def serve(self) -> None:
@@ -105,18 +113,23 @@ class Connection:
             except MalformedMessage as exc:
                 self._send_queue.close(MALFORMED, str(exc)[:100])
                 await asyncio.Event().wait()
+            except Refused as exc:
+                self._send_queue.close(exc.code, exc.reason)
+                await asyncio.Event().wait()
 
     async def _handle(self, data: str | bytes) -> None:
+        if not await self._is_live():
+            raise Refused(UNAUTHORIZED, "the lease of the token has ended")
+        tag = None
         try:
-            raw = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise MalformedMessage("a message must be a JSON object") from None
-        tag = raw.get("id") if isinstance(raw, dict) else None
-        try:
-            check_depth(raw)
-            await self._execute(_parse(raw))
-        except MalformedMessage:
+            raw = await self._threads.run(len(data), _load, data)
+            tag = _tag(raw)
+            await self._execute(await self._threads.run(len(data), _parse, raw))
+        except (MalformedMessage, Refused):
             raise
+        except IntegersTooLarge as exc:
+            tag = _tag(orjson.loads(data))
+            self._send("problem", tag, problem=problem(exc, instance="/v1/ws"))
         except Exception as exc:
             self._send("problem", tag, problem=problem(from_exception(exc), instance="/v1/ws"))
 
@@ -165,6 +178,27 @@ class Connection:
     ) -> None:
         frame = {"type": kind, **({} if tag is None else {"id": tag}), **fields}
         self._send_queue.put(orjson.dumps(frame, option=orjson.OPT_UTC_Z).decode())
+
+
+def _load(data: str | bytes) -> object:
+    """Return the value of a message.
+
+    Raises:
+        MalformedMessage: The message is not JSON, or is nested too deeply.
+        IntegersTooLarge: It has an integer beyond 64 bits.
+    """
+    try:
+        return parse_json(data)
+    except orjson.JSONDecodeError:
+        raise MalformedMessage("a message must be a JSON object") from None
+    except TooDeep as exc:
+        raise MalformedMessage(exc.detail) from None
+
+
+def _tag(raw: object) -> str | int | None:
+    """Return the `id` of a message, if it has a valid one."""
+    tag = raw.get("id") if isinstance(raw, dict) else None
+    return tag if isinstance(tag, str | int) else None
 
 
 def _parse(raw: object) -> Op:

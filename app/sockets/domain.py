@@ -6,6 +6,7 @@ from app.database.engine import Database
 from app.domain import Domain
 from app.events.broadcaster import Broadcaster
 from app.http.auth import USER, Revocations
+from app.http.json_threads import JsonThreads
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.queue.lease_tokens import LeaseTokens
@@ -35,6 +36,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
         services.get(JobCancellation),
         registry,
         services.get(Shutdown),
+        services.get(JsonThreads),
         close_grace_s=close_grace_s,
     )
     return [TicketService(db, tokens), registry, server]

@@ -47,6 +47,12 @@ class SocketRegistry:
         for send_queue in list(self._open.get(token_id, ())):
             send_queue.close(UNAUTHORIZED, "the token was revoked or has expired")
 
+    async def is_live(self, principal: Principal) -> bool:
+        """Return False if the token is that of a lease that has ended."""
+        if principal.job_id is None:
+            return True
+        return bool(await self._leases.valid_among([principal.token_id]))
+
     async def recheck(self) -> None:
         """Close the WebSockets of all tokens that are no longer valid."""
         if not self._open:

@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.events.broadcaster import Broadcaster
 from app.events.send_queue import RESTARTING, SendQueue
 from app.http.auth import Principal
+from app.http.json_threads import JsonThreads
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.runtime.shutdown import Shutdown
@@ -32,6 +33,7 @@ class SocketServer:
         cancellation: Cancels jobs.
         registry: Closes WebSockets whose token is no longer valid.
         shutdown: Closes all WebSockets when the replica shuts down.
+        threads: Threads to parse large messages.
         close_grace_s: The grace period for clients to read the close frame.
     """
 
@@ -43,6 +45,7 @@ class SocketServer:
         cancellation: JobCancellation,
         registry: SocketRegistry,
         shutdown: Shutdown,
+        threads: JsonThreads,
         *,
         close_grace_s: float = CLOSE_GRACE_S,
     ) -> None:
@@ -52,6 +55,7 @@ class SocketServer:
         self._cancellation = cancellation
         self._registry = registry
         self._shutdown = shutdown
+        self._threads = threads
         self._close_grace_s = close_grace_s
 
     async def serve(self, websocket: WebSocket, send: Send, principal: Principal) -> None:
@@ -73,6 +77,8 @@ class SocketServer:
             self._jobs,
             self._cancellation,
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
+            self._threads,
+            is_live=lambda: self._registry.is_live(principal),
             close_grace_s=self._close_grace_s,
         )
         self._registry.add(principal, send_queue)

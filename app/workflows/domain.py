@@ -5,15 +5,19 @@ from __future__ import annotations
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER, USER_OR_JOB, Principal
+from app.http.json_threads import JsonThreads
 from app.runtime.services import Services
 from app.settings import Settings
 from app.workflows import queries, routes
+from app.workflows.graphs import GraphLimits, Graphs
 from app.workflows.models import WorkflowRow, WorkflowVersionRow
 from app.workflows.service import WorkflowService
 
 
 def _build(services: Services) -> list[object]:
-    return [WorkflowService(services.get(Database), services.get(Settings))]
+    settings = services.get(Settings)
+    graphs = Graphs(services.get(JsonThreads), GraphLimits.of(settings))
+    return [graphs, WorkflowService(services.get(Database), graphs, settings)]
 
 
 async def _find(services: Services, principal: Principal, workflow_id: str) -> object:

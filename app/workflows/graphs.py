@@ -1,35 +1,143 @@
-"""Validation of the structure of a graph."""
+"""Validation of the structure of graphs, and work on their JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple, Self
 
-from app.http.problems import Invalid
+import orjson
+
+from app.http.idempotency.keys import fingerprint_of
+from app.http.json_threads import JsonThreads
+from app.http.problems import MAX_ERRORS, Invalid
+from app.settings import Settings
 from processing_context.wire.graph import Graph, GraphError
 from processing_context.wire.graph_checks import cycles
+from processing_context.wire.jobs import RunJobRequest
+from processing_context.wire.workflows import WorkflowCreate
+
+MAX_NODE_IDS = 100
+"""Node ids of one error; its message has their number."""
+
+_SHOWN_CHARS = 100
+_PART_BYTES = 100
+"""Estimated size of a node or an edge."""
 
 
 class InvalidGraph(Invalid):
-    """The graph cannot be run; `errors` lists every problem."""
+    """The graph cannot be run; `errors` lists the problems."""
 
     code = "invalid_graph"
     detail = "The graph cannot be run."
+
+
+class GraphLimits(NamedTuple):
+    """The largest graph."""
+
+    nodes: int
+    edges: int
+    size: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits of the settings."""
+        return cls(settings.max_graph_nodes, settings.max_graph_edges, settings.max_graph_bytes)
+
+
+class CheckedGraph(NamedTuple):
+    """A valid graph as JSON text, with its node types."""
+
+    text: str
+    node_types: list[str]
+
+
+class Graphs:
+    """Checks and encodes graphs, large ones in a thread."""
+
+    def __init__(self, threads: JsonThreads, limits: GraphLimits) -> None:
+        self._threads = threads
+        self._limits = limits
+
+    async def check(self, graph: Graph) -> CheckedGraph:
+        """Return a graph as it is stored.
+
+        Raises:
+            InvalidGraph: The graph exceeds a limit or breaks a rule.
+        """
+        return await self._threads.run(_estimated_bytes(graph), _checked, graph, self._limits)
+
+    async def fingerprint(self, *requests: WorkflowCreate | RunJobRequest) -> bytes:
+        """Return the fingerprint of the body of a request, for its idempotency key."""
+        graphs = [request.graph for request in requests if request.graph is not None]
+        return await self._threads.run(
+            sum(map(_estimated_bytes, graphs)), fingerprint_of, *requests
+        )
+
+    async def node_types(self, text: str) -> list[str]:
+        """Return the node types of a stored graph."""
+        return await self._threads.run(len(text), _node_types, text)
+
+
+def _estimated_bytes(graph: Graph) -> int:
+    return _PART_BYTES * (len(graph.nodes) + len(graph.edges))
+
+
+def _checked(graph: Graph, limits: GraphLimits) -> CheckedGraph:
+    _check_counts(graph, limits)
+    check_graph(graph)
+    text = graph.model_dump_json()
+    size = len(text.encode())
+    if size > limits.size:
+        message = f"the graph has {size} bytes of JSON; the limit is {limits.size} bytes"
+        raise _invalid([GraphError(type="too_large", msg=message, node_ids=[])])
+    return CheckedGraph(text, sorted({node.type for node in graph.nodes}))
+
+
+def _node_types(text: str) -> list[str]:
+    return sorted({node["type"] for node in orjson.loads(text)["nodes"]})
+
+
+def _check_counts(graph: Graph, limits: GraphLimits) -> None:
+    """Check the numbers of nodes and edges, before the checks that visit each of them.
+
+    Raises:
+        InvalidGraph: There are too many.
+    """
+    errors = []
+    if (count := len(graph.nodes)) > limits.nodes:
+        message = f"the graph has {count} nodes; the limit is {limits.nodes}"
+        errors.append(GraphError(type="too_many_nodes", msg=message, node_ids=[]))
+    if (count := len(graph.edges)) > limits.edges:
+        message = f"the graph has {count} edges; the limit is {limits.edges}"
+        errors.append(GraphError(type="too_many_edges", msg=message, node_ids=[]))
+    if errors:
+        raise _invalid(errors)
 
 
 def check_graph(graph: Graph) -> None:
     """Check that a graph is acyclic, with unique node ids and at most one edge into each input.
 
     Raises:
-        InvalidGraph: The graph breaks a rule; `errors` lists every problem.
+        InvalidGraph: The graph breaks a rule; `errors` lists the problems.
     """
     errors = [*_duplicates(graph), *_dangling(graph), *_shared_inputs(graph), *_cycles(graph)]
     if errors:
-        more = f" (and {len(errors) - 1} more problems)" if len(errors) > 1 else ""
-        raise InvalidGraph(
-            f"{errors[0].msg}{more}",
-            errors=[error.model_dump(exclude_none=True) for error in errors],
-        )
+        raise _invalid(errors)
+
+
+def _invalid(errors: list[GraphError]) -> InvalidGraph:
+    more = f" (and {len(errors) - 1} more problems)" if len(errors) > 1 else ""
+    return InvalidGraph(
+        f"{errors[0].msg}{more}",
+        errors=[error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]],
+        error_count=len(errors),
+    )
+
+
+def _shown(text: str) -> str:
+    """Return a name for a message, shortened if it is long."""
+    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")
 
 
 def _duplicates(graph: Graph) -> Iterator[GraphError]:
@@ -37,7 +145,7 @@ def _duplicates(graph: Graph) -> Iterator[GraphError]:
         if count > 1:
             yield GraphError(
                 type="duplicate_node",
-                msg=f"{count} nodes have the id {node_id!r}: node ids must be unique",
+                msg=f"{count} nodes have the id {_shown(node_id)}: node ids must be unique",
                 node_ids=[node_id],
             )
 
@@ -47,9 +155,10 @@ def _dangling(graph: Graph) -> Iterator[GraphError]:
     for index, edge in enumerate(graph.edges):
         missing = [end for end in dict.fromkeys((edge.source, edge.target)) if end not in known]
         if missing:
+            names = ", ".join(map(_shown, missing))
             yield GraphError(
                 type="dangling_edge",
-                msg=f"edge {index} refers to nodes that do not exist: {', '.join(missing)}",
+                msg=f"edge {index} refers to nodes that do not exist: {names}",
                 node_ids=missing,
                 edge_index=index,
             )
@@ -63,7 +172,7 @@ def _shared_inputs(graph: Graph) -> Iterator[GraphError]:
             yield GraphError(
                 type="input_taken",
                 msg=f"edges {first} and {index} have the same target, the input "
-                f"{edge.targetHandle!r} of node {edge.target!r}",
+                f"{_shown(edge.targetHandle)} of node {_shown(edge.target)}",
                 node_ids=[edge.target],
                 edge_index=index,
             )
@@ -72,5 +181,10 @@ def _shared_inputs(graph: Graph) -> Iterator[GraphError]:
 def _cycles(graph: Graph) -> Iterator[GraphError]:
     for node_ids in cycles(graph):
         is_short = len(node_ids) < 10
-        path = " -> ".join([*node_ids, node_ids[0]]) if is_short else f"{len(node_ids)} nodes"
-        yield GraphError(type="cycle", msg=f"the graph has a cycle: {path}", node_ids=node_ids)
+        names = [_shown(node_id) for node_id in (*node_ids, node_ids[0])] if is_short else []
+        path = " -> ".join(names) if is_short else f"{len(node_ids)} nodes"
+        yield GraphError(
+            type="cycle",
+            msg=f"the graph has a cycle: {path}",
+            node_ids=node_ids[:MAX_NODE_IDS],
+        )

@@ -86,15 +86,17 @@ _INSERT = Query(
     f"""
 insert into workflows
     (id, user_id, name, description, tags, access, graph, settings, thumbnail_url, version)
-values (:id, :user_id, :name, :description, :tags, :access, :graph, :settings, :thumbnail_url, 1)
+values (:id, :user_id, :name, :description, :tags, :access, :graph::text::json, :settings,
+    :thumbnail_url, 1)
 returning {_COLUMNS}""",
     WorkflowRecord,
 )
 _UPDATE = Query(
     f"""
 update workflows
-set name = :name, description = :description, tags = :tags, access = :access, graph = :graph,
-    settings = :settings, thumbnail_url = :thumbnail_url, version = version + 1, updated_at = now()
+set name = :name, description = :description, tags = :tags, access = :access,
+    graph = :graph::text::json, settings = :settings, thumbnail_url = :thumbnail_url,
+    version = version + 1, updated_at = now()
 where id = :id returning {_COLUMNS}""",
     WorkflowRecord,
 )
@@ -149,14 +151,20 @@ async def lock_own(on: Connection, workflow_id: str, *, user_id: str) -> Workflo
 
 
 async def insert(on: Connection, workflow_id: str, user_id: str, **values: Any) -> WorkflowRecord:
-    """Insert a workflow and its first version; `values` are the editable fields."""
+    """Insert a workflow and its first version; `values` are the editable fields.
+
+    The graph is JSON text.
+    """
     row = await _INSERT.only(on, id=workflow_id, user_id=user_id, **values)
     await _INSERT_VERSION.execute(on, workflow_id=workflow_id)
     return row
 
 
 async def update(on: Connection, workflow_id: str, **values: Any) -> WorkflowRecord:
-    """Update a workflow and insert its new version; `values` are the editable fields."""
+    """Update a workflow and insert its new version; `values` are the editable fields.
+
+    The graph is JSON text.
+    """
     row = await _UPDATE.only(on, id=workflow_id, **values)
     await _INSERT_VERSION.execute(on, workflow_id=workflow_id)
     return row

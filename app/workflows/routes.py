@@ -10,6 +10,7 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.etags import IfMatch
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
+from app.http.json_threads import JsonThreads
 from app.http.pagination import EmptyAsAbsent, PageDep, PageSize, list_response
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
@@ -32,22 +33,30 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/workflows", route_class=SecuredRoute, tags=["workflows"])
 
+Threads = Annotated[JsonThreads, Injected(JsonThreads)]
 Workflows = Annotated[WorkflowService, Injected(WorkflowService)]
 OptionalText = Annotated[Text | None, EmptyAsAbsent, Query()]
 
 
-def _response(workflow: WorkflowRecord, *, status_code: int = 200) -> Response:
+async def _response(
+    threads: JsonThreads, workflow: WorkflowRecord, *, status_code: int = 200
+) -> Response:
     headers = {"ETag": service.etag(workflow)}
-    return json_response(workflow_fields(workflow), status_code=status_code, headers=headers)
+    fields = await threads.run(len(workflow.graph), workflow_fields, workflow)
+    return json_response(fields, status_code=status_code, headers=headers)
 
 
 @router.post("", status_code=201, response_model=Workflow)
 async def create_workflow(
-    key: IdempotencyKeyDep, workflows: Workflows, principal: PrincipalDep, body: WorkflowCreate
+    key: IdempotencyKeyDep,
+    workflows: Workflows,
+    threads: Threads,
+    principal: PrincipalDep,
+    body: WorkflowCreate,
 ) -> Response:
     """Create a workflow."""
     workflow, is_replay = await workflows.create(principal.user_id, body, key)
-    response = _response(workflow, status_code=201)
+    response = await _response(threads, workflow, status_code=201)
     if is_replay:
         replayed(response)
     return response
@@ -73,37 +82,39 @@ async def list_workflows(
 
 
 @router.get("/{workflow_id}", response_model=Workflow)
-async def get_workflow(workflow_id: str, workflows: Workflows, principal: PrincipalDep) -> Response:
+async def get_workflow(
+    workflow_id: str, workflows: Workflows, threads: Threads, principal: PrincipalDep
+) -> Response:
     """Return a workflow of the caller, or a public one."""
-    return _response(await workflows.get(principal.user_id, workflow_id))
+    return await _response(threads, await workflows.get(principal.user_id, workflow_id))
 
 
 @router.put("/{workflow_id}", response_model=Workflow)
 async def replace_workflow(
     workflow_id: str,
     workflows: Workflows,
+    threads: Threads,
     principal: PrincipalDep,
     body: WorkflowCreate,
     if_match: IfMatch = None,
 ) -> Response:
     """Replace the editable fields of a workflow; omitted fields are set to their defaults."""
-    return _response(
-        await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
-    )
+    workflow = await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
+    return await _response(threads, workflow)
 
 
 @router.patch("/{workflow_id}", response_model=Workflow)
 async def update_workflow(
     workflow_id: str,
     workflows: Workflows,
+    threads: Threads,
     principal: PrincipalDep,
     body: WorkflowUpdate,
     if_match: IfMatch = None,
 ) -> Response:
     """Change the given fields of a workflow."""
-    return _response(
-        await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
-    )
+    workflow = await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
+    return await _response(threads, workflow)
 
 
 @router.delete("/{workflow_id}", status_code=204)

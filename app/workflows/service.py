@@ -10,7 +10,7 @@ import orjson
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import etags, pagination
-from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
+from app.http.idempotency.keys import IdempotencyKey
 from app.http.json_limits import check_metadata
 from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
 from app.http.quotas import CountQuota
@@ -18,7 +18,7 @@ from app.runtime.ids import new_id
 from app.settings import Settings
 from app.workflows import queries
 from app.workflows.errors import VersionNotFound, WorkflowNotFound
-from app.workflows.graphs import check_graph
+from app.workflows.graphs import Graphs
 from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
 from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
 
@@ -36,8 +36,9 @@ def etag(workflow: WorkflowRecord) -> str:
 class WorkflowService:
     """Operations on workflows, on behalf of a user."""
 
-    def __init__(self, db: Database, settings: Settings) -> None:
+    def __init__(self, db: Database, graphs: Graphs, settings: Settings) -> None:
         self._db = db
+        self._graphs = graphs
         self._max_metadata_bytes = settings.max_metadata_bytes
         self._quota = CountQuota(
             "workflows",
@@ -85,13 +86,15 @@ class WorkflowService:
             MetadataTooLarge: The settings are too large.
             QuotaExceeded: The user has too many workflows.
         """
-        created = await key.begin(fingerprint_of(request))
+        created = None
+        if key.is_given:
+            created = await key.begin(await self._graphs.fingerprint(request))
         if created is not None:
             return await self.get(user_id, created), True
-        check_graph(request.graph)
+        graph = await self._graphs.check(request.graph)
         check_metadata("settings", request.settings, self._max_metadata_bytes)
         await self._quota.check(user_id)
-        values = request.model_dump(mode="json")
+        values = request.model_dump(mode="json", exclude={"graph"}) | {"graph": graph.text}
         async with self._db.transaction() as on:
             workflow = await queries.insert(on, new_id(), user_id, **values)
             await key.complete(on, workflow.id)
@@ -116,15 +119,23 @@ class WorkflowService:
         async with self._db.transaction() as on:
             workflow = await _lock(on, user_id, workflow_id)
             etags.check_if_match(if_match, etag(workflow))
-            if request.graph is not None:
-                check_graph(request.graph)
             current = _values(workflow)
-            values = current | _given(request)
+            values = current | await self._given(request)
             if values == current:
                 return workflow
             if values["settings"] != current["settings"]:
                 check_metadata("settings", values["settings"], self._max_metadata_bytes)
             return await queries.update(on, workflow_id, **values)
+
+    async def _given(self, request: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
+        """Return the fields to change; of a `WorkflowCreate`: all."""
+        fields = request.model_fields_set
+        if isinstance(request, WorkflowCreate):
+            fields = set(WorkflowCreate.model_fields)
+        given = request.model_dump(mode="json", include=fields - {"graph"})
+        if request.graph is not None:
+            given["graph"] = (await self._graphs.check(request.graph)).text
+        return given
 
     async def delete(self, user_id: str, workflow_id: str, *, if_match: str | None) -> None:
         """Delete a workflow and its versions; jobs that ran it keep their copy of the graph.
@@ -177,15 +188,9 @@ async def _lock(on: Connection, user_id: str, workflow_id: str) -> WorkflowRecor
 
 
 def _values(workflow: WorkflowRecord) -> dict[str, Any]:
-    """Return the editable fields of a workflow, with JSON parsed."""
+    """Return the editable fields of a workflow, with parsed settings; the graph is JSON text."""
     values = {field: getattr(workflow, field) for field in EDITABLE}
-    return values | {name: orjson.loads(values[name]) for name in ("graph", "settings")}
-
-
-def _given(request: WorkflowCreate | WorkflowUpdate) -> dict[str, Any]:
-    if isinstance(request, WorkflowCreate):
-        return request.model_dump(mode="json")
-    return request.model_dump(mode="json", include=request.model_fields_set)
+    return {**values, "settings": orjson.loads(workflow.settings)}
 
 
 def _version_cursor(cursor: str) -> int:

@@ -17,11 +17,15 @@ MAX_KEY_CHARS = 255
 
 
 def fingerprint_of(*parts: BaseModel | bytes | str) -> bytes:
-    """Return a SHA-256 over the parts of a request body."""
+    """Return a SHA-256 over the parts of a request body.
+
+    Fields with their default values are left out, so that new optional fields change nothing.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, BaseModel):
-            part = orjson.dumps(part.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+            fields = part.model_dump(mode="json", exclude_defaults=True)
+            part = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         elif isinstance(part, str):
             part = part.encode()
         digest.update(hashlib.sha256(part).digest())

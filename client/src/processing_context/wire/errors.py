@@ -10,7 +10,10 @@ from processing_context.wire.base import Reply
 
 
 class Problem(Reply):
-    """An error. `code` is stable and for programs, `detail` is for people."""
+    """An error. `code` is stable and for programs, `detail` is for people.
+
+    `errors` has the first 100 errors of an invalid request, `error_count` is their number.
+    """
 
     type: str
     title: str
@@ -20,3 +23,4 @@ class Problem(Reply):
     code: str
     request_id: str | None = None
     errors: list[dict[str, Any]] | None = Field(default=None)
+    error_count: int | None = None

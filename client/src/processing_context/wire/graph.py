@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from processing_context.wire.base import Open, Reply, Text
+
+
+def _null_as_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+def _null_as_no_edges(value: object) -> object:
+    return [] if value is None else value
+
+
+Properties = Annotated[dict[str, Any], BeforeValidator(_null_as_empty)]
+"""Properties by name; editors may save null for none."""
 
 
 class Node(Open):
@@ -14,10 +26,10 @@ class Node(Open):
 
     id: Annotated[Text, Field(min_length=1, max_length=1000)]
     type: Annotated[Text, Field(min_length=1, max_length=1000)]
-    data: dict[str, Any] = {}
+    data: Properties = {}
     parent_id: str | None = None
-    ui_properties: dict[str, Any] = {}
-    dynamic_properties: dict[str, Any] = {}
+    ui_properties: Properties = {}
+    dynamic_properties: Properties = {}
 
 
 class Edge(Open):
@@ -37,13 +49,24 @@ class Graph(Open):
     """A workflow graph: nodes and edges."""
 
     nodes: list[Node]
-    edges: list[Edge] = []
+    edges: Annotated[list[Edge], BeforeValidator(_null_as_no_edges)] = []
 
 
 class GraphError(Reply):
-    """An error in a graph; `edge_index` is an index into `edges`, from 0."""
+    """An error in a graph; `edge_index` is an index into `edges`, from 0.
 
-    type: Literal["duplicate_node", "dangling_edge", "input_taken", "cycle"]
+    `node_ids` has at most 100 ids.
+    """
+
+    type: Literal[
+        "duplicate_node",
+        "dangling_edge",
+        "input_taken",
+        "cycle",
+        "too_many_nodes",
+        "too_many_edges",
+        "too_large",
+    ]
     msg: str
     node_ids: list[str]
     edge_index: int | None = None
