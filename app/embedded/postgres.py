@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from app.embedded.binaries import installed_package, postgres_programs
 from app.embedded.identity import postgres_identity
+from app.embedded.private_dirs import make_private_dir, socket_dir
 from app.embedded.process import Child, Command, plain_environment, run
-from app.embedded.unix_sockets import make_socket_dir, socket_dir
 from app.runtime.errors import CommandError
 from app.settings import Settings
 
@@ -42,7 +42,7 @@ class Postgres:
 
     def prepare(self) -> None:
         """Create the cluster and the database at the first start."""
-        make_socket_dir(self._sockets, self._identity)
+        make_private_dir(self._sockets, self._identity)
         if not self._data.exists():
             self._create()
         owner = self._data.stat().st_uid

@@ -34,3 +34,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def only_storage(data_dir: Path) -> Settings:
+    """Return settings with which a stack starts the S3 server alone."""
+    given = {"database_url": "postgresql+asyncpg://app@db.example/context", "secret_key": "k" * 32}
+    return Settings.model_validate({"data_dir": data_dir, **given})

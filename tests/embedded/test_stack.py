@@ -12,12 +12,12 @@ import pytest
 from obstore.exceptions import BaseError
 
 from app.embedded.lock import data_dir_lock
+from app.embedded.private_dirs import socket_dir
 from app.embedded.process import Child
 from app.embedded.stack import Stack, embedded_database, embedded_stack, running_stack
-from app.embedded.unix_sockets import socket_dir
 from app.runtime.errors import CommandError
 from app.settings import Settings
-from tests.support.probes import query, read, store
+from tests.support.probes import open_ports, query, read, store
 
 
 def test_both_servers_work(running: Stack) -> None:
@@ -34,7 +34,7 @@ def test_what_an_interrupted_initdb_left_is_replaced(running: Stack) -> None:
 def test_secrets_are_for_their_owner_alone(running: Stack) -> None:
     data_dir = running.settings.data_dir
     assert stat.S_IMODE((data_dir / "credentials.json").stat().st_mode) == 0o600
-    for folder in ("s3", "log", "postgres", "postgres-run", "s3-run"):
+    for folder in ("s3", "log", "postgres", "postgres-run", "s3-run", "s3-security"):
         assert stat.S_IMODE((data_dir / folder).stat().st_mode) == 0o700
 
 
@@ -44,14 +44,7 @@ def test_the_s3_server_refuses_other_keys(running: Stack) -> None:
 
 
 def test_nothing_listens_beyond_loopback(running: Stack) -> None:
-    inodes = set()
-    for server in running.servers:
-        for fd in Path(f"/proc/{server.child.pid}/fd").iterdir():
-            name = str(fd.readlink()) if fd.is_symlink() else ""
-            inodes.add(name.removeprefix("socket:[").removesuffix("]"))
-    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-    rows = [line.split() for table in tables for line in table]
-    ours = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+    ours = [address for server in running.servers for address in open_ports(server.child.pid)]
     assert len(ours) == 10  # the S3 server's five and their gRPC twins; PostgreSQL opens none
     assert all(address.startswith("0100007F:") for address in ours)
 

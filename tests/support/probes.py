@@ -73,6 +73,26 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def open_ports(pid: int) -> list[str]:
+    """Return the TCP addresses on which a process listens, as in /proc/net/tcp."""
+    inodes = _sockets_of(pid)
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+
+
+def open_sockets(pid: int) -> list[str]:
+    """Return the paths of the Unix sockets on which a process listens."""
+    inodes = _sockets_of(pid)
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return sorted({row[7] for row in rows if len(row) > 7 and row[6] in inodes and row[5] == "01"})
+
+
+def _sockets_of(pid: int) -> set[str]:
+    names = (str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink())
+    return {name.removeprefix("socket:[").removesuffix("]") for name in names}
+
+
 def _holds(process: Path, path: Path) -> bool:
     try:
         return any(fd.readlink() == path for fd in (process / "fd").iterdir())

@@ -1,4 +1,4 @@
-"""Private folders for Unix sockets, since PostgreSQL trusts every client on its socket."""
+"""Private folders for Unix sockets and keys: PostgreSQL trusts every client on its socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def socket_dir(data_dir: Path, server: str) -> Path:
     return Path(tempfile.gettempdir()) / f"processing-context-{name}-{server}"
 
 
-def make_socket_dir(path: Path, identity: Identity) -> None:
+def make_private_dir(path: Path, identity: Identity) -> None:
     """Create the folder, or check that of an earlier start.
 
     Raises:
@@ -34,7 +34,7 @@ def make_socket_dir(path: Path, identity: Identity) -> None:
     is_own = status.st_uid in (os.geteuid(), identity.uid)
     if not is_own or status.st_mode & 0o077 or path.is_symlink():
         raise CommandError(
-            f"{path}, for a server's sockets, is not private (another owner, or mode not 700): "
-            "remove it"
+            f"{path}, for sockets or keys of a server, is not private (another owner, or mode not "
+            "700): remove it"
         )
     identity.own(path)
