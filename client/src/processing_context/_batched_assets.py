@@ -64,6 +64,7 @@ class BatchedAssets:
 
     async def create(self, asset: AssetCreate, data: bytes) -> Asset:
         """Create an asset."""
+        self._network.check_loop()
         kind = asset.content_type or "application/octet-stream"
         new = _New(dumps(asset), kind, data, uuid.uuid4().hex)
         made = None
@@ -77,6 +78,7 @@ class BatchedAssets:
 
     async def find(self, asset_id: str) -> Asset:
         """Return the current state of an asset."""
+        self._network.check_loop()
         path_id = segment(asset_id, "asset_id")
         found = await self._finds.ask(asset_id) if _ID.fullmatch(asset_id) else None
         return found or await self._api.get(f"/v1/assets/{path_id}", Asset, is_hot=True)

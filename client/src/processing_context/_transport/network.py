@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 import threading
@@ -67,6 +68,8 @@ class Network:
         self._client: httpx2.AsyncClient | None = None
         self._tls: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_lock = threading.Lock()
         self._is_closed = False
 
     @property
@@ -79,10 +82,11 @@ class Network:
         """The client of the API calls; clients of httpx have the same interface.
 
         Raises:
-            ContextError: The context is closed.
+            ContextError: The context is closed, or belongs to another event loop.
         """
         if self._is_closed:
             raise ContextError("the context is closed: create a new ProcessingContext")
+        self.check_loop()
         if self._given is not None:
             return cast("httpx2.AsyncClient", self._given)
         if self._lender is not None:
@@ -98,13 +102,30 @@ class Network:
             timeout_s=self._timeout_s, retries=self._retries, make_ssl_context=self.certificates
         )
 
+    def check_loop(self) -> None:
+        """Check that the running event loop is the one of the first call; thread-safe.
+
+        Raises:
+            ContextError: It is another one.
+        """
+        running = asyncio.get_running_loop()
+        with self._loop_lock:
+            if self._loop is None:
+                self._loop = running
+        if self._loop is not running:
+            raise ContextError(
+                "the context belongs to the event loop that used it first, and this is another "
+                "one: create a ProcessingContext in each event loop"
+            )
+
     async def aclose(self) -> None:
         """Close all connections except those of the caller or the lender."""
         self._is_closed = True
         self.bulk.close()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        client, self._client = self._client, None
+        # In another loop the connections cannot be closed; they end with their own loop.
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
 
     async def ask(self, method: str, url: str, **request: Any) -> Answered:
         """Return the response to a request, whatever its status; `request` as in httpx2.
