@@ -66,7 +66,8 @@ class Access:
 
     `scope`, `or_scope`: a token with one of these scopes (`*`: any token, None: no user's token).
     `job`: the token of a live lease; `ended_job`: also that of a lease that has ended.
-    `public`: no token is needed. `streams`: the route reads its request body itself.
+    `public`: no token is needed. `streams`: the route reads its request body itself. `polls`:
+    programs call the route periodically, so that successful requests are logged at DEBUG.
     """
 
     scope: str | None = None
@@ -75,16 +76,20 @@ class Access:
     ended_job: bool = False
     public: bool = False
     streams: bool = False
+    polls: bool = False
 
 
 PUBLIC = Access(public=True)
+PROBE = Access(public=True, polls=True)
 USER = Access(scope="user")
 USER_OR_ADMIN = Access(scope="user", or_scope="admin")
 USER_OR_JOB = Access(scope="user", job=True)
 USER_OR_JOB_STREAM = Access(scope="user", job=True, streams=True)
 WORKER = Access(scope="worker")
+WORKER_POLL = Access(scope="worker", polls=True)
 ADMIN = Access(scope="admin")
 LEASE = Access(ended_job=True, job=True)
+LEASE_POLL = Access(ended_job=True, job=True, polls=True)
 ANY_TOKEN = Access(scope="*", job=True)
 
 

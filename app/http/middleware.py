@@ -7,12 +7,15 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.auth import Access
 from app.http.headers import header, sane_request_id, sane_traceparent
 from app.http.problems import from_exception, problem_response
 from app.runtime import metrics, request_context
 from app.runtime.ids import new_id
 
 logger = logging.getLogger("app.access")
+
+_CLIENT_ERROR = 400
 
 
 class RequestContext:
@@ -59,9 +62,15 @@ class RequestContext:
             await response(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path_format", "unmatched")
-            metrics.observe_request(scope["method"], route, status, seconds)
-            if logger.isEnabledFor(logging.INFO):
-                logger.info(
-                    "%s %s %s %.1f ms", scope["method"], scope["path"], status, seconds * 1000
-                )
+            route = scope.get("route")
+            path = getattr(route, "path_format", "unmatched")
+            metrics.observe_request(scope["method"], path, status, seconds)
+            level = _level(getattr(route, "access", None), status)
+            if logger.isEnabledFor(level):
+                request = (scope["method"], scope["path"])
+                logger.log(level, "%s %s %s %.1f ms", *request, status, seconds * 1000)
+
+
+def _level(access: Access | None, status: int) -> int:
+    is_routine = access is not None and access.polls and 0 < status < _CLIENT_ERROR
+    return logging.DEBUG if is_routine else logging.INFO

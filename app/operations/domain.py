@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
-from app.http.auth import PUBLIC
+from app.http.auth import PROBE
 from app.operations import routes
 from app.operations.service import ReadinessService
 from app.runtime.services import Services
@@ -19,6 +19,6 @@ def _build(services: Services) -> list[object]:
 DOMAIN = Domain(
     name="operations",
     routers=(routes.router,),
-    access={"GET /healthz": PUBLIC, "GET /readyz": PUBLIC, "GET /metrics": PUBLIC},
+    access={"GET /healthz": PROBE, "GET /readyz": PROBE, "GET /metrics": PROBE},
     build=_build,
 )

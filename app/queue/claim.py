@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.events.envelope import LogBatch
 from app.events.wait import first_of
 from app.http.auth import JOB_PREFIX, Principal, hash_token, new_token
+from app.http.problems import Unavailable
 from app.queue import claim_queries, lease_queries
 from app.queue.lease_queries import LeasedJobRecord
 from app.queue.leased_job import LeasedJob
@@ -65,7 +66,10 @@ class ClaimService:
         Raises:
             WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
             Forbidden: Another token registered it.
+            Unavailable: The replica is shutting down.
         """
+        if self._shutdown.has_begun:
+            raise Unavailable("This replica is shutting down: claim again.")
         deadline = time.monotonic() + wait_s
         claimant = await self._workers.claimant(worker_id, principal)
         is_first, is_over = True, False

@@ -73,3 +73,5 @@ def configure(level: str) -> None:
     logging.getLogger("uvicorn.error").addFilter(_WithoutQueries())
     # Alembic logs the same lines at every start and every check of the schema.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # The pool logs each failed attempt to reconnect, with a traceback.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)

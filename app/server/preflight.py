@@ -7,7 +7,7 @@ import socket
 import ssl
 
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.database.engine import connect_args
@@ -46,8 +46,10 @@ def check_database(settings: Settings) -> None:
 
 def shown_address(database_url: str) -> str:
     """Return the address of a database without its password."""
-    url = make_url(database_url).set(drivername="postgresql", password=None)
-    return url.difference_update_query(["password"]).render_as_string()
+    url = make_url(database_url).difference_update_query(["password"])
+    return URL.create(
+        "postgresql", url.username, None, url.host, url.port, url.database, url.query
+    ).render_as_string()
 
 
 async def _check_database(database_url: str) -> None:

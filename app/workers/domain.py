@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain, UserData
-from app.http.auth import WORKER, Principal
+from app.http.auth import WORKER, WORKER_POLL, Principal
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
@@ -49,7 +49,7 @@ DOMAIN = Domain(
     access={
         "POST /v1/workers": WORKER,
         "GET /v1/workers": WORKER,
-        "POST /v1/workers/{worker_id}/heartbeat": WORKER,
+        "POST /v1/workers/{worker_id}/heartbeat": WORKER_POLL,
     },
     tables=(WorkerRow,),
     build=_build,

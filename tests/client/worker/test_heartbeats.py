@@ -5,6 +5,7 @@ import threading
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context.worker.heartbeats import Heartbeats, Watch
+from processing_context.worker.outage import Outage
 from tests.support.loopback import Answer, Asked, Loopback, reply
 
 WITHIN_S = 60.0
@@ -25,7 +26,7 @@ def test_an_answer_that_nobody_understands_does_not_end_the_heartbeats() -> None
     with Loopback(answer) as service:
         network = Network(timeout_s=WITHIN_S, retries=0)
         api = Api(service.url, "ctx_token", network)
-        heartbeats = Heartbeats(api, network.bulk, lambda _: None)
+        heartbeats = Heartbeats(api, network.bulk, lambda _: None, outage=Outage())
         heartbeats.start("w", 0.05)
         heartbeats.watch(Watch("j", "job_token", is_cancelled.set, lambda _: None))
         try:

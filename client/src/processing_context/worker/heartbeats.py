@@ -17,6 +17,7 @@ from processing_context._transport.exchange import DROPPED
 from processing_context._transport.retry import LEASE_CAP_S, Retry
 from processing_context.errors import APIError, NotFoundError, from_body
 from processing_context.wire.workers import HeartbeatReply, WorkerHeartbeat
+from processing_context.worker.outage import Outage
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +48,13 @@ class Heartbeats:
         api: API client with the token of the worker.
         bulk: The connections.
         on_forgotten: Called in the thread with a worker id that the service does not know.
+        outage: Log of failed requests.
     """
 
-    def __init__(self, api: Api, bulk: Bulk, on_forgotten: Callable[[str], object]) -> None:
+    def __init__(
+        self, api: Api, bulk: Bulk, on_forgotten: Callable[[str], object], *, outage: Outage
+    ) -> None:
+        self._outage = outage
         self._api = api
         self._bulk = bulk
         self._on_forgotten = on_forgotten
@@ -130,12 +135,13 @@ class Heartbeats:
         path = f"/v1/workers/{worker_id}/heartbeat"
         try:
             self._post(path, dumps(body.model_dump(exclude_none=True)))
+            self._outage.ended()
         except NotFoundError:
             self._on_forgotten(str(worker_id))
         except APIError as error:
-            logger.warning("worker heartbeat refused: %s", error)
+            self._outage.failed("worker heartbeat", error)
         except DROPPED as error:
-            logger.warning("worker heartbeat without response: %s", error)
+            self._outage.failed("worker heartbeat", error)
             return False
         return True
 
@@ -151,13 +157,13 @@ class Heartbeats:
             reply = HeartbeatReply.model_validate_json(self._post(path, b"{}", watch.token))
         except APIError as error:
             if not is_lost(error):
-                logger.warning("heartbeat of job %s refused: %s", watch.job_id, error)
+                self._outage.failed(f"heartbeat of job {watch.job_id}", error)
                 return False
             if watch.token in self._watches:
                 self.unwatch(watch.token)
                 watch.on_lost(error)
         except DROPPED as error:
-            logger.warning("heartbeat of job %s without response: %s", watch.job_id, error)
+            self._outage.failed(f"heartbeat of job {watch.job_id}", error)
             return False
         else:
             if reply.cancel_requested:

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
 from processing_context.worker.loop_monitor import LoopMonitor
 from processing_context.worker.metrics import Counters, Metrics, serve_metrics
+from processing_context.worker.outage import Outage
 from processing_context.worker.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ T = TypeVar("T")
 _CLAIM_WAIT_S = 30.0
 _ANSWER_S = 15.0
 """Seconds that a response may take beyond the requested wait."""
+
+_EARLY_S = 1.0
+"""A claim that is answered sooner has not waited."""
 
 _UNREGISTER_S = 3.0
 _FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
@@ -80,7 +85,11 @@ class Worker:
         self._relay = Relay(self._api, self._counters.posts)
         self._loop_monitor = LoopMonitor(self._counters.stalls)
         self._loop = asyncio.get_running_loop()
-        self._heartbeats = Heartbeats(self._api, self._network.bulk, self._forgotten)
+        self._outage = Outage()
+        self._early_returns = Retry(patience_s=math.inf)
+        self._heartbeats = Heartbeats(
+            self._api, self._network.bulk, self._forgotten, outage=self._outage
+        )
         self._worker_id: str | None = None
         self._runs: dict[asyncio.Task[None], LeaseRun] = {}
         self._slot_freed = asyncio.Event()
@@ -132,14 +141,26 @@ class Worker:
             self._slot_freed.clear()
             await self._slot_freed.wait()
             return
+        begun = time.monotonic()
         try:
             leases = await self._persistently("claim", lambda: self._claim(free))
         except NotFoundError:
             self._named(None)
             return
+        await self._pace(time.monotonic() - begun, has_leases=bool(leases))
         # A lease without a stored event counts as lost with its response, and the next claim would
         # return it again.
         await asyncio.gather(*(self._start(lease) for lease in leases))
+
+    async def _pace(self, took_s: float, *, has_leases: bool) -> None:
+        """Wait before the next claim if this one was answered early and empty.
+
+        A service that stops answers waiting claims at once.
+        """
+        if has_leases or took_s >= _EARLY_S:
+            self._early_returns.succeeded()
+        else:
+            await asyncio.sleep(self._early_returns.next_delay_s() or 0.0)
 
     async def _register(self) -> None:
         options = self._options
@@ -219,16 +240,18 @@ class Worker:
 
         async def attempt() -> T:
             try:
-                return await call()
+                answer = await call()
             except (NotFoundError, *_FINAL):
                 raise
             except (APIError, ConnectionFailedError) as error:
                 raise Retryable(error) from error
+            self._outage.ended()
+            return answer
 
-        def warn(error: Exception, delay_s: float) -> None:
-            logger.warning("%s: %s; retrying in %.1f s", what, error, delay_s)
+        def note(error: Exception, _delay_s: float) -> None:
+            self._outage.failed(what, error)
 
-        return await Retry(patience_s=math.inf).call(attempt, warn)
+        return await Retry(patience_s=math.inf).call(attempt, note)
 
     async def _finish(self) -> None:
         """Wait for the jobs, release those that exceed the grace period, and unregister."""
