@@ -1,4 +1,4 @@
-"""Tests of the sources of settings, and of variables that are none."""
+"""Tests of the sources of settings, and of unknown variables."""
 
 from __future__ import annotations
 
