@@ -8,6 +8,7 @@ The README's table of settings is generated from this class (scripts/openapi).
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -93,6 +94,46 @@ class Settings(BaseSettings):
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins of browser pages, comma-separated. Unset: the same origin only."
+    )
+
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses and networks (CIDR) of reverse proxies, comma-separated. They may "
+        "hold all connections; the clients in their `X-Forwarded-For` are limited instead.",
+    )
+    max_connections: int | None = Field(
+        None,
+        ge=2,
+        description="Connections at once per replica; one address may hold half of them. Unset: "
+        "10,000, or as many as the limit on open files allows.",
+    )
+    max_head_bytes: int = Field(
+        64 * KIB, ge=1 * KIB, description="Largest request line and headers together."
+    )
+    max_headers: int = Field(256, ge=16, description="Headers of a request.")
+    head_timeout_s: float = Field(
+        10, gt=0, description="Time to receive the request line and the headers."
+    )
+    keep_alive_s: float = Field(
+        75,
+        ge=1,
+        description="Time without a request after which a connection is closed. It should be "
+        "longer than the time that clients and proxies keep idle connections (nginx: 60).",
+    )
+    stalled_reader_s: float = Field(
+        60, gt=0, description="Time without progress after which a client stops being served."
+    )
+    rate_limit_per_s: float = Field(
+        500,
+        ge=0,
+        description="Requests per second of one token per replica; all jobs of a user share one "
+        "limit. 0: no limit.",
+    )
+    rate_limit_burst: int = Field(
+        2000, gt=0, description="Requests of one token that may exceed its rate at once."
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Token that `/metrics` requires. Unset: it needs none."
     )
 
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="Largest file.")
@@ -234,12 +275,26 @@ class Settings(BaseSettings):
             raise ValueError(f"must begin with http:// or https:// and name a host, not {value!r}")
         return value
 
-    @field_validator("allowed_origins", "fetch_allow", "webhook_retry_s", mode="before")
+    @field_validator(
+        "allowed_origins", "fetch_allow", "trusted_proxies", "webhook_retry_s", mode="before"
+    )
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            try:
+                ip_network(entry)
+            except ValueError as error:
+                raise ValueError(
+                    f"{entry!r} is not an address or a network such as 10.0.0.0/8: {error}"
+                ) from None
+        return entries
 
     @field_validator("fetch_allow")
     @classmethod

@@ -15,6 +15,14 @@ _REQUESTS = Histogram(
 
 JOBS_ENDED = Counter("context_jobs_ended", "Jobs that ended, by status.", ["status"])
 EVENTS_STORED = Counter("context_events_stored", "Job events stored by this replica.")
+CONNECTIONS = Gauge("context_connections", "Open connections of this replica.")
+CONNECTIONS_REFUSED = Counter(
+    "context_connections_refused",
+    "Connections and requests refused because a limit on connections was reached.",
+)
+REQUESTS_LIMITED = Counter(
+    "context_requests_rate_limited", "Requests refused because a token exceeded its rate."
+)
 SOCKETS = Gauge("context_sockets", "Open WebSockets of this replica.")
 WEBHOOK_ATTEMPTS = Counter(
     "context_webhook_attempts",

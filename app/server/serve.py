@@ -10,6 +10,7 @@ from importlib import import_module
 import uvloop
 
 from app.embedded.stack import running_stack
+from app.server.file_descriptors import raise_limit
 from app.server.listen import bind
 from app.settings import Settings
 
@@ -20,6 +21,7 @@ def serve(settings: Settings) -> None:
     Raises:
         CommandError: A part cannot be started, or an embedded server cannot be restarted.
     """
+    raise_limit()
     interrupt = _Interrupt()
     interrupt.install()
 

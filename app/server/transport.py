@@ -1,4 +1,4 @@
-"""HTTP protocol for uvicorn that makes fewer system calls.
+"""Transport for uvicorn's protocols that makes fewer system calls.
 
 uvloop makes one system call for each write, and each one wakes the reader. For a small response,
 whose head uvicorn writes separately, that is a fifth of the CPU time; for a small WebSocket frame
@@ -8,14 +8,14 @@ it is more than the rest together, and events come in batches.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from collections.abc import Callable
+from typing import Any
 
 WRITE_AT_ONCE_BYTES = 64 * 1024
 """Size from which gathered data is written at once, so that the transport's flow control works."""
 
-_HEAD_AND_BODY = 2
+CLOSE_GRACE_S = 30
+"""Time that a client has to read the rest of a response after the connection is closed."""
 
 
 class GatheringTransport:
@@ -25,6 +25,8 @@ class GatheringTransport:
         transport: The underlying transport.
         loop: Its event loop.
         at_most: The number of writes after which data is written at once; None for no limit.
+
+    `on_lost` is called by `lost`, whichever protocol the connection has at its end.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class GatheringTransport:
         at_most: int | None = None,
     ) -> None:
         self.at_most = at_most
+        self.on_lost: Callable[[], None] | None = None
         self._transport = transport
         self._loop = loop
         self._pending: list[bytes] = []
@@ -55,15 +58,27 @@ class GatheringTransport:
         elif self._flush_handle is None:
             self._flush_handle = self._loop.call_soon(self._flush)
 
+    def write_eof(self) -> None:
+        """Close the writing half of the connection after writing gathered data."""
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
-        """Close the transport after writing gathered data."""
+        """Close the transport after writing gathered data, which the client has to read in time."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(CLOSE_GRACE_S, self._transport.abort)
 
     def abort(self) -> None:
         """Close the transport without writing gathered data."""
         self._pending.clear()
         self._transport.abort()
+
+    def lost(self) -> None:
+        """Report the end of the connection."""
+        if self.on_lost is not None:
+            self.on_lost()
 
     def _flush(self) -> None:
         if self._flush_handle is not None:
@@ -75,17 +90,3 @@ class GatheringTransport:
             self._size = 0
             if not self._transport.is_closing():  # the client may have disconnected
                 self._transport.write(data)
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol on a `GatheringTransport`, which an upgrade to a WebSocket keeps."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wrap the transport of a new connection."""
-        gathering = GatheringTransport(transport, self.loop, at_most=_HEAD_AND_BODY)
-        super().connection_made(cast("asyncio.Transport", gathering))
-
-    def handle_websocket_upgrade(self) -> None:
-        """Remove the limit of gathered writes, and upgrade the connection."""
-        cast("GatheringTransport", self.transport).at_most = None
-        super().handle_websocket_upgrade()
