@@ -37,6 +37,7 @@ class PresignedUrls:
         *,
         expires_s: int | None = None,
         download: bool = False,
+        method: str = "GET",
     ) -> str | None:
         """Return a URL to get the bytes; None for folders and assets that are not ready.
 
@@ -45,6 +46,7 @@ class PresignedUrls:
             network: The network of the caller.
             expires_s: The validity in seconds; None is the value of the settings.
             download: Make browsers save the file instead of showing it.
+            method: The method that the URL permits, GET or HEAD.
         """
         if asset.status != "ready" or asset.content_type == FOLDER:
             return None
@@ -58,6 +60,7 @@ class PresignedUrls:
             expires_s=expires_s or self._get_ttl_s,
             content_type=content_headers.header_of(asset.content_type),
             disposition=disposition,
+            method=method,
         )
 
     def to_thumbnail(self, asset: AssetRecord, network: Network) -> str | None:

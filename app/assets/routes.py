@@ -278,5 +278,6 @@ async def redirect_to_asset(
 
 def _redirect(request: Request, asset: AssetRecord) -> Response:
     check_readable(asset)
-    url = services_of(request).get(PresignedUrls).to_get(asset, network_of(request))
+    presigned = services_of(request).get(PresignedUrls)
+    url = presigned.to_get(asset, network_of(request), method=request.method)
     return Response(status_code=307, headers={"Location": str(url), "Cache-Control": "no-store"})

@@ -5,6 +5,7 @@
     ├── Unauthorized 401      ├── TooLarge 413
     ├── Forbidden 403         ├── RangeNotSatisfiable 416
     ├── NotFound 404          ├── Invalid 422
+    ├── MethodNotAllowed 405  ├── UnsupportedMediaType 415
     ├── Conflict 409          └── Unavailable 503
     └── Gone 410
 
@@ -110,6 +111,14 @@ class ObjectNotFound(NotFound):
         super().__init__(f"{self.noun} {object_id} was not found.")
 
 
+class MethodNotAllowed(ProblemError):
+    """The path exists, but not for this method."""
+
+    status = 405
+    code = "method_not_allowed"
+    detail = "This path does not support the method: see the Allow header."
+
+
 class Conflict(ProblemError):
     """The state of the object does not allow the request."""
 
@@ -142,6 +151,14 @@ class TooLarge(ProblemError):
     status = 413
     code = "too_large"
     detail = "The body is larger than the limit."
+
+
+class UnsupportedMediaType(ProblemError):
+    """The body has another media type than the route accepts."""
+
+    status = 415
+    code = "unsupported_media_type"
+    detail = "Send the JSON body with the header `Content-Type: application/json`."
 
 
 class RangeNotSatisfiable(ProblemError):
@@ -244,14 +261,6 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 }
 
 
-class MethodNotAllowed(ProblemError):
-    """The path exists, but not for this method."""
-
-    status = 405
-    code = "method_not_allowed"
-    detail = "This path does not support the method: see the Allow header."
-
-
 def from_exception(exc: Exception) -> ProblemError:
     """Return the problem for an exception of any class."""
     if isinstance(exc, ProblemError):
@@ -270,7 +279,7 @@ def from_exception(exc: Exception) -> ProblemError:
 
 
 async def _handle(request: Request, exc: Exception) -> Response:
-    return problem_response(from_exception(exc), instance=request.url.path)
+    return problem_response(from_exception(exc), instance=request.scope["path"])
 
 
 def install(app: FastAPI) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import orjson
@@ -15,12 +17,21 @@ from starlette.types import Message, Receive, Scope
 from app.http.headers import header
 from app.http.json_parser import parse_json
 from app.http.json_threads import SMALL_BYTES, JsonThreads
-from app.http.problems import BadRequest, TooLarge, ValidationFailed, validation_problem
+from app.http.problems import (
+    BadRequest,
+    TooLarge,
+    UnsupportedMediaType,
+    ValidationFailed,
+    validation_problem,
+)
+from processing_context.wire.media_types import essence
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _MAX_DESCRIBED = 10_000
 """Errors of one body up to which they are described; each description takes some 1 µs."""
+
+_JSON = re.compile(r"application/([^\s/]+\+)?json")
 
 
 class JsonRequest(Request):
@@ -45,6 +56,17 @@ class JsonRequest(Request):
         self._threads = threads
         self._model = model
 
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            UnsupportedMediaType: Its Content-Type is not that of JSON.
+        """
+        body = await super().body()
+        if body and not _is_json(header(self.scope, b"content-type")):
+            raise UnsupportedMediaType
+        return body
+
     async def json(self) -> Any:
         """Return the parsed body.
 
@@ -63,6 +85,11 @@ class JsonRequest(Request):
         if self._model is None or len(body) <= SMALL_BYTES:
             return value
         return validated(self._model, value)
+
+
+@lru_cache(maxsize=256)
+def _is_json(content_type: str) -> bool:
+    return _JSON.fullmatch(essence(content_type)) is not None
 
 
 def validated(model: TypeAdapter[Any], value: Any) -> Any:

@@ -15,14 +15,20 @@ from pydantic import TypeAdapter
 from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from app.http.auth import Access, Principal, authenticate, check_access, current_principal
 from app.http.dependencies import services_of
 from app.http.json_threads import JsonThreads
-from app.http.problems import Invalid, NotFound, ProblemError
+from app.http.problems import (
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    ProblemError,
+    UnsupportedMediaType,
+)
 from app.http.request_body import JsonRequest, limited
 from app.settings import Settings
 
@@ -83,14 +89,15 @@ class SecuredRoute(APIRoute):
                 receive = limited(request, services.get(Settings).max_json_bytes)
                 request = JsonRequest(request.scope, receive, services.get(JsonThreads), model)
             try:
-                return await handler(request)
+                response = await handler(request)
+                return _without_body(response) if request.method == "HEAD" else response
             except RequestValidationError:
                 await services_of(request).get(PathLookups).check(request)
                 raise
             except HTTPException as exc:
                 # FastAPI replies to an unreadable body with a bare 400; the cause has the reason.
                 cause = exc.__cause__
-                if isinstance(cause, (Invalid, RequestValidationError)):
+                if isinstance(cause, (Invalid, UnsupportedMediaType, RequestValidationError)):
                     await services_of(request).get(PathLookups).check(request)
                 if isinstance(cause, (ProblemError, RequestValidationError)):
                     raise cause from None
@@ -99,7 +106,22 @@ class SecuredRoute(APIRoute):
         return secured
 
 
+def _without_body(response: Response) -> Response:
+    """Return the response to a HEAD request: a stream is not started, other bodies are not sent."""
+    if not isinstance(response, StreamingResponse):
+        return response
+    head = Response(status_code=response.status_code)
+    head.raw_headers = response.raw_headers
+    return head
+
+
 _Shape = tuple[str, int, str]
+
+
+def _methods(route: APIRoute) -> set[str]:
+    """Return the methods of a route; HEAD is the GET without its body."""
+    methods = set(route.methods or ())
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _shape(method: str, path: str) -> _Shape:
@@ -111,15 +133,18 @@ def _shape(method: str, path: str) -> _Shape:
 class RouteTable(BaseRoute):
     """Route that dispatches to one of many routes by a look-up instead of a search.
 
-    It does not match requests for other paths or methods: the router then tries its other routes.
+    A GET route serves HEAD too. It does not match other paths: the router then tries its other
+    routes.
     """
 
     def __init__(self, routes: Iterable[APIRoute]) -> None:
         self._routes: dict[_Shape, list[APIRoute]] = {}
+        self._methods: set[str] = set()
         for route in routes:
             kinds = map(type, route.param_convertors.values())
             if all(kind is StringConvertor for kind in kinds):
-                for method in route.methods or ():
+                for method in _methods(route):
+                    self._methods.add(method)
                     shape = _shape(method, route.path_format)
                     self._routes.setdefault(shape, []).append(route)
 
@@ -134,11 +159,30 @@ class RouteTable(BaseRoute):
                         "endpoint": route.endpoint,
                         "path_params": match.groupdict(),
                     }
+            if self._allowed(path):
+                return Match.FULL, {"route": None}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request with the route that matched."""
-        await scope["route"].handle(scope, receive, send)
+        """Serve a request with the route that matched.
+
+        Raises:
+            MethodNotAllowed: The path has routes for other methods only.
+        """
+        route = scope["route"]
+        if route is None:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(self._allowed(scope["path"]))})
+        await route.app(scope, receive, send)
+
+    def _allowed(self, path: str) -> list[str]:
+        """Return the methods that the routes of a path serve."""
+        return sorted(
+            method
+            for method in self._methods
+            if any(
+                route.path_regex.match(path) for route in self._routes.get(_shape(method, path), ())
+            )
+        )
 
     def url_path_for(self, name: str, /, **path_params: Any) -> Any:
         """Raise NoMatchFound: the routes themselves build their URLs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from app.events.event_stream import wanted_stream
 from app.events.log import MAX_SEQ
@@ -41,6 +41,7 @@ Limit = Annotated[Annotated[int, Query(ge=1, le=1000)] | None, EmptyAsAbsent, Qu
 )
 async def get_events(
     job_id: str,
+    request: Request,
     pages: Pages,
     principal: PrincipalDep,
     after: Seq = None,
@@ -54,8 +55,9 @@ async def get_events(
     media_type = wanted_stream(accept)
     if media_type is not None:
         return await pages.stream(principal.user_id, job_id, after=seen, media_type=media_type)
+    wait_s = 0 if request.method == "HEAD" else wait or 0
     return await pages.page(
-        principal.user_id, job_id, after=seen, limit=limit or 1000, wait_s=wait or 0
+        principal.user_id, job_id, after=seen, limit=limit or 1000, wait_s=wait_s
     )
 
 

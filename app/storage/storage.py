@@ -146,13 +146,17 @@ class Storage:
         expires_s: int,
         content_type: str,
         disposition: str | None = None,
+        method: str = "GET",
     ) -> str:
-        """Return a URL to get an object, which is served with the given content type."""
+        """Return a URL to get an object, which is served with the given content type.
+
+        A URL that is signed for GET does not permit HEAD, nor the reverse.
+        """
         query = {"response-content-type": content_type}
         if disposition is not None:
             query["response-content-disposition"] = disposition
         return self._signers[network].presign(
-            "GET", bucket.name, key, expires_s=expires_s, query=query
+            method, bucket.name, key, expires_s=expires_s, query=query
         )
 
     def presign_put(

@@ -16,8 +16,18 @@ class TempUrls:
         self._get_ttl_s = settings.url_ttl_s
         self._put_ttl_s = min(settings.upload_url_ttl_s, settings.temp_ttl_s)
 
-    def to_get(self, file: TempRecord, network: Network, expires_s: int | None = None) -> str:
-        """Return a URL to get the bytes, valid for `expires_s` or the time in the settings."""
+    def to_get(
+        self,
+        file: TempRecord,
+        network: Network,
+        expires_s: int | None = None,
+        *,
+        method: str = "GET",
+    ) -> str:
+        """Return a URL to get the bytes, valid for `expires_s` or the time in the settings.
+
+        `method` is the method that the URL permits, GET or HEAD.
+        """
         is_inline = content_headers.is_safe_inline(file.content_type)
         return self._storage.presign_get(
             self._storage.temp,
@@ -26,6 +36,7 @@ class TempUrls:
             expires_s=expires_s or self._get_ttl_s,
             content_type=content_headers.header_of(file.content_type),
             disposition=None if is_inline else content_headers.disposition("attachment", file.id),
+            method=method,
         )
 
     def to_put(self, file: TempRecord, network: Network) -> str:

@@ -127,5 +127,5 @@ async def redirect_to_temp(
     file = await temp.get(principal.user_id, key)
     if not file.is_stored:
         raise TempNotStored
-    url = urls.to_get(file, network_of(request))
+    url = urls.to_get(file, network_of(request), method=request.method)
     return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})

@@ -39,7 +39,6 @@ def test_every_route_is_found_with_its_path_parameters(method: str, path: str) -
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("DELETE", "/v1/me"),
         ("GET", "/v1/nothing"),
         ("GET", "/v1/assets/"),
         ("GET", "/v1/assets/a/content/b"),
