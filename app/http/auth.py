@@ -20,6 +20,7 @@ from app.database.notifications import Notifications
 from app.http.dependencies import services_of
 from app.http.headers import header
 from app.http.problems import Forbidden, Unauthorized
+from app.http.rate_limits import RateLimiter
 
 USER_PREFIX = "ctx_"
 JOB_PREFIX = "job_"
@@ -58,6 +59,11 @@ class Principal:
     is_live: bool = True
     quota_bytes: int | None = None
     lasts_s: float | None = None
+
+    @property
+    def rate_key(self) -> str:
+        """The bucket of its rate limit: that of the token, or one for all jobs of the user."""
+        return self.token_id if self.job_id is None else self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +157,23 @@ class Authenticator:
     The token of a lease is valid as long as the lease, so it is looked up for each request. The
     routes of the lease itself are the exception: the job of a token never changes, and their own
     statements check that the lease is live.
+
+    Args:
+        users: The tokens of users.
+        leases: The tokens of leases.
+        revocations: The tokens that are removed from the cache.
+        rates: The rate limits of tokens.
     """
 
     def __init__(
-        self, *, users: TokenLookup, leases: TokenLookup, revocations: Revocations
+        self,
+        *,
+        users: TokenLookup,
+        leases: TokenLookup,
+        revocations: Revocations,
+        rates: RateLimiter,
     ) -> None:
+        self.rates = rates
         self._users = users
         self._leases = leases
         self._cache: dict[bytes, tuple[float, Principal]] = {}
@@ -236,6 +254,7 @@ async def authenticate(connection: HTTPConnection, *, allow_ended: bool = False)
 
     Raises:
         Unauthorized: The token is missing, unknown, revoked or expired.
+        RateLimited: The token has made too many requests.
     """
     token = bearer_token(connection)
     if token is None:
@@ -244,6 +263,7 @@ async def authenticate(connection: HTTPConnection, *, allow_ended: bool = False)
     principal = await authenticator.resolve(token, allow_ended=allow_ended)
     if principal is None:
         raise Unauthorized("The token is unknown, revoked or expired: create a new one.")
+    authenticator.rates.take(principal.rate_key)
     return principal
 
 

@@ -20,6 +20,7 @@ from app.http.idempotency.keys import IdempotencyKey
 from app.http.json_parser import IntegersTooLarge, TooDeep, parse_json
 from app.http.json_threads import JsonThreads
 from app.http.problems import NotFound, from_exception, problem, validation_problem
+from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.sockets.errors import MALFORMED, UNAUTHORIZED, MalformedMessage, Refused
@@ -44,6 +45,7 @@ class Connection:
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
         threads: Threads to parse large messages.
         is_live: Returns False once the lease of the caller's token has ended.
+        rates: The rate limits of tokens; an op counts as a request.
         close_grace_s: The grace period for the client to read the close frame.
     """
 
@@ -57,6 +59,7 @@ class Connection:
         cancellation: JobCancellation,
         subscriptions: Subscriptions,
         threads: JsonThreads,
+        rates: RateLimiter,
         *,
         is_live: Callable[[], Awaitable[bool]],
         close_grace_s: float,
@@ -70,6 +73,7 @@ class Connection:
         self._subscriptions = subscriptions
         self._threads = threads
         self._is_live = is_live
+        self._rates = rates
         self._close_grace_s = close_grace_s
 
     async def serve(self) -> None:
@@ -124,6 +128,7 @@ class Connection:
         try:
             raw = await self._threads.run(len(data), _load, data)
             tag = _tag(raw)
+            self._rates.take(self._principal.rate_key)
             await self._execute(await self._threads.run(len(data), _parse, raw))
         except (MalformedMessage, Refused):
             raise

@@ -7,6 +7,7 @@ from app.domain import Domain
 from app.events.broadcaster import Broadcaster
 from app.http.auth import USER, Revocations
 from app.http.json_threads import JsonThreads
+from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.queue.lease_tokens import LeaseTokens
@@ -37,6 +38,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
         registry,
         services.get(Shutdown),
         services.get(JsonThreads),
+        services.get(RateLimiter),
         close_grace_s=close_grace_s,
     )
     return [TicketService(db, tokens), registry, server]

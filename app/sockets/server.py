@@ -12,6 +12,7 @@ from app.events.broadcaster import Broadcaster
 from app.events.send_queue import RESTARTING, SendQueue
 from app.http.auth import Principal
 from app.http.json_threads import JsonThreads
+from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.runtime.shutdown import Shutdown
@@ -34,6 +35,7 @@ class SocketServer:
         registry: Closes WebSockets whose token is no longer valid.
         shutdown: Closes all WebSockets when the replica shuts down.
         threads: Threads to parse large messages.
+        rates: The rate limits of tokens.
         close_grace_s: The grace period for clients to read the close frame.
     """
 
@@ -46,6 +48,7 @@ class SocketServer:
         registry: SocketRegistry,
         shutdown: Shutdown,
         threads: JsonThreads,
+        rates: RateLimiter,
         *,
         close_grace_s: float = CLOSE_GRACE_S,
     ) -> None:
@@ -56,6 +59,7 @@ class SocketServer:
         self._registry = registry
         self._shutdown = shutdown
         self._threads = threads
+        self._rates = rates
         self._close_grace_s = close_grace_s
 
     async def serve(self, websocket: WebSocket, send: Send, principal: Principal) -> None:
@@ -78,6 +82,7 @@ class SocketServer:
             self._cancellation,
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
             self._threads,
+            self._rates,
             is_live=lambda: self._registry.is_live(principal),
             close_grace_s=self._close_grace_s,
         )

@@ -49,5 +49,6 @@ def running_stack() -> Iterator[Stack]:
     ):
         migrate.upgrade(settings.database_url or "")
         port = free_port()
-        with running_service(settings, port=port, log_level="WARNING") as service:
+        quiet = running_service(settings, port=port, log_level="WARNING", rate_limit_per_s=0)
+        with quiet as service:
             yield Stack(settings, f"http://127.0.0.1:{port}", service.pid)

@@ -80,3 +80,21 @@ async def test_a_malformed_op_closes_the_socket(service: Service, message: str) 
     async with owner(service) as user, open_socket(service, user.token) as socket:
         await socket.connection.send(message)
         assert await socket.closed() == 4400
+
+
+@pytest.mark.parametrize("depth", [1, 260, 900])
+async def test_an_op_whose_id_is_no_text_or_number_is_malformed(
+    service: Service, user: User, depth: int
+) -> None:
+    async with open_socket(service, user.token) as socket:
+        nested = "[" * depth + "]" * depth
+        await socket.connection.send(f'{{"op": "ping", "id": {nested}}}')
+        assert await socket.closed() == 4400
+
+
+async def test_an_op_that_is_nested_too_deeply_is_a_problem(service: Service, user: User) -> None:
+    async with open_socket(service, user.token) as socket:
+        nested = "[" * 300 + "]" * 300
+        await socket.connection.send(f'{{"op": "ping", "id": 1, "other": {nested}}}')
+        frame = await socket.receive()
+        assert (frame["type"], frame["id"], frame["problem"]["code"]) == ("problem", 1, "too_deep")
