@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket
 
 from app.database.errors import is_database_away
 from app.http.auth import Authenticator, Principal, bearer_token
 from app.sockets.errors import FORBIDDEN, TRY_AGAIN_LATER, UNAUTHORIZED, Refused
+from app.sockets.origins import is_allowed
 from app.sockets.service import TicketService
 
 PROTOCOL = "context.v1"
@@ -64,9 +64,10 @@ class Handshake:
     def _is_origin_allowed(self, websocket: WebSocket) -> bool:
         """Return True if the Origin is allowed, or missing (only browsers send it)."""
         origin = websocket.headers.get("origin")
-        if origin is None or origin in self._allowed_origins or "*" in self._allowed_origins:
+        if origin is None:
             return True
-        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
+        host = websocket.headers.get("host", "")
+        return is_allowed(origin, host=host, allowed=self._allowed_origins)
 
     async def _principal(self, websocket: WebSocket) -> Principal | None:
         token = bearer_token(websocket) or _protocol_token(websocket)
