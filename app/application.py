@@ -15,12 +15,13 @@ from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.domain import Domain, Domains
 from app.domains import DOMAINS
-from app.http import problems
+from app.http import documentation, problems
 from app.http.auth import Authenticator, Revocations
 from app.http.dependencies import check_services
 from app.http.json_threads import JsonThreads
 from app.http.middleware import RequestContext
 from app.http.openapi import Document
+from app.http.rate_limits import RateLimiter
 from app.http.routing import PathLookups, RouteTable
 from app.media.decoders.pool import Decoders
 from app.outbound import Allowed, Downloader, WebhookClient
@@ -52,7 +53,8 @@ def create_app(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> FastA
         title="Processing Context",
         version=version("processing-context-service"),
         lifespan=_lifespan(services, domains),
-        redoc_url=None,
+        openapi_url=None,  # app/http/documentation serves it, and the pages
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services
@@ -66,6 +68,7 @@ def create_app(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> FastA
         webhooks=[route for domain in domains for each in domain.webhooks for route in each.routes],
         models=[model for domain in domains for model in domain.schemas],
     )
+    documentation.install(app)
     problems.install(app)
     _add_middleware(app, settings)
     return app
@@ -96,6 +99,7 @@ def _build(settings: Settings, domains: Sequence[Domain]) -> Services:
             users=services.get(UserTokens),
             leases=services.get(LeaseTokens),
             revocations=services.get(Revocations),
+            rates=services.get(RateLimiter),
         )
     )
     return services
@@ -116,6 +120,7 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
         db,
         notifications,
         Revocations(notifications),
+        RateLimiter(settings.rate_limit_per_s, settings.rate_limit_burst),
         Storage(settings),
         Shutdown(),
         JsonThreads(),

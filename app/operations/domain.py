@@ -1,10 +1,10 @@
-"""Registration of health checks and metrics."""
+"""Registration of health checks, metrics and the page at `/`."""
 
 from __future__ import annotations
 
 from app.database.engine import Database
 from app.domain import Domain
-from app.http.auth import PROBE
+from app.http.auth import PROBE, PUBLIC
 from app.operations import routes
 from app.operations.service import ReadinessService
 from app.runtime.services import Services
@@ -19,6 +19,11 @@ def _build(services: Services) -> list[object]:
 DOMAIN = Domain(
     name="operations",
     routers=(routes.router,),
-    access={"GET /healthz": PROBE, "GET /readyz": PROBE, "GET /metrics": PROBE},
+    access={
+        "GET /": PUBLIC,
+        "GET /healthz": PROBE,
+        "GET /readyz": PROBE,
+        "GET /metrics": PROBE,
+    },
     build=_build,
 )
