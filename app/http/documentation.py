@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-DOCUMENTS = Path(__file__).parents[2] / "openapi"
-"""Folder of the generated documents (scripts/openapi); generating one takes half a second."""
+from app.http.responses import json_response
 
-_MEDIA_TYPES = {"openapi.json": "application/json", "asyncapi.yaml": "application/yaml"}
+_ASYNCAPI = Path(__file__).parents[2] / "openapi" / "asyncapi.yaml"
 _STATIC = "/docs/static"
 
 
@@ -23,13 +23,18 @@ def install(app: FastAPI) -> None:
     with as_file(files("fastapi_offline") / "static") as folder:
         app.mount(_STATIC, StaticFiles(directory=folder))
     app.add_route("/docs", _swagger_ui)
-    for name in _MEDIA_TYPES:
-        app.add_route(f"/{name}", _document)
+    app.add_route("/openapi.json", _openapi)
+    app.add_route("/asyncapi.yaml", _asyncapi)
 
 
-async def _document(request: Request) -> FileResponse:
-    name = request.scope["path"].removeprefix("/")
-    return FileResponse(DOCUMENTS / name, media_type=_MEDIA_TYPES[name])
+async def _openapi(request: Request) -> Response:
+    # The first call takes half a second, in which a thread does not hold the event loop.
+    document = await asyncio.to_thread(request.app.openapi)
+    return json_response(document)
+
+
+async def _asyncapi(_request: Request) -> FileResponse:
+    return FileResponse(_ASYNCAPI, media_type="application/yaml")
 
 
 async def _swagger_ui(_request: Request) -> HTMLResponse:

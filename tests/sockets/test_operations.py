@@ -90,11 +90,3 @@ async def test_an_op_whose_id_is_no_text_or_number_is_malformed(
         nested = "[" * depth + "]" * depth
         await socket.connection.send(f'{{"op": "ping", "id": {nested}}}')
         assert await socket.closed() == 4400
-
-
-async def test_an_op_that_is_nested_too_deeply_is_a_problem(service: Service, user: User) -> None:
-    async with open_socket(service, user.token) as socket:
-        nested = "[" * 300 + "]" * 300
-        await socket.connection.send(f'{{"op": "ping", "id": 1, "other": {nested}}}')
-        frame = await socket.receive()
-        assert (frame["type"], frame["id"], frame["problem"]["code"]) == ("problem", 1, "too_deep")
