@@ -132,8 +132,8 @@ class Connection:
             await self._execute(await self._threads.run(len(data), _parse, raw))
         except (MalformedMessage, Refused):
             raise
-        except IntegersTooLarge as exc:
-            tag = _tag(orjson.loads(data))
+        except (IntegersTooLarge, TooDeep) as exc:
+            tag = _tag(await self._threads.run(len(data), orjson.loads, data))
             self._send("problem", tag, problem=problem(exc, instance="/v1/ws"))
         except Exception as exc:
             self._send("problem", tag, problem=problem(from_exception(exc), instance="/v1/ws"))
@@ -189,21 +189,26 @@ def _load(data: str | bytes) -> object:
     """Return the value of a message.
 
     Raises:
-        MalformedMessage: The message is not JSON, or is nested too deeply.
+        MalformedMessage: The message is not JSON.
+        TooDeep: It is nested too deeply.
         IntegersTooLarge: It has an integer beyond 64 bits.
     """
     try:
         return parse_json(data)
     except orjson.JSONDecodeError:
         raise MalformedMessage("a message must be a JSON object") from None
-    except TooDeep as exc:
-        raise MalformedMessage(exc.detail) from None
 
 
 def _tag(raw: object) -> str | int | None:
-    """Return the `id` of a message, if it has a valid one."""
+    """Return the `id` of a message.
+
+    Raises:
+        MalformedMessage: It is not a text or an integer, so that the reply could not repeat it.
+    """
     tag = raw.get("id") if isinstance(raw, dict) else None
-    return tag if isinstance(tag, str | int) else None
+    if not isinstance(tag, str | int | None):
+        raise MalformedMessage("id: the tag of an op must be a text or an integer")
+    return tag
 
 
 def _parse(raw: object) -> Op:
