@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple, Self
 
 import orjson
@@ -12,6 +12,7 @@ from app.http.idempotency.keys import fingerprint_of
 from app.http.json_threads import JsonThreads
 from app.http.problems import MAX_ERRORS, Invalid
 from app.settings import Settings
+from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph, GraphError
 from processing_context.wire.graph_checks import cycles
 from processing_context.wire.jobs import RunJobRequest
@@ -46,7 +47,7 @@ class GraphLimits(NamedTuple):
 
 
 class CheckedGraph(NamedTuple):
-    """A valid graph as JSON text, with its node types."""
+    """A valid graph as JSON text, with the node types that its worker needs."""
 
     text: str
     node_types: list[str]
@@ -75,7 +76,7 @@ class Graphs:
         )
 
     async def node_types(self, text: str) -> list[str]:
-        """Return the node types of a stored graph."""
+        """Return the node types that the worker of a stored graph needs."""
         return await self._threads.run(len(text), _node_types, text)
 
 
@@ -91,11 +92,15 @@ def _checked(graph: Graph, limits: GraphLimits) -> CheckedGraph:
     if size > limits.size:
         message = f"the graph has {size} bytes of JSON; the limit is {limits.size} bytes"
         raise _invalid([GraphError(type="too_large", msg=message, node_ids=[])])
-    return CheckedGraph(text, sorted({node.type for node in graph.nodes}))
+    return CheckedGraph(text, _required({node.type for node in graph.nodes}))
 
 
 def _node_types(text: str) -> list[str]:
-    return sorted({node["type"] for node in orjson.loads(text)["nodes"]})
+    return _required({node["type"] for node in orjson.loads(text)["nodes"]})
+
+
+def _required(node_types: Set[str]) -> list[str]:
+    return sorted(node_types - EDITOR_ONLY)
 
 
 def _check_counts(graph: Graph, limits: GraphLimits) -> None:

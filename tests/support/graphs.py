@@ -13,8 +13,11 @@ from processing_context.wire.graph import Graph
 from processing_context.wire.jobs import JobError
 from tests.support import samples
 
+Spec = tuple[str, dict[str, Any]]
+"""Type and data of a node."""
 
-def graph(nodes: dict[str, tuple[str, dict[str, Any]]], *edges: str) -> Graph:
+
+def graph(nodes: dict[str, Spec], *edges: str) -> Graph:
     """Return a graph of nodes `{id: (type, data)}` and edges `a.output > b.value`."""
     wires = []
     for edge in edges:

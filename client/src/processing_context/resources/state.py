@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from processing_context._state import RunState
+from processing_context.wire.editor_nodes import runnable
 from processing_context.wire.graph import Graph, Node
 
 
@@ -59,9 +60,12 @@ class StateMethods:
         self._state.results[node_id] = dict(res)
 
     def get_node_inputs(self, node_id: str) -> dict[str, Any]:
-        """Return `{target handle: value}` for the incoming edges; None without a result."""
+        """Return `{target handle: value}` for the incoming edges; None without a result.
+
+        Edges are followed through reroutes to the node that has the result.
+        """
         return {
             edge.targetHandle: self.get_result(edge.source, edge.sourceHandle)
-            for edge in self._state.graph.edges
+            for edge in runnable(self._state.graph).edges
             if edge.target == node_id
         }
