@@ -12,7 +12,13 @@ from processing_context._events.job_stream import StartedJob
 from processing_context._refs import with_refs
 from processing_context._transport.api import Api, segment
 from processing_context._transport.retry import PATIENCE_S
-from processing_context.errors import ContextError, JobCancelledError, JobFailedError
+from processing_context._waiting import WaitingNotice
+from processing_context.errors import (
+    ContextError,
+    JobCancelledError,
+    JobFailedError,
+    RemoteTraceback,
+)
 from processing_context.wire.events import Event, JobUpdate
 from processing_context.wire.jobs import ENDED, Job
 from processing_context.wire.sockets import Gap
@@ -87,13 +93,20 @@ class JobRun:
             stream = created.events()
         else:
             stream = read_events(self._api, created.id)
-        async with aclosing(stream) as events:
-            async for event in events:
-                if isinstance(event, Gap):
-                    continue
-                await self._post(event)
-                if isinstance(event, JobUpdate) and event.status in ENDED:
-                    return event
+        notice = WaitingNotice(lambda: self._api.get(job_path(created.id), Job), self._post)
+        notice.update("queued")
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Gap):
+                        continue
+                    if isinstance(event, JobUpdate):
+                        notice.update(event.status)
+                    await self._post(event)
+                    if isinstance(event, JobUpdate) and event.status in ENDED:
+                        return event
+        finally:
+            notice.close()
         # Retention has removed the event that ended the job.
         job = await self._find(created.id)
         return JobUpdate(status=job.status, error=job.error)
@@ -123,4 +136,7 @@ def _failure(job: Job, end: JobUpdate) -> ContextError:
     if job.status == "cancelled":
         return JobCancelledError(f"job {job.id} was cancelled: {message}", job)
     where = f" at node {error.node_id}" if error and error.node_id else ""
-    return JobFailedError(f"job {job.id} failed{where}: {message}", job)
+    failure = JobFailedError(f"job {job.id} failed{where}: {message}", job)
+    if error and error.traceback:
+        failure.__cause__ = RemoteTraceback(error.traceback)
+    return failure

@@ -17,7 +17,7 @@
     ├── MissingDependencyError      also an ImportError
     └── UnsafeFileError             also a ValueError
 
-Wrong arguments are a plain `ValueError`.
+Wrong arguments are a plain `ValueError`. The cause of a `JobFailedError` is a `RemoteTraceback`.
 """
 
 from __future__ import annotations
@@ -139,7 +139,18 @@ class _JobEndedError(ContextError):
 
 
 class JobFailedError(_JobEndedError):
-    """A job failed; the text holds its error message, `job` holds the job."""
+    """A job failed; the text holds its error message, `job` holds the job.
+
+    The `__cause__` is a `RemoteTraceback` if the worker sent one, so that Python prints it.
+    """
+
+
+class RemoteTraceback(Exception):
+    """Traceback of a node that failed on a worker, as text."""
+
+    def __str__(self) -> str:
+        """Return the traceback, set off from the local one."""
+        return f'\n"""\n{str(self.args[0]).rstrip()}\n"""'
 
 
 class JobCancelledError(_JobEndedError):

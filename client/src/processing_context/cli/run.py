@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processing_context import _waiting
 from processing_context.cli.display import Display, new_display
 from processing_context.cli.outputs import save_outputs
 from processing_context.cli.params import read_graph, read_params
@@ -41,6 +43,8 @@ def run_file(options: RunOptions) -> int:
 
     Ctrl-C and the signals that end a process cancel the job.
     """
+    # The display shows the same message.
+    _waiting.logger.addHandler(logging.NullHandler())
     try:
         outputs, errors = asyncio.run(_run(options))
     except KeyboardInterrupt:

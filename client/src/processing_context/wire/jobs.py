@@ -19,11 +19,15 @@ Capability = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class JobError(Reply):
-    """The reason why a job ended without a result."""
+    """The reason why a job ended without a result.
+
+    `traceback` is that of the node's code, without the frames of the worker.
+    """
 
     code: Literal["node_failed", "timeout", "worker_lost", "invalid_result", "cancelled"]
     message: str
     node_id: str | None = None
+    traceback: str | None = None
 
 
 _PREFIX = "whsec_"
