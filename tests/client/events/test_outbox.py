@@ -9,7 +9,7 @@ import pytest
 
 import processing_context as pc
 from processing_context import Log, NodeProgress, NodeUpdate, OutputUpdate, ProcessingContext
-from processing_context._events import outbox
+from processing_context._events import buffer, outbox
 from processing_context._events.buffer import Pending
 from processing_context._transport import retry
 from tests.support.loopback import DROP, Answer, Asked, Loopback, in_turn, problem, reply
@@ -41,7 +41,7 @@ async def is_full(ctx: ProcessingContext) -> None:
     async def holds() -> bool:
         outbox = ctx.outbox
         assert outbox is not None
-        return outbox._in_flight > 0 and not outbox._has_room()
+        return outbox._in_flight > 0 and not outbox._pending.has_room()
 
     await eventually(holds)
 
@@ -111,7 +111,7 @@ async def test_only_a_lease_token_with_its_job_has_an_event_log() -> None:
 async def test_threads_may_post_and_a_full_queue_only_delays_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_PENDING_EVENTS", 20)
+    monkeypatch.setattr(buffer, "MAX_PENDING_EVENTS", 20)
     go = threading.Event()
 
     def answer(_asked: Asked) -> Answer:
@@ -142,7 +142,7 @@ async def test_threads_may_post_and_a_full_queue_only_delays_them(
 async def test_the_loop_itself_is_never_blocked_and_can_wait_for_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_PENDING_EVENTS", 20)
+    monkeypatch.setattr(buffer, "MAX_PENDING_EVENTS", 20)
     ledger = Ledger()
     with Loopback(ledger) as server:
         async with in_job(server) as ctx:
@@ -213,7 +213,7 @@ async def test_a_lost_lease_is_told_once_and_ends_everything(refusal: Answer) ->
 async def test_a_thread_that_waits_for_room_hears_of_the_lost_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox, "MAX_PENDING_EVENTS", 5)
+    monkeypatch.setattr(buffer, "MAX_PENDING_EVENTS", 5)
     go = threading.Event()
 
     def answer(_asked: Asked) -> Answer:

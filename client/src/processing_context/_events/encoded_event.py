@@ -12,6 +12,7 @@ class Encoded(NamedTuple):
 
     node_id: str
     body: bytes
+    type: str = "node_update"
 
     def message(self) -> ProcessingMessage:
         """Return the event as its model."""

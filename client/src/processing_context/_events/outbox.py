@@ -19,8 +19,6 @@ from processing_context.errors import (
 )
 from processing_context.wire.events import EventsAccepted, ProcessingMessage
 
-MAX_PENDING_EVENTS = 10_000
-MAX_PENDING_BYTES = 16 * 1024 * 1024
 FEW_EVENTS = 100
 GATHER_S = 0.003
 """Seconds that up to `FEW_EVENTS` events wait for more, so that a short job sends one request
@@ -40,10 +38,10 @@ class Relay(Protocol):
 class EventOutbox:
     """Outbox of the events of one attempt of a job.
 
-    The buffer holds 10,000 events or 16 MiB. When it is full, `post` blocks. It does not block in
-    the thread of the event loop, where the sender runs: a coroutine that posts many events awaits
-    `drain()` between them, as with an `asyncio.StreamWriter`. Progress of a node is merged in the
-    buffer.
+    The buffer holds 10,000 events or 16 MiB, and besides 1,000 log lines of each node. When it is
+    full, `post` blocks. It does not block in the thread of the event loop, where the sender runs: a
+    coroutine that posts many events awaits `drain()` between them, as with an
+    `asyncio.StreamWriter`. Progress of a node is merged in the buffer.
 
     Args:
         api: API client with the token of the lease.
@@ -103,24 +101,44 @@ class EventOutbox:
                 self._pending.add(event)
             self._wake.set()
             return
+        node_id, is_log = getattr(event, "node_id", None), event.type == "log"
         with self._room:
             if self._sender is not None:
-                self._room.wait_for(lambda: self._has_room() or self._cannot_send())
+                self._room.wait_for(
+                    lambda: self._pending.has_room(node_id, is_log=is_log) or self._cannot_send()
+                )
             self._check()
             self._pending.add(event)
-        if self._loop is not None:
+        if self._loop is not None and not self._wake.is_set():
             self._loop.call_soon_threadsafe(self._wake.set)
 
-    async def drain(self) -> None:
+    async def drain(self, node_id: str | None = None) -> None:
         """Wait until the buffer is below its limit.
+
+        Args:
+            node_id: Wait for the limit of the log lines of a node instead.
 
         Raises:
             ContextError: Nothing more can be sent.
         """
         self.start()
-        async with self._sent:
-            await self._sent.wait_for(lambda: self._has_room() or self._cannot_send())
+        await self._wait_until(lambda: self._pending.has_room(node_id, is_log=node_id is not None))
         self._check()
+
+    async def join_lines(self, node_id: str) -> None:
+        """Let later events follow the log lines of a node; wait while there are many of them."""
+
+        def join() -> bool:
+            with self._lock:
+                return self._pending.join_lane(node_id)
+
+        if not join():
+            await self._wait_until(join)
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for a condition, which sent events may change, or until nothing can be sent."""
+        async with self._sent:
+            await self._sent.wait_for(lambda: holds() or self._cannot_send())
 
     async def first_stored(self) -> None:
         """Wait until the service has stored the first event, or nothing more can be sent."""
@@ -153,10 +171,6 @@ class EventOutbox:
                 await asyncio.gather(self._sender, return_exceptions=True)
             async with self._sent:
                 self._sent.notify_all()
-
-    def _has_room(self) -> bool:
-        few = len(self._pending) < MAX_PENDING_EVENTS
-        return few and self._pending.size < MAX_PENDING_BYTES
 
     def _cannot_send(self) -> bool:
         return self._is_closed or self.error is not None

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _worker(arguments: argparse.Namespace) -> int:
     from processing_context.cli.worker import serve
+    from processing_context.nodes.runner import capture
     from processing_context.worker.logs import log_to_stderr
     from processing_context.worker.token_scrubbing import blot_out, take_secrets
     from processing_context.worker.worker import WorkerOptions
@@ -44,6 +45,7 @@ def _worker(arguments: argparse.Namespace) -> int:
             "pass --url and --token, or set CONTEXT_URL and CONTEXT_TOKEN (or CONTEXT_TOKEN_FILE)"
         )
     log_to_stderr(arguments.log_level)
+    capture.install()  # before node modules keep the streams, as in a handler of their own
     named = {"name": arguments.name} if arguments.name else {}
     options = WorkerOptions(
         url=url,

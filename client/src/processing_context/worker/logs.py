@@ -7,6 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from processing_context.nodes.runner.capture import unattributed
 from processing_context.wire.terminal import TerminalFormatter, printable_json
 
 
@@ -24,9 +25,11 @@ class _JsonLines(logging.Formatter):
 
 
 def log_to_stderr(level: str) -> None:
-    """Write the log to stderr."""
+    """Write the worker's own log to stderr; records of nodes go to the logs of their jobs."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level.upper())
+    handler.addFilter(unattributed)
     handler.setFormatter(TerminalFormatter() if sys.stderr.isatty() else _JsonLines())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=min(handler.level, logging.INFO), handlers=[handler], force=True)
     # A line for each request adds nothing to the worker's own log.
     logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -27,6 +27,7 @@ from processing_context.errors import (
     ValidationError,
 )
 from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner.capture import captured_output
 from processing_context.wire.workers import (
     ClaimRequest,
     Lease,
@@ -105,9 +106,10 @@ class Worker:
         end_metrics = self._serve_metrics()
         self._loop_monitor.start()
         try:
-            while not self._draining.is_set():
-                await self._until_draining(self._work)
-            await self._finish()
+            with captured_output():
+                while not self._draining.is_set():
+                    await self._until_draining(self._work)
+                await self._finish()
         finally:
             self._loop_monitor.close()
             end_metrics()

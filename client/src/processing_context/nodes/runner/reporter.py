@@ -6,11 +6,14 @@ assembled as JSON; their model is created only for a reader.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from processing_context._events.encoded_event import Encoded
+from processing_context.errors import ContextError
+from processing_context.nodes.runner.node_log import Level
 from processing_context.nodes.runner.plan import PlannedNode
 from processing_context.nodes.runner.values import json_bytes
 from processing_context.wire.events import Log, NodeProgress, NodeUpdate, OutputUpdate
@@ -57,6 +60,10 @@ class NodeReporter:
         slots = b",".join([b"%s:%s" % (_key(name), value) for name, value in result.items()])
         self._post_update(node.id, b'%scompleted","result":{%s}}' % (self._head(node), slots))
 
+    def skipped(self, node: PlannedNode) -> None:
+        """Report that a node does not run, since it has no value to work on."""
+        self._post_update(node.id, b'%sskipped"}' % self._head(node))
+
     def cancelled(self, node: PlannedNode) -> None:
         """Report that a node was cancelled, or will not start."""
         self._post_update(node.id, b'%scancelled"}' % self._head(node))
@@ -73,6 +80,16 @@ class NodeReporter:
                 logs=logs,
             )
         )
+
+    def line(self, node_id: str, level: Level, message: str) -> None:
+        """Report a line that a node printed or logged; thread-safe."""
+        if self._is_muted:
+            return
+        if not message.isascii():  # JSON has no unpaired surrogates
+            message = message.encode(errors="backslashreplace").decode()
+        event = {"type": "log", "level": level, "message": message, "node_id": node_id}
+        with contextlib.suppress(ContextError):  # the job is ending: it must not fail the node
+            self._post_encoded(Encoded(node_id, json_bytes(event), "log"))
 
     def not_used(self, node: PlannedNode, name: str) -> None:
         """Warn that a value belongs to no property of a node."""

@@ -15,15 +15,20 @@ def summary(error: BaseException) -> str:
 
 
 def short_traceback(error: BaseException) -> str:
-    """Return the traceback of an error: its last frames, without those of the runner."""
+    """Return the traceback of an error: its last frames, without those of the runner.
+
+    It is empty if the error was raised by the runner itself, not by the code of a node.
+    """
     shown = traceback.TracebackException.from_exception(error, compact=True)
     pending: list[traceback.TracebackException | None] = [shown]
+    has_frames = False
     while pending:
         part = pending.pop()
         if part is not None:
             part.stack = traceback.StackSummary.from_list(_after_runner(part.stack)[-_FRAMES:])
+            has_frames = has_frames or bool(part.stack)
             pending += [part.__cause__, part.__context__]
-    return shortened("".join(shown.format()))
+    return shortened("".join(shown.format())) if has_frames else ""
 
 
 def _after_runner(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:

@@ -7,11 +7,14 @@ data from outside is unpickled.
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import socket
 import struct
 from dataclasses import dataclass
 from typing import Any
+
+from processing_context.nodes.runner.node_log import Level
 
 _LENGTH = struct.Struct(">Q")
 
@@ -24,6 +27,7 @@ class Call:
     context: dict[str, Any]
     traceparent: str | None = None
     memory_bytes: int | None = None
+    log_level: int = logging.INFO
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """A line that the node printed or logged."""
+
+    level: Level
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The node raised an error."""
 
@@ -53,7 +65,7 @@ class Ended:
     """The node has ended."""
 
 
-Frame = Piece | Posted | Failed | Ended
+Frame = Piece | Posted | Logged | Failed | Ended
 
 
 def pack(frame: Any) -> bytes:

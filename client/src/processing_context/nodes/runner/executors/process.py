@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,10 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from processing_context.nodes.base import BaseNode
 from processing_context.nodes.errors import NodeProcessError
+from processing_context.nodes.runner.capture import current_log
 from processing_context.nodes.runner.executors import frames
+from processing_context.nodes.runner.executors.output import ChildOutput, forwarded_output
 
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
+
+_UNPACKED_HERE = 16 * 1024
+"""Bytes of a frame up to which unpacking costs less than a thread."""
 
 _DRAIN_S = 5.0
 """Seconds to wait for frames that a process sent before it died."""
@@ -36,9 +42,10 @@ async def pieces_from_process(
     Raises:
         NodeProcessError: The node raised an error, or the process died.
     """
-    trace = context._core.api.traceparent
-    call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes))
-    async with _child() as child:
+    trace, log = context._core.api.traceparent, current_log()
+    level = logging.getLogger().getEffectiveLevel()
+    call = frames.pack(frames.Call(node, _arguments(context), trace, memory_bytes, level))
+    async with forwarded_output(log, context) as output, _child(output) as child:
         await child.send(json.dumps(sys.path).encode())
         await child.send(call)
         while True:
@@ -49,6 +56,11 @@ async def pieces_from_process(
                 context.post_message(frame.message)
                 if context.outbox is not None:
                     await context.outbox.drain()
+            elif isinstance(frame, frames.Logged):
+                if log is not None:
+                    log.record(frame.level, frame.line)
+                if context.outbox is not None:
+                    await context.outbox.drain(context.node_id)
             elif isinstance(frame, frames.Failed):
                 raise NodeProcessError(frame.message, frame.logs)
             else:
@@ -85,7 +97,10 @@ class _Child:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             status = await asyncio.shield(self._dead)
             raise NodeProcessError(f"the process of the node {_death(status)}", "") from error
-        frame: frames.Frame = await asyncio.to_thread(frames.unpack, content)
+        is_small = len(content) <= _UNPACKED_HERE
+        frame: frames.Frame = (
+            frames.unpack(content) if is_small else await asyncio.to_thread(frames.unpack, content)
+        )
         return frame
 
     async def _read(self) -> bytes:
@@ -105,7 +120,7 @@ class _Child:
 
 
 @contextlib.asynccontextmanager
-async def _child() -> AsyncIterator[_Child]:
+async def _child(output: ChildOutput) -> AsyncIterator[_Child]:
     parent_end, child_end = socket.socketpair()
     with child_end:
         try:
@@ -115,11 +130,15 @@ async def _child() -> AsyncIterator[_Child]:
                 *(str(child_end.fileno()), str(os.getpid())),
                 pass_fds=(child_end.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=output.stdout,
+                stderr=output.stderr,
                 start_new_session=True,
             )
         except BaseException:
             parent_end.close()
             raise
+        finally:
+            output.close()
     try:
         reader, writer = await asyncio.open_connection(sock=parent_end)
         try:

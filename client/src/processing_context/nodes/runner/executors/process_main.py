@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import resource
 import signal
@@ -16,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from processing_context.context import ProcessingContext
+from processing_context.nodes.runner.capture import capture_all
 from processing_context.nodes.runner.executors import frames
 from processing_context.nodes.runner.executors.executor import pieces_here
+from processing_context.nodes.runner.node_log import NodeLog
 from processing_context.nodes.runner.tracebacks import short_traceback, summary
 
 MIB = 1024 * 1024
@@ -55,9 +58,12 @@ def main(descriptor: int, parent: int) -> None:
     _raise_oom_score()
     connection = socket.socket(fileno=descriptor)
     peer = _Peer(connection)
+    log = NodeLog("", lambda _, level, line: peer.send(frames.Logged(level, line)))
+    capture_all(log)
     sys.path[:] = json.loads(frames.receive(connection))
     try:
         call: frames.Call = frames.unpack(frames.receive(connection))
+        logging.getLogger().setLevel(call.log_level)
         _limit_memory(call.memory_bytes)
         asyncio.run(_run(call, peer))
         last: frames.Frame = frames.Ended()
@@ -65,6 +71,7 @@ def main(descriptor: int, parent: int) -> None:
         last = frames.Failed(_out_of_memory(), short_traceback(error))
     except Exception as error:  # any error of the node belongs to the job
         last = frames.Failed(summary(error), short_traceback(error))
+    log.close()
     sys.stdout.flush()
     sys.stderr.flush()
     peer.send(last)
