@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from processing_context.wire.refs import is_empty_ref
+
 Nodes: TypeAlias = Iterable[Mapping[str, Any]]
 """The nodes of a graph, as JSON."""
 
@@ -60,10 +62,11 @@ def input_schema(nodes: Nodes) -> dict[str, Any]:
         properties[name] = _schema_of(kind)
         if description := data.get("description"):
             properties[name]["description"] = description
-        if data.get("value") is not None:
-            properties[name]["default"] = data["value"]
-        else:
+        value = data.get("value")
+        if value is None or is_empty_ref(value):
             required.append(name)
+        else:
+            properties[name]["default"] = value
     return {"type": "object", "properties": properties, "required": required}
 
 

@@ -282,3 +282,62 @@ class Hoards(Sample):
         hoard = []
         while True:
             hoard.append(bytearray(16 * 1024 * 1024))
+
+
+class Effect(Sample):
+    """Has an effect."""
+
+    seen: ClassVar[list[Any]] = []
+
+    value: Any = None
+
+    async def process(self, context: ProcessingContext) -> Any:
+        self.seen.append(self.value)
+        return self.value
+
+
+class Pair(Sample):
+    """Returns its inputs."""
+
+    first: str = ""
+    second: str = "of the class"
+
+    async def process(self, context: ProcessingContext) -> list[str]:
+        return [self.first, self.second]
+
+
+class Wants(Sample):
+    """Needs a value, and images."""
+
+    needed: str
+    title: str = ""
+    image: ImageRef = ImageRef()
+    made: ImageRef = Field(default_factory=ImageRef)
+
+    async def process(self, context: ProcessingContext) -> str | None:
+        return self.image.asset_id
+
+
+class Maybe(Sample):
+    """Has properties with and without null."""
+
+    image: ImageRef | None = None
+    text: str = "default"
+
+    async def process(self, context: ProcessingContext) -> list[str]:
+        return ["no image" if self.image is None else "an image", self.text]
+
+
+class ForgetsToReturn(Sample):
+    async def process(self, context: ProcessingContext) -> ImageRef:  # type: ignore[empty-body]
+        """Compute an image, and no more."""
+
+
+class WrongSlot(Sample):
+    async def process(self, context: ProcessingContext) -> Sides:
+        return {"left": 1, "right": "two"}  # type: ignore[typeddict-item]
+
+
+class StreamsWrong(Sample):
+    async def process(self, context: ProcessingContext) -> AsyncGenerator[str, None]:
+        yield 3  # type: ignore[misc]

@@ -87,10 +87,13 @@ def test_a_very_long_chain_does_not_exhaust_the_stack() -> None:
     assert error["type"] == "cycle"
 
 
+EMPTY = {"type": "image", "uri": "", "asset_id": None, "data": None}
+
+
 def test_schemas_come_from_the_input_and_output_nodes() -> None:
     nodes = [
         Node(id="1", type="input.IntegerInput", data={"name": "width", "value": 64}),
-        Node(id="2", type="nodetool.input.ImageInput", data={"name": "photo"}),
+        Node(id="2", type="nodetool.input.ImageInput", data={"name": "photo", "value": EMPTY}),
         Node(id="3", type="image.Resize"),
         Node(id="4", type="output.ImageOutput", data={"name": "small"}),
         Node(id="5", type="output.AnyOutput"),
@@ -98,6 +101,7 @@ def test_schemas_come_from_the_input_and_output_nodes() -> None:
     taken = input_schema(Graph(nodes=nodes).model_dump()["nodes"])
     assert taken["properties"]["width"] == {"type": "integer", "default": 64}
     assert taken["properties"]["photo"]["properties"]["type"] == {"const": "image"}
+    assert "default" not in taken["properties"]["photo"]
     assert taken["required"] == ["photo"]
     given = output_schema(Graph(nodes=nodes).model_dump()["nodes"])
     assert given["properties"]["small"]["type"] == "object"

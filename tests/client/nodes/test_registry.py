@@ -15,7 +15,7 @@ BUILT_IN = {
     "image": "Blend Blur Crop DrawText Grayscale Load Resize Rotate Save",
     "text": "Concat Template",
     "math": "Calculate",
-    "control": "Fail Sleep",
+    "control": "Fail If Merge Sleep",
 }
 
 

@@ -158,20 +158,6 @@ async def test_value_that_cannot_be_sent_fails_its_node(value: Any, said: str) -
     assert [m["node_id"] for m in run.messages("node_update") if m["status"] == "failed"] == ["a"]
 
 
-async def test_stream_that_gave_nothing_fails_what_waits_for_it() -> None:
-    error = await failure(
-        Run(),
-        graph(
-            {
-                "c": ("sample.Counting", {"to": 0}),
-                "out": ("output.NumberOutput", {"name": "n"}),
-            },
-            "c.right > out.value",
-        ),
-    )
-    assert "sample.Counting (c) has no value for output 'right'" in error.message
-
-
 @pytest.mark.parametrize(
     ("node", "said"),
     [

@@ -40,7 +40,9 @@ class BaseNode(BaseModel):
 
     The return annotation of `process` declares the outputs: one slot `output`, or the keys of a
     `TypedDict`. An async generator streams: the strings of a slot are joined, of other slots the
-    last value counts. A plain `def process` runs in a thread. Editors show the docstring.
+    last value counts. A node may leave out slots, or end its stream without a value: nodes that
+    depend on them alone are skipped. A plain `def process` runs in a thread. Editors show the
+    docstring.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -66,6 +68,8 @@ class BaseNode(BaseModel):
 
     # Not pydantic private attributes, whose initialization costs more than creating a small node.
     _id: ClassVar[str] = ""
+    _received: ClassVar[Sequence[str]] = ()
+    """The properties that have a value from an edge, in the order of the edges."""
 
     @property
     def id(self) -> str:
@@ -78,10 +82,13 @@ class BaseNode(BaseModel):
         made: dict[str, Any] = self.__dict__.setdefault("_dynamic_properties", {})
         return made
 
-    def _set_graph_values(self, node_id: str, dynamic_properties: dict[str, Any]) -> None:
-        """Set the id and the dynamic properties of the node in its graph."""
+    def _set_graph_values(
+        self, node_id: str, dynamic_properties: dict[str, Any], received: Sequence[str]
+    ) -> None:
+        """Set what the node has in its graph: id, dynamic properties, inputs with a value."""
         self.__dict__["_id"] = node_id
         self.__dict__["_dynamic_properties"] = dynamic_properties
+        self.__dict__["_received"] = received
 
     def process(self, context: ProcessingContext) -> Any:  # noqa: ARG002  # subclasses use it
         """Compute the outputs; `async def`, `def` or an async generator."""

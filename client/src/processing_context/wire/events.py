@@ -14,7 +14,7 @@ from processing_context.wire.base import Request, Text, Timestamp
 from processing_context.wire.envelope import Envelope
 from processing_context.wire.jobs import JobError, JobStatus
 
-NodeStatus = Literal["waiting", "running", "completed", "cached", "failed", "cancelled"]
+NodeStatus = Literal["waiting", "running", "completed", "cached", "skipped", "failed", "cancelled"]
 NodeId = Annotated[Text, Field(max_length=1000)]
 
 

@@ -101,3 +101,21 @@ REF_TYPES: dict[str, type[AssetRef]] = {
     "dataframe": DataframeRef,
 }
 """Ref classes by their `type`."""
+
+_KEYS = frozenset({"type", "uri", "asset_id", "data", "metadata", "columns"})
+
+
+def is_empty_ref(value: Any) -> bool:
+    """Return True for a ref without a file, as editors save it for an input without a value.
+
+    Args:
+        value: Any value; a ref may be in JSON form, such as `{"type": "image", "uri": ""}`.
+    """
+    if isinstance(value, AssetRef):
+        return value.is_empty()
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return False
+    is_known = value["type"] in REF_TYPES and value.keys() <= _KEYS
+    is_ref = is_known or not value.keys().isdisjoint(("uri", "asset_id"))
+    is_set = value.get("uri") or value.get("asset_id") or value.get("data") is not None
+    return is_ref and not is_set

@@ -1,9 +1,9 @@
-"""Nodes for experiments and tests of workflows."""
+"""Nodes that choose between branches, and nodes for experiments and tests of workflows."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -15,6 +15,50 @@ if TYPE_CHECKING:
 
 _STEP_S = 0.1
 _MAX_STEPS = 100
+
+
+class Branches(TypedDict, total=False):
+    """Outputs of `If`, one of which has a value."""
+
+    if_true: Any
+    if_false: Any
+
+
+class Merged(TypedDict, total=False):
+    """Output of `Merge`."""
+
+    output: Any
+
+
+class If(BaseNode):
+    """Pass the value on to one of two branches; the other one is skipped."""
+
+    namespace: ClassVar[str] = "control"
+
+    condition: bool = False
+    value: Any = None
+
+    async def process(self, context: ProcessingContext) -> Branches:
+        """Return the value for the branch of the condition."""
+        return {"if_true": self.value} if self.condition else {"if_false": self.value}
+
+
+class Merge(BaseNode):
+    """Join branches: return the first input that has a value. Accepts more inputs than two."""
+
+    namespace: ClassVar[str] = "control"
+    _dynamic: ClassVar[bool] = True
+
+    a: Any = None
+    b: Any = None
+
+    async def process(self, context: ProcessingContext) -> Merged:
+        """Return the first value: of `a`, `b`, then the others in the order of their edges."""
+        declared = [name for name in ("a", "b") if name in self._received]
+        values = {"a": self.a, "b": self.b} | self.dynamic_properties
+        for name in (*declared, *self._received):
+            return {"output": values[name]}
+        return {}
 
 
 class _Control(BaseNode):

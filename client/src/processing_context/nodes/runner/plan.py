@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 
 from processing_context.nodes.base import BaseNode, InputNode, OutputNode
 from processing_context.nodes.errors import GraphError, UnknownNodeTypeError
 from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner.annotations import (
+    SlotType,
+    accepts_none,
+    as_ref_class,
+    is_any,
+    problems,
+    ref_class,
+    shown,
+)
+from processing_context.wire.editor_nodes import runnable
 from processing_context.wire.graph import Edge, Graph, Node
 from processing_context.wire.graph_checks import unsorted_nodes
-from processing_context.wire.refs import AssetRef
+from processing_context.wire.refs import AssetRef, is_empty_ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +48,39 @@ class Kind:
     is_output: bool
     is_dynamic: bool
     timeout_s: float | None
+    slot_types: Mapping[str, SlotType]
+    """The outputs whose values are checked."""
+
+    not_nullable: frozenset[str]
+    """The properties that do not accept None."""
 
 
 @functools.cache
 def kind_of(node_class: type[BaseNode]) -> Kind:
     """Return the properties that all nodes of a class share."""
     fields = node_class.model_fields
-    refs = {name: _ref_class(info.annotation) for name, info in fields.items()}
+    refs = {name: ref_class(info.annotation) for name, info in fields.items()}
+    slots = node_class.output_annotations()
     return Kind(
         node_class=node_class,
         node_type=node_class.get_node_type(),
         title=node_class.get_title(),
         fields=frozenset(fields),
         refs={name: wanted for name, wanted in refs.items() if wanted is not None},
-        slots=node_class.output_annotations(),
+        slots=slots,
         has_named_slots=node_class.has_named_slots(),
         is_streaming=node_class.is_streaming(),
         is_output=issubclass(node_class, OutputNode),
         is_dynamic=node_class.is_dynamic(),
         timeout_s=node_class.timeout_s,
+        slot_types={
+            name: SlotType(name, annotation)
+            for name, annotation in slots.items()
+            if not is_any(annotation)
+        },
+        not_nullable=frozenset(
+            name for name, info in fields.items() if not accepts_none(info.annotation)
+        ),
     )
 
 
@@ -101,6 +123,24 @@ class PlannedNode:
         """Name of the job's result that the node produces, if any."""
         return self.values.get("name") if self.kind.is_output else None
 
+    def is_skipped_with(self, inputs: Mapping[str, Any]) -> bool:
+        """Return True if the node must not run, since some of its edges have no value.
+
+        Args:
+            inputs: The values of the other edges.
+        """
+        return not inputs or any(
+            edge.targetHandle not in inputs and not self._has_default(edge.targetHandle)
+            for edge in self.incoming
+        )
+
+    def _has_default(self, name: str) -> bool:
+        """Return True if a property has a value without its edge, other than an empty ref."""
+        if name in self.values or name not in self.kind.fields:
+            return True
+        info = self.node_class.model_fields[name]
+        return not (info.is_required() or is_empty_ref(info.get_default(call_default_factory=True)))
+
     def build(self, inputs: Mapping[str, Any]) -> BaseNode:
         """Create the node from its own values and the values of its edges.
 
@@ -114,12 +154,12 @@ class PlannedNode:
             target[name] = value
         for name, wanted in kind.refs.items():
             if name in values:
-                values[name] = _as_ref_class(wanted, values[name])
+                values[name] = as_ref_class(wanted, values[name])
         try:
             node = kind.node_class.model_validate(values)
         except ValidationError as error:
-            raise GraphError(f"{self.label}: {_problems(error)}", self.id) from error
-        node._set_graph_values(self.id, dynamic)
+            raise GraphError(f"{self.label}: {problems(error)}", self.id) from error
+        node._set_graph_values(self.id, dynamic, tuple(inputs))
         return node
 
 
@@ -134,6 +174,7 @@ class Plan:
                 graph
                 has a cycle.
         """
+        graph = runnable(graph)
         self.nodes = {node.id: _planned(node, registry) for node in graph.nodes}
         if len(self.nodes) < len(graph.nodes):
             repeated = _duplicates(node.id for node in graph.nodes)
@@ -203,10 +244,10 @@ class Plan:
             )
         for node in inputs:
             name = str(node.values.get("name") or "")
-            if name in params:
+            if name in params and _is_given(node.kind, "value", params[name]):
                 node.values["value"] = params[name]
                 _check_param(node)
-            elif not node.incoming and _is_missing(node.values.get("value")):
+            elif not node.incoming and node.values.get("value") is None:
                 raise GraphError(
                     f"param {name!r} is required: {node.label} has no value of its own", node.id
                 )
@@ -218,7 +259,7 @@ def _planned(node: Node, registry: NodeRegistry) -> PlannedNode:
     except UnknownNodeTypeError as error:
         raise GraphError(f"{node.id}: {error}", node.id) from error
     kind = kind_of(node_class)
-    values = dict(node.data)
+    values = {name: value for name, value in node.data.items() if _is_given(kind, name, value)}
     unknown = sorted(values.keys() - kind.fields) if values else []
     for name in unknown:
         del values[name]
@@ -239,7 +280,7 @@ def _timeout_s(node: Node, kind: Kind) -> float | None:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not (is_number and 0 < given < math.inf):
         raise GraphError(
-            f"{node.id}: timeout_s must be a number over 0, not {_shown(given)}", node.id
+            f"{node.id}: timeout_s must be a number over 0, not {shown(given)}", node.id
         )
     return float(given)
 
@@ -251,57 +292,11 @@ def _check_param(node: PlannedNode) -> None:
         raise GraphError(f"param {node.values['name']!r}: {error}", node.id) from error
 
 
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, dict) and "type" in value:
-        return not any(value.get(key) for key in ("asset_id", "uri")) and value.get("data") is None
-    return value is None or (isinstance(value, AssetRef) and value.is_empty())
-
-
-def _as_ref_class(wanted: type[AssetRef], value: Any) -> Any:
-    """Convert a generic ref, or a ref in JSON form, to the class that a property accepts."""
-    if isinstance(value, wanted):
-        return value
-    if isinstance(value, AssetRef):
-        value = dict(value)
-    elif all(hasattr(value, name) for name in ("uri", "asset_id", "data")):
-        value = {name: getattr(value, name) for name in ("uri", "asset_id", "data")}
-    if not isinstance(value, dict):
-        return value
-    if value.get("type") == AssetRef.ref_type:
-        value = {name: part for name, part in value.items() if name != "type"}
-    holds_bytes = wanted.model_fields["data"].annotation == bytes | None
-    if holds_bytes and isinstance(value.get("data"), str):
-        value = {**value, "data": _from_base64(value["data"])}
-    return value
-
-
-def _ref_class(annotation: Any) -> type[AssetRef] | None:
-    is_union = get_origin(annotation) in (Union, UnionType)
-    members = get_args(annotation) if is_union else (annotation,)
-    refs = [m for m in members if isinstance(m, type) and issubclass(m, AssetRef)]
-    return refs[0] if len(refs) == 1 else None
-
-
-def _from_base64(text: str) -> bytes | str:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return text
-
-
-def _problems(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors(include_url=False):
-        where = ".".join(map(str, problem["loc"])) or "value"
-        problems.append(f"{where}: {problem['msg']}, not {_shown(problem['input'])}")
-    return "; ".join(problems)
-
-
-def _shown(value: Any) -> str:
-    if not isinstance(value, str | int | float | bool | None):
-        return f"a value of type {type(value).__name__}"
-    shown = repr(value[:80] if isinstance(value, str) else value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+def _is_given(kind: Kind, name: str, value: Any) -> bool:
+    """Return False for null and for an empty ref, as editors save them for an unset property."""
+    if value is None:
+        return name not in kind.not_nullable
+    return not (isinstance(value, dict) and is_empty_ref(value))
 
 
 def _duplicates(names: Iterable[Any]) -> list[Any]:

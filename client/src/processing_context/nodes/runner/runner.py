@@ -15,8 +15,10 @@ from processing_context.nodes.errors import (
     UnsendableError,
 )
 from processing_context.nodes.registry import NodeRegistry
+from processing_context.nodes.runner.capture import NODE_LOG
 from processing_context.nodes.runner.executors.executor import as_error, call_once, pieces
 from processing_context.nodes.runner.executors.time_limit import STOP_S, within
+from processing_context.nodes.runner.node_log import NodeLog
 from processing_context.nodes.runner.plan import Plan, PlannedNode
 from processing_context.nodes.runner.publish import (
     AssetPublisher,
@@ -144,15 +146,24 @@ class GraphRunner:
         if self._is_stopped:  # another node failed in the meantime
             self._reporter.cancelled(planned)
             return None
+        inputs = self._inputs(planned)
+        if inputs is None:
+            self._reporter.skipped(planned)
+            return self._finish(planned, {})
         self._reporter.running(planned)
         for name in planned.unknown:
             self._reporter.not_used(planned, name)
+        log = NodeLog(planned.id, self._reporter.line)
+        NODE_LOG.set(log)
         try:
-            work = self._process(planned)
-            if planned.timeout_s is not None:
-                work = within(planned.timeout_s, work, planned.label, stop_s=self._node_stop_s)
-            slots = await work
-            if planned.kind.is_output:
+            try:
+                work = self._process(planned, inputs)
+                if planned.timeout_s is not None:
+                    work = within(planned.timeout_s, work, planned.label, stop_s=self._node_stop_s)
+                slots = await work
+            finally:
+                log.close()
+            if planned.kind.is_output and slots:
                 shown = await self._publish_output(planned, slots)
             else:
                 shown = inline(slots)
@@ -168,12 +179,14 @@ class GraphRunner:
             raise self._failed(planned, error) from None
         except Exception as error:
             raise self._failed(planned, error) from error
+        if log.is_used and self._context.outbox is not None:
+            await self._context.outbox.join_lines(planned.id)
         self._reporter.completed(planned, shown)
         return self._finish(planned, slots)
 
-    async def _process(self, planned: PlannedNode) -> dict[str, Any]:
+    async def _process(self, planned: PlannedNode, inputs: dict[str, Any]) -> dict[str, Any]:
         kind = planned.kind
-        node = planned.build(self._inputs(planned))
+        node = planned.build(inputs)
         context = self._context_of(planned.id)
         if not (kind.is_streaming or node.cpu_bound):
             try:
@@ -196,14 +209,15 @@ class GraphRunner:
                     await self._context.outbox.drain()
         return slots if streamed is None else streamed.joined()
 
-    def _inputs(self, planned: PlannedNode) -> dict[str, Any]:
+    def _inputs(self, planned: PlannedNode) -> dict[str, Any] | None:
+        """Return the values of a node's edges; None if the node is skipped for lack of values."""
         inputs = {}
         for edge in planned.incoming:
             slots = self._results[edge.source]
-            if edge.sourceHandle not in slots:
-                source = self._plan.nodes[edge.source]
-                raise ValueError(f"{source.label} has no value for output {edge.sourceHandle!r}")
-            inputs[edge.targetHandle] = slots[edge.sourceHandle]
+            if edge.sourceHandle in slots:
+                inputs[edge.targetHandle] = slots[edge.sourceHandle]
+        if len(inputs) < len(planned.incoming) and planned.is_skipped_with(inputs):
+            return None
         return inputs
 
     async def _report_piece(self, planned: PlannedNode, slots: dict[str, Any], count: int) -> None:
@@ -268,9 +282,15 @@ class GraphRunner:
         what = (
             str(error) if isinstance(error, GraphError) else f"{planned.label}: {_message(error)}"
         )
-        self._reporter.failed(planned, error=_message(error), logs=_logs(error))
+        trace = _traceback(error)
+        self._reporter.failed(planned, error=_message(error), logs=trace)
         failure = RunFailedError(
-            JobError(code=_code(error), message=shortened(what), node_id=planned.id)
+            JobError(
+                code=_code(error),
+                message=shortened(what),
+                node_id=planned.id,
+                traceback=trace or None,
+            )
         )
         self._failure = self._failure or failure
         self._is_stopped = True
@@ -309,5 +329,5 @@ def _message(error: Exception) -> str:
     return summary(error)
 
 
-def _logs(error: Exception) -> str:
+def _traceback(error: Exception) -> str:
     return error.logs if isinstance(error, NodeProcessError) else short_traceback(error)

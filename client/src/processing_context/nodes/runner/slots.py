@@ -19,7 +19,11 @@ def to_slots(kind: Kind, returned: Any) -> dict[str, Any]:
     if not kind.has_named_slots:
         if not slots and returned is not None:
             raise TypeError(f"process is annotated to return None, but returned {_kind(returned)}")
-        return {OUTPUT: returned} if slots else {}
+        if not slots:
+            return {}
+        if kind.slot_types:
+            kind.slot_types[OUTPUT].check(returned)
+        return {OUTPUT: returned}
     if not isinstance(returned, Mapping):
         raise TypeError(f"process must return a dict of {', '.join(slots)}, not {_kind(returned)}")
     unknown = sorted(str(name) for name in returned if name not in slots)
@@ -27,6 +31,9 @@ def to_slots(kind: Kind, returned: Any) -> dict[str, Any]:
         raise TypeError(
             f"process returned {', '.join(unknown)}; its outputs are {', '.join(slots)}"
         )
+    for name, slot_type in kind.slot_types.items():
+        if name in returned:
+            slot_type.check(returned[name])
     return dict(returned)
 
 
