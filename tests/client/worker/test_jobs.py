@@ -129,6 +129,10 @@ async def test_node_that_raises_fails_the_job_with_its_id_and_traceback(
     error = caught.value.job.error
     assert error is not None
     assert (error.code, error.node_id) == ("node_failed", "n")
+    trace = str(error.traceback)
+    assert "raise RuntimeError(self.message)" in trace
+    assert "nodes/runner" not in trace
+    assert trace in str(caught.value.__cause__)
     messages = []
     while context.has_messages():
         messages.append(context.pop_message())
