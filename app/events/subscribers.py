@@ -8,10 +8,10 @@ every event is sent exactly once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from app.database.errors import is_database_away
 from app.events.broadcaster import LOOK_BACK, Broadcaster
@@ -25,6 +25,13 @@ logger = logging.getLogger(__name__)
 RETRY_S = 0.5
 
 
+class SentRange(NamedTuple):
+    """The events of a job after `after` and up to `last`."""
+
+    after: int
+    last: int
+
+
 class LogSubscriber:
     """Base class of the subscribers to one job and to all jobs of a user."""
 
@@ -32,6 +39,7 @@ class LogSubscriber:
         self._broadcaster = broadcaster
         self._send_queue = send_queue
         self._sent: dict[str, int] = {}
+        self._begun: dict[str, int] = {}
         self._reading: dict[str, bool] = {}
         self._known: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -40,6 +48,11 @@ class LogSubscriber:
     def position(self, job_id: str) -> int | None:
         """Return the last `seq` sent; None while the subscriber is reading the table."""
         return None if job_id in self._reading else self._sent.get(job_id, 0)
+
+    def sent_range(self, job_id: str) -> SentRange | None:
+        """Return the events of a job that were sent; None if there are none."""
+        begun = self._begun.get(job_id)
+        return None if begun is None else SentRange(begun, self._sent[job_id])
 
     def deliver(self, job_id: str, events: Sequence[StoredEvent]) -> None:
         """Send those of the events that are new; read the table if earlier ones are missing."""
@@ -73,13 +86,23 @@ class LogSubscriber:
 
     def _send(self, job_id: str, events: Sequence[StoredEvent]) -> None:
         sent = self._sent.get(job_id, 0)
+        self._begun.setdefault(job_id, sent)
         for event in events:
             if event.seq > sent:
                 sent = event.seq
                 self._sent[job_id] = sent
-                self._send_queue.put_event(job_id, event)
+                if not self._is_repeated(event):
+                    self._send_queue.put_event(job_id, event)
                 if event.is_end:
                     self._on_last_event(job_id)
+
+    def _is_repeated(self, event: StoredEvent) -> bool:  # noqa: ARG002
+        """Return True for an event that another subscriber of the connection has sent."""
+        return False
+
+    def _is_active(self, job_id: str) -> bool:  # noqa: ARG002
+        """Return False while another subscriber of the connection sends the events of a job."""
+        return True
 
     def _on_last_event(self, job_id: str) -> None:
         """Handle the end of a job whose last event has been sent."""
@@ -98,7 +121,7 @@ class LogSubscriber:
             self._send_queue.close(CRASHED, "internal error")
 
     async def _read(self, job_id: str) -> None:
-        while self._reading[job_id] and not self._is_closed:
+        while self._reading[job_id] and not self._is_closed and self._is_active(job_id):
             await self._send_queue.drain()
             self._reading[job_id] = False
             sent, known = self._sent.get(job_id, 0), self._known[job_id]
@@ -110,7 +133,8 @@ class LogSubscriber:
                 self._reading[job_id] = True
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._send(job_id, events)
+            if self._is_active(job_id):
+                self._send(job_id, events)
             is_full = len(events) >= PAGE_EVENTS or sum(len(e.text) for e in events) >= PAGE_BYTES
             self._reading[job_id] = self._reading[job_id] or is_full
         del self._reading[job_id], self._known[job_id]
@@ -121,12 +145,16 @@ class LogSubscriber:
 class JobSubscriber(LogSubscriber):
     """Sends the events of one job after `after`, up to the last one.
 
+    Events in `sent` are not sent again. Events between `after` and the first of them are sent, even
+    though later ones came before.
+
     Args:
         broadcaster: The broadcaster of the replica.
         send_queue: Receives the events.
         job_id: The job.
         after: The `seq` of the last event that the connection has.
         state: The state of the job, read before.
+        sent: The events that other subscribers of the connection have sent.
         on_caught_up: Called once with the last `seq` when all events in the table have been sent.
         on_end: Called when the last event of the job has been sent.
         on_deleted: Called when the job has been deleted.
@@ -140,18 +168,23 @@ class JobSubscriber(LogSubscriber):
         *,
         after: int,
         state: JobState,
+        sent: SentRange | None = None,
         on_caught_up: Callable[[int], None] | None = None,
         on_end: Callable[[], None] | None = None,
         on_deleted: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(broadcaster, send_queue)
         self.job_id = job_id
-        self._sent[job_id] = after
+        self._before = sent or SentRange(after, after)
+        self._sent[job_id] = position = (
+            after if after < self._before.after else max(after, self._before.last)
+        )
+        self._begun[job_id] = min(after, self._before.after)
         self._last_seq = state.last_seq
         self._call_on_caught_up = on_caught_up
         self._call_on_end = on_end
         self._call_on_deleted = on_deleted
-        self._has_ended = state.has_ended and after >= state.last_seq
+        self._has_ended = state.has_ended and position >= state.last_seq
 
     @property
     def last_sent(self) -> int:
@@ -174,6 +207,9 @@ class JobSubscriber(LogSubscriber):
             self.close()
             if self._call_on_deleted is not None:
                 self._call_on_deleted()
+
+    def _is_repeated(self, event: StoredEvent) -> bool:
+        return self._before.after < event.seq <= self._before.last
 
     def _on_last_event(self, job_id: str) -> None:
         self._has_ended = True
@@ -229,9 +265,10 @@ class UserSubscriber(LogSubscriber):
         for job_id in early:
             self.catch_up(job_id)
 
-    def resume(self, job_id: str, last_sent: int) -> None:
-        """Take over a job from another subscriber of the connection."""
-        self._sent[job_id] = max(last_sent, self._sent.get(job_id, 0))
+    def resume(self, job_id: str, sent: SentRange) -> None:
+        """Take over a job from another subscriber of the connection, which sent these events."""
+        self._begun[job_id] = min(sent.after, self._begun.get(job_id, sent.after))
+        self._sent[job_id] = max(sent.last, self._sent.get(job_id, 0))
 
     def position(self, job_id: str) -> int | None:
         """Return the last `seq` sent; None while the subscriber does not accept events."""
@@ -258,6 +295,9 @@ class UserSubscriber(LogSubscriber):
         super().close()
         self._broadcaster.unsubscribe(self, user_id=self._user_id)
 
+    def _is_active(self, job_id: str) -> bool:
+        return not self._is_elsewhere(job_id)
+
     def _on_last_event(self, job_id: str) -> None:
         """Remove the positions of jobs that the poll no longer includes."""
         now = time.monotonic()
@@ -266,5 +306,5 @@ class UserSubscriber(LogSubscriber):
         while self._ended_at and now - next(iter(self._ended_at.values())) > keep_s:
             old = next(iter(self._ended_at))
             del self._ended_at[old]
-            with contextlib.suppress(KeyError):
-                del self._sent[old]
+            self._sent.pop(old, None)
+            self._begun.pop(old, None)

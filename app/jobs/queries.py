@@ -43,12 +43,19 @@ select status, workflow_id, workflow_version, job_type, name, metadata::text as 
 from jobs where id = :job_id and user_id = :user_id""",
     JobSource,
 )
+_UNFINISHED_IDS = Scalar(
+    """
+select id from jobs where user_id = :user_id and status = 'queued'
+union all
+select id from jobs where user_id = :user_id and status = 'running'
+order by id""",
+    str,
+)
 _UNFINISHED = Query(
     f"""
-select {SUMMARY_COLUMNS} from jobs j where j.user_id = :user_id and j.status = 'queued'
-union all
-select {SUMMARY_COLUMNS} from jobs j where j.user_id = :user_id and j.status = 'running'
-order by id""",
+select {SUMMARY_COLUMNS} from jobs j
+where j.id = any((select :job_ids::text[])::text[]) and j.status in ('queued', 'running')
+order by j.id""",
     JobSummary,
 )
 _COUNT_RUNNING = Scalar(
@@ -144,9 +151,14 @@ async def count_queued(on: Executor, user_id: str, limit: int) -> int:
     return await _COUNT_QUEUED.only(on, user_id=user_id, limit=limit)
 
 
-async def unfinished(on: Executor, *, user_id: str) -> list[JobSummary]:
-    """Return a user's jobs that have not ended, oldest first."""
-    return await _UNFINISHED.all(on, user_id=user_id)
+async def unfinished_ids(on: Executor, *, user_id: str) -> list[str]:
+    """Return the ids of a user's jobs that have not ended, oldest first."""
+    return await _UNFINISHED_IDS.values(on, user_id=user_id)
+
+
+async def unfinished(on: Executor, job_ids: Sequence[str]) -> list[JobSummary]:
+    """Return those of the jobs that have not ended, oldest first."""
+    return await _UNFINISHED.all(on, job_ids=job_ids)
 
 
 async def count_running(on: Executor, *, user_id: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -35,6 +35,9 @@ from app.workflows.graphs import Graphs
 from processing_context.wire.jobs import ENDED, RunJobRequest
 
 MAX_DEPTH = 8
+
+UNFINISHED_AT_ONCE = 20
+"""Unfinished jobs that are read at once; each may have thousands of nodes."""
 
 
 class CreatedJob(NamedTuple):
@@ -213,14 +216,23 @@ class JobService:
         views = [SummaryView(job, reasons.get(job.id)) for job in listed.rows]
         return views, pagination.next_cursor(listed)
 
-    async def unfinished(self, user_id: str) -> list[UnfinishedJob]:
-        """Return a user's jobs that have not ended, oldest first."""
-        jobs = await queries.unfinished(self._db.pool, user_id=user_id)
-        reasons = await self._reasons.of(user_id, jobs)
+    async def unfinished(self, user_id: str) -> AsyncIterator[list[UnfinishedJob]]:
+        """Yield a user's jobs that have not ended, oldest first, some at a time."""
+        job_ids = await queries.unfinished_ids(self._db.pool, user_id=user_id)
+        for start in range(0, len(job_ids), UNFINISHED_AT_ONCE):
+            part = job_ids[start : start + UNFINISHED_AT_ONCE]
+            jobs = await queries.unfinished(self._db.pool, part)
+            reasons = await self._reasons.of(user_id, jobs)
+            nodes = await self._nodes_of([job.id for job in jobs if job.status == "running"])
+            yield [UnfinishedJob(job, reasons.get(job.id), nodes[job.id]) for job in jobs]
+
+    async def _nodes_of(self, job_ids: Sequence[str]) -> defaultdict[str, list[NodeRecord]]:
+        """Return the nodes of jobs; queued jobs have none."""
         nodes: defaultdict[str, list[NodeRecord]] = defaultdict(list)
-        for job_id, node in await node_queries.of_jobs(self._db.pool, [job.id for job in jobs]):
-            nodes[job_id].append(node)
-        return [UnfinishedJob(job, reasons.get(job.id), nodes[job.id]) for job in jobs]
+        if job_ids:
+            for job_id, node in await node_queries.of_jobs(self._db.pool, job_ids):
+                nodes[job_id].append(node)
+        return nodes
 
     async def delete(self, user_id: str, job_id: str) -> None:
         """Delete an ended job and its events.

@@ -147,9 +147,10 @@ class JobEvents:
         to = int(frame["to"])
         if to <= self._last:
             return None
-        self._last = to
-        self._may_have_ended = True
-        logger.warning("job %s: retention has removed the events up to %d", self._job_id, to)
+        if not frame.get("more"):
+            self._last = to
+            self._may_have_ended = True
+            logger.warning("job %s: retention has removed the events up to %d", self._job_id, to)
         try:
             return Gap.model_validate(frame)
         except ValidationError:

@@ -111,7 +111,12 @@ class JobSnapshot(Reply):
 
 
 class Gap(_Frame):
-    """Events of a job, `from` through `to`, that retention has removed, with the current state."""
+    """Events of a job, `from` through `to`, that retention has removed, with the current state.
+
+    The nodes have no results. Large fields of the job (`graph`, then `params` and `result`) are
+    left out if they would fill half a frame. `more`: another frame of the same gap follows, with
+    more of the nodes.
+    """
 
     model_config = {"populate_by_name": True, "serialize_by_alias": True}
 
@@ -120,6 +125,7 @@ class Gap(_Frame):
     from_: int = Field(alias="from")
     to: int
     snapshot: JobSnapshot
+    more: bool | None = None
 
     @property
     def seq(self) -> int:
@@ -134,10 +140,15 @@ class UnfinishedJob(JobSnapshot):
 
 
 class Snapshot(_Frame):
-    """The user's unfinished jobs, with the fields of job lists; several frames if many."""
+    """The user's unfinished jobs, with the fields of job lists, and their nodes without results.
+
+    `more`: another frame of the snapshot follows. A job with many nodes is in several frames, each
+    with some of its nodes.
+    """
 
     type: Literal["snapshot"]
     jobs: list[UnfinishedJob]
+    more: bool
 
 
 class OpReply(_Frame):
