@@ -21,6 +21,7 @@ from app.database.engine import Database
 from app.http.auth import Principal
 from app.http.idempotency.errors import IdempotencyInFlight
 from app.http.idempotency.keys import fingerprint_of
+from app.http.idempotency.open_keys import OpenKeys
 from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import ProblemError, Unavailable
 from app.runtime.ids import is_id, new_id
@@ -89,6 +90,7 @@ class BatchService:
         assets: AssetService,
         creation: AssetCreation,
         quotas: Quotas,
+        open_keys: OpenKeys,
     ) -> None:
         self._db = db
         self._bucket = bucket
@@ -96,6 +98,7 @@ class BatchService:
         self._assets = assets
         self._creation = creation
         self._quotas = quotas
+        self._open_keys = open_keys
 
     async def create(self, principal: Principal, items: Sequence[Item], *, route: str) -> None:
         """Create the assets, and set the asset or the problem of each item.
@@ -108,7 +111,7 @@ class BatchService:
         Raises:
             Unavailable: No item was created, because the database or storage cannot be reached.
         """
-        reservation = KeyReservation(self._db, principal.user_id, route)
+        reservation = KeyReservation(self._db, self._open_keys, principal.user_id, route)
         try:
             await self._create(principal, items, reservation)
         finally:

@@ -29,6 +29,7 @@ from app.assets.url_import import ImportService
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER_OR_JOB, USER_OR_JOB_STREAM, Principal
+from app.http.idempotency.open_keys import OpenKeys
 from app.media.decoders.pool import Decoders
 from app.outbound import Downloader
 from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
@@ -54,7 +55,7 @@ def _build(services: Services) -> list[object]:
         PresignedUploadService(db, bucket, journal, assets, creation, quotas, settings),
         urls,
         UrlService(assets, urls, services.get(TempService), services.get(TempUrls)),
-        BatchService(db, bucket, journal, assets, creation, quotas),
+        BatchService(db, bucket, journal, assets, creation, quotas, services.get(OpenKeys)),
         ImportService(assets, creation, direct, services.get(Downloader)),
         ArchiveService(db, bucket),
         ThumbnailService(db, bucket, journal, decoders, assets, max_pixels=max_pixels),

@@ -70,6 +70,7 @@ from job_nodes where job_id = any(:job_ids) order by seq, node_id""",
     NodeOfJob,
 )
 _DELETE = Statement("delete from job_nodes where job_id = :job_id")
+_DELETE_ALL = Statement("delete from job_nodes where job_id = any(:job_ids)")
 
 
 def nodes_sql() -> str:
@@ -124,3 +125,8 @@ async def of_jobs(on: Executor, job_ids: Sequence[str]) -> list[NodeOfJob]:
 async def delete(on: Executor, job_id: str) -> None:
     """Delete the node states of a job."""
     await _DELETE.execute(on, job_id=job_id)
+
+
+async def delete_all(on: Executor, job_ids: Sequence[str]) -> None:
+    """Delete the node states of jobs."""
+    await _DELETE_ALL.execute(on, job_ids=job_ids)

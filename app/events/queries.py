@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from app.database.statement import Executor, Query, Scalar, Statement
@@ -33,6 +33,7 @@ insert into job_events (job_id, seq, time, is_end, body)
 values (:job_id, :seq, :time, :is_end, :text)"""
 )
 _DELETE = Statement("delete from job_events where job_id = :job_id and time >= :since")
+_DELETE_ALL = Statement("delete from job_events where job_id = any(:job_ids) and time >= :since")
 _JOBS_WITH_EVENTS = Scalar(
     """
 select id from unnest(:job_ids::text[]) as j (id)
@@ -64,6 +65,12 @@ async def delete(on: Executor, job_id: str) -> None:
     """Delete all events of a job, and the states of its nodes."""
     await node_queries.delete(on, job_id)
     await _DELETE.execute(on, job_id=job_id, since=_since(job_id))
+
+
+async def delete_all(on: Executor, job_ids: Sequence[str]) -> None:
+    """Delete all events of jobs, and the states of their nodes."""
+    await node_queries.delete_all(on, job_ids)
+    await _DELETE_ALL.execute(on, job_ids=job_ids, since=_since(min(job_ids)))
 
 
 async def jobs_with_events(on: Executor, job_ids: Collection[str]) -> set[str]:

@@ -50,7 +50,7 @@ class LogSubscriber:
         return None if job_id in self._reading else self._sent.get(job_id, 0)
 
     def sent_range(self, job_id: str) -> SentRange | None:
-        """Return the events of a job that were sent; None if there are none."""
+        """Return the events of a job that were sent; None before the first one."""
         begun = self._begun.get(job_id)
         return None if begun is None else SentRange(begun, self._sent[job_id])
 

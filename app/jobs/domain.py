@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.events.broadcaster import Broadcaster
@@ -17,6 +19,7 @@ from app.jobs.responses import JobResponses
 from app.jobs.service import JobService
 from app.queue.enqueue import Enqueuer
 from app.queue.transitions import JobTransactions
+from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
@@ -24,6 +27,9 @@ from app.webhooks.service import WebhookService
 from app.workers.service import WorkerService
 from app.workflows.graphs import Graphs
 from app.workflows.service import WorkflowService
+
+BATCH = 100
+"""Jobs that one transaction deletes; each may have thousands of events."""
 
 
 def _build(services: Services) -> list[object]:
@@ -57,6 +63,21 @@ async def _delete(services: Services, user_id: str, *, limit: int) -> int:
     return await cleanup.delete_of_user(services.get(Database), user_id, limit=limit)
 
 
+def _cleanup(services: Services) -> list[CleanupStep]:
+    db, days = services.get(Database), services.get(Settings).job_retention_days
+    if not days:
+        return []
+    keep = timedelta(days=days)
+    return [
+        deletion(
+            CleanupPhase.RECORDS,
+            "expired jobs",
+            count=lambda: cleanup.count_expired(db, keep),
+            delete=lambda limit: cleanup.delete_expired(db, keep, limit=min(limit, BATCH)),
+        )
+    ]
+
+
 DOMAIN = Domain(
     name="jobs",
     routers=(routes.router, event_routes.router, webhook_routes.router),
@@ -76,6 +97,7 @@ DOMAIN = Domain(
         "POST /v1/jobs/{job_id}/webhooks/{delivery_id}/redeliver": USER,
     },
     build=_build,
+    cleanup=_cleanup,
     path_lookups={"job_id": _find},
     user_data=(UserData(label="jobs of deleted users", tables=(JobRow,), delete=_delete),),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -76,6 +76,14 @@ _DELETE = Statement("delete from jobs where id = :job_id")
 _LOCK_OF_USER = Scalar(
     "select id from jobs where user_id = :user_id order by id limit :limit for update", str
 )
+# An id begins with the milliseconds of its creation, by the clock of a replica. Jobs that were
+# created before the limit have ended and been deleted, except for a few.
+_EXPIRED = """
+from jobs
+where id < lpad(to_hex((extract(epoch from now() - :keep::interval) * 1000)::bigint), 12, '0')
+    and finished_at < now() - :keep::interval"""
+_COUNT_EXPIRED = Scalar(f"select count(*) {_EXPIRED}", int)
+_LOCK_EXPIRED = Scalar(f"select id {_EXPIRED} order by id limit :limit for update skip locked", str)
 _END_LEASES = Statement(
     """
 update job_leases set ended_at = clock_timestamp()
@@ -164,6 +172,16 @@ async def unfinished(on: Executor, job_ids: Sequence[str]) -> list[JobSummary]:
 async def count_running(on: Executor, *, user_id: str) -> int:
     """Return how many jobs of a user are running."""
     return await _COUNT_RUNNING.only(on, user_id=user_id)
+
+
+async def count_expired(on: Executor, *, keep: timedelta) -> int:
+    """Return the number of jobs that ended longer ago than `keep`."""
+    return await _COUNT_EXPIRED.only(on, keep=keep)
+
+
+async def lock_expired(on: Connection, *, keep: timedelta, limit: int) -> list[str]:
+    """Lock some of the jobs that ended longer ago than `keep`; return their ids."""
+    return await _LOCK_EXPIRED.values(on, keep=keep, limit=limit)
 
 
 async def lock_parent(on: Connection, job_id: str) -> ParentJob | None:

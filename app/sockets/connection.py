@@ -17,6 +17,7 @@ from app.events.schemas import job_json
 from app.events.send_queue import SendQueue, SendQueueClosed
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey
+from app.http.idempotency.open_keys import OpenKeys
 from app.http.json_parser import IntegersTooLarge, TooDeep, parse_json
 from app.http.json_threads import JsonThreads
 from app.http.problems import NotFound, from_exception, problem, validation_problem
@@ -40,6 +41,7 @@ class Connection:
         send_queue: The frames to send.
         principal: The caller.
         db: The database, for idempotency keys.
+        open_keys: The quota for idempotency keys.
         jobs: The jobs.
         cancellation: Cancels jobs.
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
@@ -55,6 +57,7 @@ class Connection:
         send_queue: SendQueue,
         principal: Principal,
         db: Database,
+        open_keys: OpenKeys,
         jobs: JobService,
         cancellation: JobCancellation,
         subscriptions: Subscriptions,
@@ -68,6 +71,7 @@ class Connection:
         self._send_queue = send_queue
         self._principal = principal
         self._db = db
+        self._open_keys = open_keys
         self._jobs = jobs
         self._cancellation = cancellation
         self._subscriptions = subscriptions
@@ -164,7 +168,7 @@ class Connection:
 
     async def _run(self, op: Run) -> None:
         user_id = self._principal.user_id
-        key = IdempotencyKey(self._db, user_id, "/v1/jobs", op.idempotency_key)
+        key = IdempotencyKey(self._db, self._open_keys, user_id, "/v1/jobs", op.idempotency_key)
         has_failed = True
         try:
             created = await self._jobs.create(self._principal, op.request, key)

@@ -6,6 +6,7 @@ from app.database.engine import Database
 from app.domain import Domain
 from app.events.broadcaster import Broadcaster
 from app.http.auth import USER, Revocations
+from app.http.idempotency.open_keys import OpenKeys
 from app.http.json_threads import JsonThreads
 from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
@@ -32,6 +33,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
     services.get(Revocations).on_token(registry.close_token)
     server = SocketServer(
         db,
+        services.get(OpenKeys),
         services.get(Broadcaster),
         services.get(JobService),
         services.get(JobCancellation),

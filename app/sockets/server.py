@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.events.broadcaster import Broadcaster
 from app.events.send_queue import RESTARTING, SendQueue
 from app.http.auth import Principal
+from app.http.idempotency.open_keys import OpenKeys
 from app.http.json_threads import JsonThreads
 from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
@@ -29,6 +30,7 @@ class SocketServer:
 
     Args:
         db: The database.
+        open_keys: The quota for idempotency keys.
         broadcaster: The source of events.
         jobs: The service for jobs.
         cancellation: Cancels jobs.
@@ -42,6 +44,7 @@ class SocketServer:
     def __init__(
         self,
         db: Database,
+        open_keys: OpenKeys,
         broadcaster: Broadcaster,
         jobs: JobService,
         cancellation: JobCancellation,
@@ -53,6 +56,7 @@ class SocketServer:
         close_grace_s: float = CLOSE_GRACE_S,
     ) -> None:
         self._db = db
+        self._open_keys = open_keys
         self._broadcaster = broadcaster
         self._jobs = jobs
         self._cancellation = cancellation
@@ -78,6 +82,7 @@ class SocketServer:
             send_queue,
             principal,
             self._db,
+            self._open_keys,
             self._jobs,
             self._cancellation,
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),

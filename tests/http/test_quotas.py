@@ -117,3 +117,21 @@ async def test_a_worker_registers_at_most_as_many_names_as_the_limit(
             assert reply.status_code == status, reply.text
         [error] = reply.json()["errors"]
         assert (error["loc"], error["type"]) == (["body", field], "too_long")
+
+
+async def test_running_requests_hold_a_limited_number_of_idempotency_keys(
+    start_service: Callable[..., Service],
+) -> None:
+    service = start_service(max_idempotency_keys_per_user=3)
+    async with owner(service) as user:
+        for number in range(5):  # keys of requests that have ended do not count
+            headers = {"Idempotency-Key": f"{number}"}
+            path = "/v1/jobs"
+            assert (await user.http.post(path, json=BODIES[path], headers=headers)).is_success
+        jobs = {"jobs": [BODIES["/v1/jobs"]] * 4}  # one key for each job
+        headers = {"Idempotency-Key": "batch"}
+        reply = await user.http.post("/v1/jobs/batch", json=jobs, headers=headers)
+        assert refusal(reply) == (403, "quota_exceeded")
+        jobs["jobs"].pop()
+        reply = await user.http.post("/v1/jobs/batch", json=jobs, headers=headers)
+        assert reply.is_success, reply.text

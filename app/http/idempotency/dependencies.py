@@ -16,6 +16,7 @@ from app.http.auth import current_principal
 from app.http.dependencies import services_of
 from app.http.headers import find_header
 from app.http.idempotency.keys import BatchIdempotencyKey, IdempotencyKey
+from app.http.idempotency.open_keys import OpenKeys
 
 REPLAY_HEADER = "Idempotent-Replay"
 
@@ -26,6 +27,7 @@ KeyT = TypeVar("KeyT", IdempotencyKey, BatchIdempotencyKey)
 async def _open(kind: type[KeyT], request: Request) -> AsyncIterator[KeyT]:
     key = kind(
         services_of(request).get(Database),
+        services_of(request).get(OpenKeys),
         current_principal(request).user_id,
         request.scope["path"],
         find_header(request.scope, b"idempotency-key"),

@@ -8,8 +8,14 @@ from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.idempotency import queries
 from app.http.idempotency.models import IdempotencyKeyRow
+from app.http.idempotency.open_keys import OpenKeys
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
+from app.settings import Settings
+
+
+def _build(services: Services) -> list[object]:
+    return [OpenKeys(services.get(Settings).max_idempotency_keys_per_user)]
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:
@@ -28,6 +34,7 @@ def _tasks(services: Services) -> list[PeriodicTask]:
 DOMAIN = Domain(
     name="idempotency",
     tables=(IdempotencyKeyRow,),
+    build=_build,
     user_data=(
         UserData(
             label="idempotency keys of deleted users", tables=(IdempotencyKeyRow,), delete=_delete

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.idempotency.errors import BadIdempotencyKey, IdempotencyKeyReused
+from app.http.idempotency.open_keys import OpenKeys
 from app.http.idempotency.reservation import KeyReservation, PreviousResult
 
 MAX_KEY_CHARS = 255
@@ -49,11 +50,13 @@ class _Key:
         BadIdempotencyKey: The key is not valid.
     """
 
-    def __init__(self, db: Database, user_id: str, route: str, key: str | None) -> None:
+    def __init__(
+        self, db: Database, open_keys: OpenKeys, user_id: str, route: str, key: str | None
+    ) -> None:
         if key is not None:
             check_key(key)
         self._key = key
-        self._reservation = KeyReservation(db, user_id, route)
+        self._reservation = KeyReservation(db, open_keys, user_id, route)
         self._fingerprint: bytes | None = None
 
     @property

@@ -19,6 +19,7 @@ from app.database.errors import is_database_away
 from app.database.statement import Connection, Statement
 from app.http.idempotency import queries
 from app.http.idempotency.errors import IdempotencyInFlight, IdempotencyKeyReused
+from app.http.idempotency.open_keys import OpenKeys
 from app.runtime.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -53,8 +54,10 @@ class PreviousResult(NamedTuple):
 class KeyReservation:
     """Reserved keys of one request, one for each object that it creates."""
 
-    def __init__(self, db: Database, user_id: str, route: str) -> None:
+    def __init__(self, db: Database, open_keys: OpenKeys, user_id: str, route: str) -> None:
         self._db = db
+        self._open_keys = open_keys
+        self._open_count = 0
         self._place: dict[str, Any] = {"user_id": user_id, "route": route}
         self._request = new_id()
         self._reserved: list[str] = []
@@ -65,7 +68,12 @@ class KeyReservation:
 
         Args:
             wanted: The keys, each with the fingerprint of its body.
+
+        Raises:
+            QuotaExceeded: The running requests of the user have too many keys.
         """
+        self._open_keys.add(self._place["user_id"], len(wanted))
+        self._open_count += len(wanted)
         previous: dict[str, PreviousResult] = {}
         left = dict(wanted)
         for _ in range(_ATTEMPTS):  # a key may be released between the two statements
@@ -105,6 +113,8 @@ class KeyReservation:
 
     async def close(self, *, has_failed: bool) -> None:
         """Stop renewing; if the request has failed, release the keys without a created object."""
+        self._open_keys.remove(self._place["user_id"], self._open_count)
+        self._open_count = 0
         if self._renewal is not None:
             self._renewal.cancel()
             with contextlib.suppress(asyncio.CancelledError):
