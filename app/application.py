@@ -26,6 +26,7 @@ from app.http.routing import PathLookups, RouteTable
 from app.media.decoders.pool import Decoders
 from app.outbound import Allowed, Downloader, WebhookClient
 from app.queue.lease_tokens import LeaseTokens
+from app.runtime import metrics
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
@@ -111,7 +112,9 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
         raise ValueError(
             "no database is configured: start the embedded one, or set CONTEXT_DATABASE_URL"
         )
-    db = Database(settings.database_url, settings.database_pool_size)
+    db = Database(
+        settings.database_url, settings.database_pool_size, on_wait=metrics.POOL_WAITS.observe
+    )
     notifications = Notifications(db)
     allowed = Allowed.parse(settings.fetch_allow)
     return Services(

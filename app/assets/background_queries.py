@@ -28,6 +28,10 @@ class UninspectedAsset(NamedTuple):
     name: str
 
 
+# Not as `is not null`: rows that are found by their id must not be looked for in a partial index.
+_SHA256_IS_DUE = "coalesce(sha256_due, 'infinity') < 'infinity'"
+_FACTS_ARE_DUE = "coalesce(facts_due, 'infinity') < 'infinity'"
+
 _CLAIM_SHA256 = Query(
     """
 update assets set sha256_due = now() + :lease::interval
@@ -38,16 +42,16 @@ returning id, version""",
     UncheckedAsset,
 )
 _DELAY_SHA256 = Statement(
-    """
+    f"""
 update assets set sha256_due = now() + :delay::interval
-where id = :id and version = :version and sha256_due is not null"""
+where id = :id and version = :version and {_SHA256_IS_DUE}"""
 )
 _SET_SHA256 = Scalar(
-    """
+    f"""
 update assets set
   status = case when sha256 <> :sha256 then 'corrupt' else status end,
   sha256 = :sha256, sha256_due = null, updated_at = now()
-where id = :id and version = :version and sha256_due is not null
+where id = :id and version = :version and {_SHA256_IS_DUE}
 returning status""",
     str,
 )
@@ -61,11 +65,11 @@ returning id, version, size, content_type, name""",
     UninspectedAsset,
 )
 _SET_MEDIA_METADATA = Statement(
-    """
+    f"""
 update assets
 set width = :width, height = :height, duration = :duration, content_type = :content_type,
     facts_due = null
-where id = :id and version = :version and facts_due is not null"""
+where id = :id and version = :version and {_FACTS_ARE_DUE}"""
 )
 
 

@@ -36,7 +36,7 @@ _PENDING = Scalar(f"{_OF_ASSETS} where a.status = 'pending'", str)
 _STORED = Scalar(
     """
 select id || '/' || version as key from assets
-where id > :after and (:last::text is null or id <= :last) and status = 'ready'
+where id > :after and id <= coalesce(:last, 'g') and status = 'ready'
   and version is not null and updated_at < now() - :older_than::interval
 order by id limit :limit""",
     str,
@@ -44,7 +44,7 @@ order by id limit :limit""",
 _STORED_THUMBNAILS = Scalar(
     """
 select key from asset_thumbnails
-where key > :after and (:last::text is null or key <= :last) order by key limit :limit""",
+where key > :after and key <= coalesce(:last, 'g') order by key limit :limit""",
     str,
 )
 _DELETE_THUMBNAIL = Statement(

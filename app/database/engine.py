@@ -13,7 +13,11 @@ import orjson
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
+from app.database.measured_pool import MeasuredPool, OnWait
 from app.database.statement import Connection
+
+SERVER_SETTINGS = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
+"""Settings of pooled connections: each statement has one plan, whatever its first parameters."""
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
@@ -80,9 +84,15 @@ async def _no_reset(connection: Connection) -> None:
 
 
 class Database:
-    """Connections of one replica to its database."""
+    """Connections of one replica to its database.
 
-    def __init__(self, database_url: str, pool_size: int) -> None:
+    `on_wait` is called with the seconds that a caller waited for one, if that was over 1 ms.
+    """
+
+    def __init__(
+        self, database_url: str, pool_size: int, *, on_wait: OnWait = lambda _: None
+    ) -> None:
+        self._on_wait = on_wait
         self._connect_args = connect_args(database_url)
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -96,14 +106,22 @@ class Database:
 
     async def open(self) -> None:
         """Create the pool."""
-        self._pool = await asyncpg.create_pool(
+        self._pool = await MeasuredPool(
+            on_wait=self._on_wait,
             **self._connect_args,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
             connect=_connect,
             min_size=1,
             max_size=self._pool_size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300,
+            setup=None,
             init=_json_as_objects,
             reset=_no_reset,
+            loop=None,
             command_timeout=30,
+            server_settings=SERVER_SETTINGS,
         )
 
     async def close(self) -> None:

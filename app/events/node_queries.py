@@ -59,7 +59,8 @@ _PAGE = PageQuery(
     table="job_nodes",
     key="node_id",
     size="coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)",
-    where="job_id = :job_id and (:after::text is null or node_id > :after)",
+    where="""
+job_id = :job_id and node_id >= coalesce(:after, '') and node_id is distinct from :after""",
     scope="job_id = :job_id",
     order="asc",
 )

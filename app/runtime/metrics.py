@@ -33,6 +33,33 @@ WEBHOOKS_IN_FLIGHT = Gauge(
     "context_webhooks_in_flight", "Attempts to deliver webhooks that this replica is making."
 )
 LEASES_LOST = Counter("context_leases_lost", "Leases that expired.")
+QUEUE_FLOOR_MISSES = Counter(
+    "queue_floor_misses", "Lanes of the queue that the sweep found missing and inserted."
+)
+QUEUED_JOBS = Gauge(
+    "context_queued_jobs",
+    "Queued jobs of all users: due, or delayed by run_at or a back-off. The same on every replica.",
+    ["state"],
+)
+OLDEST_QUEUED_JOB = Gauge(
+    "context_oldest_queued_job_seconds",
+    "Time since the oldest due job could be claimed, 0 without one. The same on every replica.",
+)
+OLDEST_TRANSACTION = Gauge(
+    "context_oldest_transaction_seconds",
+    "Age of the oldest open transaction of the database, of those that the role may see.",
+)
+EVENT_LAG = Histogram(
+    "context_event_lag_seconds",
+    "Time from the storing of events to their delivery to the subscribers of this replica; for "
+    "events of other replicas, from the notification.",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
+)
+POOL_WAITS = Histogram(
+    "context_database_pool_wait_seconds",
+    "Times of more than 1 ms that statements waited for a connection to PostgreSQL.",
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30),
+)
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:

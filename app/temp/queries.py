@@ -107,7 +107,7 @@ _KNOWN = Scalar("select id from temp_files where id = any(:ids)", str)
 _STORED = Scalar(
     """
 select id from temp_files
-where id > :after and (:last::text is null or id <= :last) and is_stored
+where id > :after and id <= coalesce(:last, 'g') and is_stored
   and created_at < now() - :older_than::interval and expires_at > now()
 order by id limit :limit""",
     str,

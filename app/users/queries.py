@@ -65,9 +65,7 @@ _IS_PAST = Scalar("select :moment::timestamptz <= now()", bool)
 _USER = "select id, name, created_at from users where deleted_at is null"
 _GET = Query(f"{_USER} and id = :user_id", UserRecord)
 _OLDEST = Query(f"{_USER} order by id limit 1", UserRecord)
-_PAGE = Query(
-    f"{_USER} and (:after::text is null or id < :after) order by id desc limit :limit", UserRecord
-)
+_PAGE = Query(f"{_USER} and id < coalesce(:after, 'g') order by id desc limit :limit", UserRecord)
 _INSERT = Query(
     "insert into users (id, name) values (:id, :name) returning id, name, created_at", UserRecord
 )
@@ -87,7 +85,7 @@ values (:id, :user_id, :name, :hash, :scopes, :expires_at, :purpose) returning {
 _TOKEN_PAGE = Query(
     f"""
 select {_TOKEN_COLUMNS} from tokens
-where user_id = :user_id and (:after::text is null or id < :after)
+where user_id = :user_id and id < coalesce(:after, 'g')
 order by id desc limit :limit""",
     TokenRecord,
 )

@@ -93,7 +93,10 @@ _CLAIM = Query(
 update webhook_deliveries d
 set attempts = attempts + 1, next_attempt_at = clock_timestamp() + :lease::interval
 from (
-    select id from webhook_deliveries where id = any(:ids) and next_attempt_at <= now()
+    select id from webhook_deliveries
+    where id = any(:ids)
+        -- In a form that does not match the partial index: the ids are better.
+        and coalesce(next_attempt_at, 'infinity') <= now()
     for update skip locked
 ) due
 where d.id = due.id

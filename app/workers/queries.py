@@ -69,7 +69,7 @@ _PAGE = PageQuery(
     size="""
 octet_length(w.metadata::text) + octet_length(array_to_string(w.capabilities, ','))
 + coalesce(octet_length(array_to_string(w.node_types, ',')), 0)""",
-    where="w.user_id = :user_id and (:after::text is null or w.id < :after)",
+    where="w.user_id = :user_id and w.id < coalesce(:after, 'g')",
 )
 _COUNT = Scalar(
     "select count(*) from (select from workers where user_id = :user_id limit :limit) counted", int

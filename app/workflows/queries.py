@@ -118,7 +118,7 @@ _VERSIONS = PageQuery(
     table="workflow_versions",
     key="version",
     size=f"{_TEXT_BYTES} + octet_length(graph::text)",
-    where="workflow_id = :workflow_id and (:before::int is null or version < :before)",
+    where="workflow_id = :workflow_id and version < coalesce(:before, 2147483647)",
     scope="workflow_id = :workflow_id",
 )
 _DELETE_OF_USER = Statement(
