@@ -142,6 +142,12 @@ class Settings(BaseSettings):
         64 * KIB, gt=0, description="Largest `metadata` or `settings` of an object."
     )
     max_event_bytes: int = Field(64 * KIB, gt=0, description="Largest job event.")
+    max_job_events: int = Field(
+        1_000_000,
+        gt=0,
+        le=2**30,
+        description="Events of one job. Past it, log lines and progress without text are dropped.",
+    )
     max_graph_bytes: int = Field(4 * MIB, gt=0, description="Largest graph, as JSON.")
     max_graph_nodes: int = Field(10_000, gt=0, description="Nodes of one graph.")
     max_graph_edges: int = Field(20_000, gt=0, description="Edges of one graph.")

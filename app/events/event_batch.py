@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pydantic
 
@@ -34,16 +34,28 @@ class PostedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PostedBatch:
-    """A batch of events of one job, with the token of the job's lease."""
+    """A batch of events of one job, with the token of the job's lease.
+
+    `dropped`: the number of events of the worker that `events` does not contain; `added`: of those
+    that it contains besides the worker's.
+    """
 
     job_id: str
     token_hash: bytes
     events: Sequence[PostedEvent]
+    first_client_seq: int
+    dropped: int = 0
+    added: int = 0
+
+    @classmethod
+    def of(cls, job_id: str, token_hash: bytes, events: Sequence[PostedEvent]) -> Self:
+        """Return a batch of all events that a worker has posted."""
+        return cls(job_id, token_hash, events, events[0].client_seq if events else 1)
 
     @property
-    def first_client_seq(self) -> int:
-        """The `client_seq` of the first event."""
-        return self.events[0].client_seq
+    def client_count(self) -> int:
+        """The number of events that the worker has posted."""
+        return len(self.events) + self.dropped - self.added
 
     @property
     def result(self) -> str | None:

@@ -18,6 +18,8 @@ from app.events.ingest_queries import STORE, StoredBatchRecord
 from app.events.node_queries import NODE_PARAMETERS, PLACE_PARAMETER
 from app.events.node_states import node_states
 
+NO_LIMIT = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
@@ -28,7 +30,12 @@ class StoredBatch:
 
 
 async def store_batches(
-    on: Executor, batches: Sequence[PostedBatch], *, ttl_s: float, complete_jobs: bool = True
+    on: Executor,
+    batches: Sequence[PostedBatch],
+    *,
+    ttl_s: float,
+    max_events: int = NO_LIMIT,
+    complete_jobs: bool = True,
 ) -> list[StoredBatch | None]:
     """Store batches, renew their leases and complete their jobs.
 
@@ -36,6 +43,7 @@ async def store_batches(
         on: The connection of the transaction if the caller holds locks, otherwise the pool.
         batches: Batches of different jobs.
         ttl_s: The duration of the renewed leases.
+        max_events: A batch is not stored if its job would have more events.
         complete_jobs: Whether to complete jobs; otherwise the caller does.
 
     Returns:
@@ -49,11 +57,13 @@ async def store_batches(
         job_ids=[batch.job_id for batch in batches],
         first_client_seqs=[batch.first_client_seq for batch in batches],
         counts=[len(batch.events) for batch in batches],
+        client_counts=[batch.client_count for batch in batches],
         completed=[result is not None for result in results],
         results=results,
         progress=[batch.progress for batch in batches],
         ends=[batch.events[-1].encoded.is_end for batch in batches],
         ttl_s=ttl_s,
+        max_events=max_events,
         **_event_columns(batches),
         **_node_columns(batches),
     )

@@ -44,16 +44,19 @@ _UPSERT_NODES = upsert_sql(
 STORE = Query(
     f"""
 with locked as materialized (
-    select a.place, a.n, a.ends, a.completed, a.result, a.progress as reported, l.token_hash,
+    select a.place, a.n, a.client_n, a.ends, a.completed, a.result, a.progress as reported,
+        l.token_hash,
         l.worker_id, l.expires_at, j.id, j.user_id, j.attempt, j.last_seq, j.traceparent,
         j.cancel_requested_at
     from unnest(:token_hashes::bytea[], :job_ids::text[], :first_client_seqs::int[],
-        :counts::int[], :completed::bool[], :results::text[], :progress::float8[], :ends::bool[])
-        with ordinality as a(hash, job_id, first, n, completed, result, progress, ends, place)
+        :counts::int[], :client_counts::int[], :completed::bool[], :results::text[],
+        :progress::float8[], :ends::bool[])
+        with ordinality as a(hash, job_id, first, n, client_n, completed, result, progress, ends,
+            place)
     join job_leases l on l.token_hash = a.hash and l.job_id = a.job_id
     join jobs j on j.id = l.job_id
     where l.ended_at is null and l.last_client_seq = a.first - 1 and j.status = 'running'
-        and not (a.completed and j.webhook is not null)
+        and not (a.completed and j.webhook is not null) and j.last_seq + a.n <= :max_events
     order by j.id for update of j, l
 ), timed as materialized (
     select *, clock_timestamp() as now from locked
@@ -69,7 +72,8 @@ with locked as materialized (
 ), nodes as ({_UPSERT_NODES}
 ), lease as (
     update job_leases l
-    set last_client_seq = l.last_client_seq + h.n, confirmed_at = coalesce(l.confirmed_at, h.now),
+    set last_client_seq = l.last_client_seq + h.client_n,
+        confirmed_at = coalesce(l.confirmed_at, h.now),
         expires_at = h.now + :ttl_s * interval '1 s',
         ended_at = case when h.completed then h.now end
     from held h where l.token_hash = h.token_hash

@@ -20,6 +20,7 @@ class LockedJob(NamedTuple):
     attempt: int
     max_attempts: int
     last_seq: int
+    dropped_events: int
     cancel_requested_at: datetime | None
     required_capabilities: list[str]
     node_types: list[str]
@@ -84,6 +85,9 @@ update jobs set status = 'queued', worker_id = null, attempt = :attempt, last_se
     progress = 0, attempt_started_at = null, available_at = :available_at
 where id = :job_id"""
 )
+_COUNT_DROPPED = Statement(
+    "update jobs set dropped_events = dropped_events + :count where id = :job_id"
+)
 _WITH_RESULT = Query(
     f"select {SUMMARY_COLUMNS}, j.result from jobs j where j.id = :job_id", JobWithResult
 )
@@ -127,6 +131,11 @@ async def requeue(
     await _REQUEUE.execute(
         on, job_id=job_id, attempt=attempt, last_seq=last_seq, available_at=available_at
     )
+
+
+async def count_dropped(on: Connection, job_id: str, *, count: int) -> None:
+    """Count dropped events of a locked job."""
+    await _COUNT_DROPPED.execute(on, job_id=job_id, count=count)
 
 
 async def with_result(on: Connection, job_id: str) -> JobWithResult:

@@ -128,7 +128,8 @@ _RENEW = Query(
     """
 update job_leases l
 set expires_at = clock_timestamp() + :ttl_s * interval '1 s',
-    confirmed_at = coalesce(l.confirmed_at, clock_timestamp())
+    confirmed_at = coalesce(l.confirmed_at, clock_timestamp()),
+    last_client_seq = l.last_client_seq + :events
 from jobs j
 where l.token_hash = :token_hash and j.id = l.job_id and l.ended_at is null
     and l.expires_at > clock_timestamp()
@@ -198,9 +199,18 @@ async def lock_unconfirmed(
     return await _LOCK_UNCONFIRMED.all(on, worker_id=worker_id, limit=limit, ttl_s=ttl_s)
 
 
-async def renew(on: Executor, token_hash: bytes, *, ttl_s: float) -> RenewedLease | None:
-    """Renew a lease; return None if it has ended or expired."""
-    return await _RENEW.one(on, token_hash=token_hash, ttl_s=ttl_s)
+async def renew(
+    on: Executor, token_hash: bytes, *, ttl_s: float, events: int = 0
+) -> RenewedLease | None:
+    """Renew a lease; return None if it has ended or expired.
+
+    Args:
+        on: The connection or the pool.
+        token_hash: Hash of the token of the lease.
+        ttl_s: The duration of the lease.
+        events: Number of new events of the worker that are accepted and not stored.
+    """
+    return await _RENEW.one(on, token_hash=token_hash, ttl_s=ttl_s, events=events)
 
 
 async def job_status(on: Executor, token_hash: bytes) -> str | None:

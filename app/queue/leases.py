@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.database.engine import Database
-from app.events.event_batch import PostedBatch, read_batch
+from app.events.event_batch import PostedBatch, PostedEvent, read_batch
+from app.events.event_limit import with_notice, within_limit
 from app.events.ingest import StoredBatch, store_batches
 from app.http.auth import Principal, hash_token
 from app.http.problems import ProblemError, validation_problem
-from app.queue import lease_queries
+from app.queue import job_queries, lease_queries
 from app.queue.errors import ClientSeqGap, JobEnded, JobNotFound, LeaseLost
 from app.queue.lease_queries import LockedLease, RenewedLease
 from app.queue.transitions import JobTransaction, JobTransactions
@@ -36,6 +37,7 @@ class LeaseService:
         self._workers = workers
         self._ttl_s = settings.lease_ttl_s
         self._max_event_bytes = settings.max_event_bytes
+        self._max_events = settings.max_job_events
 
     async def heartbeat(self, principal: Principal, job_id: str) -> HeartbeatReply:
         """Renew a lease.
@@ -84,7 +86,7 @@ class LeaseService:
             LeaseLost: There is a new event, and the lease has ended or expired.
             ClientSeqGap: Events before these are missing.
         """
-        batch = PostedBatch(
+        batch = PostedBatch.of(
             job_id,
             _own_token(principal, job_id),
             read_batch(events, job_id=job_id, max_event_bytes=self._max_event_bytes),
@@ -125,7 +127,7 @@ class LeaseService:
             )
         except ProblemError as error:
             return error
-        return PostedBatch(batch.job_id, hash_token(batch.token), events)
+        return PostedBatch.of(batch.job_id, hash_token(batch.token), events)
 
     async def _answer(self, batch: PostedBatch | ProblemError) -> EventsAccepted | ProblemError:
         if isinstance(batch, ProblemError):
@@ -139,7 +141,9 @@ class LeaseService:
         """Store the batches that one statement can store; return the stored ones by job."""
         if not batches:
             return {}
-        found = await store_batches(self._db.pool, batches, ttl_s=self._ttl_s)
+        found = await store_batches(
+            self._db.pool, batches, ttl_s=self._ttl_s, max_events=self._max_events
+        )
         stored = {each.batch.job_id: each for each in found if each is not None}
         self._transactions.publish(
             [each.batch for each in stored.values()],
@@ -167,12 +171,42 @@ class LeaseService:
                 return _unchanged(lease, renewed)
             if new[0].client_seq != known + 1:
                 raise ClientSeqGap(stored=known, first=new[0].client_seq)
-            new_batch = PostedBatch(batch.job_id, batch.token_hash, new)
-            return await self._append(transaction, lease, new_batch)
+            return await self._append(transaction, lease, self._limited(lease, batch, new))
+
+    def _limited(
+        self, lease: LockedLease, batch: PostedBatch, new: Sequence[PostedEvent]
+    ) -> PostedBatch:
+        """Return the new events of a batch without those that exceed the limit of the job."""
+        room = self._max_events - lease.job.last_seq
+        kept, dropped = within_limit(new, room=room)
+        total = lease.job.dropped_events + dropped
+        is_end = bool(kept) and kept[-1].end_status is not None
+        if is_end and total:
+            kept = with_notice(kept, total)
+        return PostedBatch(
+            batch.job_id,
+            batch.token_hash,
+            kept,
+            new[0].client_seq,
+            dropped=dropped,
+            added=int(is_end and total > 0),
+        )
 
     async def _append(
         self, transaction: JobTransaction, lease: LockedLease, batch: PostedBatch
     ) -> EventsAccepted:
+        if batch.dropped:
+            await job_queries.count_dropped(
+                transaction.connection, batch.job_id, count=batch.dropped
+            )
+        if not batch.events:
+            renewed = await lease_queries.renew(
+                transaction.connection,
+                batch.token_hash,
+                ttl_s=self._ttl_s,
+                events=batch.client_count,
+            )
+            return _unchanged(lease, renewed)
         (stored,) = await store_batches(
             transaction.connection, [batch], ttl_s=self._ttl_s, complete_jobs=False
         )

@@ -17,6 +17,7 @@ from app.events import node_queries
 from app.events import queries as event_queries
 from app.events.broadcaster import Broadcaster
 from app.events.envelope import LogBatch, encode
+from app.events.event_limit import dropped_notice
 from app.queue import job_queries, lease_queries
 from app.queue.end_webhook import enqueue_end_webhook
 from app.queue.job_queries import LockedJob
@@ -50,8 +51,10 @@ class JobTransaction:
 
     async def end(self, job: LockedJob, status: str, *, error: Mapping[str, Any]) -> None:
         """End a locked job on behalf of the service, with an event."""
-        event = {"type": "job_update", "status": status, "error": error}
-        seq = await self._append_event(job, event, attempt=job.attempt)
+        events: list[Mapping[str, Any]] = [{"type": "job_update", "status": status, "error": error}]
+        if job.dropped_events:
+            events.insert(0, dropped_notice(job.dropped_events))
+        seq = await self._append_events(job, *events, attempt=job.attempt)
         await self.store_end(job, status, error=error, result=None, last_seq=seq)
 
     async def store_end(
@@ -95,7 +98,7 @@ class JobTransaction:
             return
         attempt = job.attempt + 1 if counts else job.attempt
         event = {"type": "job_update", "status": "queued", "message": message}
-        seq = await self._append_event(job, event, attempt=attempt)
+        seq = await self._append_events(job, event, attempt=attempt)
         available_at = job.now + timedelta(seconds=delay_s)
         await job_queries.requeue(
             self.connection, job.id, attempt=attempt, last_seq=seq, available_at=available_at
@@ -108,18 +111,19 @@ class JobTransaction:
                 JobRequirements(job.user_id, job.required_capabilities, job.node_types)
             )
 
-    async def _append_event(self, job: LockedJob, event: Mapping[str, Any], *, attempt: int) -> int:
-        """Store an event of the service; return its `seq`."""
+    async def _append_events(self, job: LockedJob, *events: Mapping[str, Any], attempt: int) -> int:
+        """Store events of the service; return the last `seq`."""
         batch = LogBatch(
             job.id,
             job.user_id,
-            [encode(event)],
+            [encode(event) for event in events],
             after=job.last_seq,
             attempt=attempt,
             time=job.now,
             traceparent=job.traceparent,
         )
-        await event_queries.insert(self.connection, job.id, batch.events[0], job.now)
+        for event in batch.events:
+            await event_queries.insert(self.connection, job.id, event, job.now)
         self.batches.append(batch)
         return batch.last_seq
 
