@@ -17,9 +17,12 @@ from processing_context._tokens import find_token
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context._transport.retry import RETRIES
+from processing_context.resources.dataframes import DataframeMethods
 from processing_context.resources.folders import FolderMethods
 from processing_context.resources.images import ImageMethods
+from processing_context.resources.models import ModelMethods
 from processing_context.resources.state import StateMethods
+from processing_context.resources.texts import TextMethods
 from processing_context.resources.workflows import WorkflowMethods
 from processing_context.wire.graph import Graph
 from processing_context.wire.users import Me
@@ -32,7 +35,15 @@ _KEPT_IN_A_JOB = 10_000
 
 
 # Each base adds the methods of one resource; shared methods come with their common bases.
-class ProcessingContext(StateMethods, FolderMethods, ImageMethods, WorkflowMethods):
+class ProcessingContext(
+    StateMethods,
+    FolderMethods,
+    ImageMethods,
+    TextMethods,
+    DataframeMethods,
+    ModelMethods,
+    WorkflowMethods,
+):
     """Interface of a workflow to the service.
 
     Use it as `async with ProcessingContext() as ctx: …`, in one event loop. Methods that are
