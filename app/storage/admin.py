@@ -118,9 +118,7 @@ class Admin:
         create = partial(self._client.make_bucket, bucket)
         await self._run("create bucket", _tolerant("create bucket", bucket, create))
         await self._set_cors(bucket, origins)
-        set_lifecycle = partial(self._set_lifecycle, bucket, expire_after_days)
-        doing = "set lifecycle rules of"
-        await self._run(doing, _tolerant(doing, bucket, set_lifecycle))
+        await self._set_lifecycle(bucket, expire_after_days)
 
     async def _set_cors(self, bucket: str, origins: Sequence[str]) -> None:
         body = _cors_xml(origins)
@@ -132,44 +130,64 @@ class Admin:
         if answer.code and not _is_tolerable(doing, bucket, answer.status, answer.code):
             answer.checked()
 
-    def _set_lifecycle(self, bucket: str, expire_after_days: int | None) -> None:
-        rules = [
-            Rule(
-                ENABLED,
-                rule_filter=Filter(prefix=""),
-                rule_id="abandoned-uploads",
-                abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(ABORT_AFTER_DAYS),
-            )
-        ]
-        if expire_after_days is not None:
-            rules.append(
-                Rule(
-                    ENABLED,
-                    rule_filter=Filter(prefix=""),
-                    rule_id="expired",
-                    expiration=Expiration(days=expire_after_days),
-                )
-            )
-        self._client.set_bucket_lifecycle(bucket, LifecycleConfig(rules))
+    async def _set_lifecycle(self, bucket: str, expire_after_days: int | None) -> None:
+        """Set the expiry in a call of its own, before all rules.
+
+        MinIO refuses a rule that only ends abandoned uploads, and with it all rules of the call. It
+        removes abandoned uploads without a rule, and so does the cleanup of the service.
+        """
+        expiry = [] if expire_after_days is None else [_expiry(expire_after_days)]
+        if expiry:
+            await self._set_rules("set the expiry rule of", bucket, expiry)
+        doing = "set the rule for abandoned uploads of"
+        await self._set_rules(doing, bucket, [*expiry, _abandoned_uploads()], level=logging.INFO)
+
+    async def _set_rules(
+        self, doing: str, bucket: str, rules: list[Rule], *, level: int = logging.WARNING
+    ) -> None:
+        step = partial(self._client.set_bucket_lifecycle, bucket, LifecycleConfig(rules))
+        await self._run(doing, _tolerant(doing, bucket, step, level))
 
 
-def _tolerant(doing: str, bucket: str, step: Callable[[], object]) -> Callable[[], None]:
+def _expiry(days: int) -> Rule:
+    return Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=""),
+        rule_id="expired",
+        expiration=Expiration(days=days),
+    )
+
+
+def _abandoned_uploads() -> Rule:
+    return Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=""),
+        rule_id="abandoned-uploads",
+        abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(ABORT_AFTER_DAYS),
+    )
+
+
+def _tolerant(
+    doing: str, bucket: str, step: Callable[[], object], level: int = logging.WARNING
+) -> Callable[[], None]:
     def run() -> None:
         try:
             step()
         except S3Error as exc:
-            if not _is_tolerable(doing, bucket, exc.response.status, exc.code or ""):
+            if not _is_tolerable(doing, bucket, exc.response.status, exc.code or "", level):
                 raise
 
     return run
 
 
-def _is_tolerable(doing: str, bucket: str, status: int, code: str) -> bool:
+def _is_tolerable(
+    doing: str, bucket: str, status: int, code: str, level: int = logging.WARNING
+) -> bool:
     """Return True if the service can start in spite of an error of S3; log the error."""
     if status >= _SERVER_ERROR and code != "NotImplemented":
         return False
     if code not in _EXISTS:
-        logger.warning("cannot %s %s: %s", doing, bucket, code)
+        logger.log(level, "cannot %s %s: %s", doing, bucket, code)
     return True
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from minio import Minio
 
 from app.storage import StorageUnavailable
 from app.storage.admin import Admin
@@ -48,9 +49,9 @@ async def test_unsupported_features_are_logged_and_skipped(
         await admin_of(server).ensure_bucket("bkt", origins=["https://a&b"], expire_after_days=3)
     assert [record.getMessage() for record in caplog.records] == [
         "cannot set CORS of bkt: NotImplemented",
-        "cannot set lifecycle rules of bkt: AccessDenied",
+        "cannot set the expiry rule of bkt: AccessDenied",
     ]
-    _, cors, _ = server.asked
+    cors = server.asked[1]
     parts = urlsplit(cors.path)
     assert (cors.method, parts.path) == ("PUT", "/bkt/")
     assert "X-Amz-SignedHeaders=content-md5%3Bhost" in parts.query
@@ -66,3 +67,41 @@ async def test_a_server_that_fails_is_unavailable(failing: str) -> None:
 
     with Loopback(answer) as server, pytest.raises(StorageUnavailable):
         await admin_of(server).ensure_bucket("bkt", origins=[], expire_after_days=None)
+
+
+async def test_the_expiry_is_kept_where_a_rule_without_one_is_refused() -> None:
+    """MinIO answers like this to a rule that only ends abandoned uploads."""
+    stored: list[bytes] = []
+
+    def like_minio(asked: Asked) -> Answer:
+        if "lifecycle" not in asked.path:
+            return Answer()
+        if asked.body.count(b"<Rule>") > asked.body.count(b"<Expiration>"):
+            return error(400, "InvalidArgument")
+        stored.append(asked.body)
+        return Answer()
+
+    with Loopback(like_minio) as server:
+        await admin_of(server).ensure_bucket("tmp", origins=[], expire_after_days=3)
+        await admin_of(server).ensure_bucket("assets", origins=[], expire_after_days=None)
+    assert len(stored) == 1
+    assert b"<Days>3</Days>" in stored[0]
+
+
+async def test_both_rules_are_stored_where_both_are_allowed(service: Service) -> None:
+    assert service.settings.s3_endpoint
+    assert service.settings.s3_access_key
+    assert service.settings.s3_secret_key
+    server = urlsplit(service.settings.s3_endpoint).netloc
+    keys = [service.settings.s3_access_key, service.settings.s3_secret_key]
+    access_key, secret_key = (key.get_secret_value() for key in keys)
+    client = Minio(server, access_key, secret_key, secure=False)
+    rules = {}
+    for bucket in (service.settings.s3_temp_bucket, service.settings.s3_asset_bucket):
+        found = client.get_bucket_lifecycle(bucket)
+        assert found
+        rules[bucket] = sorted(str(rule.rule_id) for rule in found.rules)
+    assert rules == {
+        service.settings.s3_temp_bucket: ["abandoned-uploads", "expired"],
+        service.settings.s3_asset_bucket: ["abandoned-uploads"],
+    }
