@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from processing_context._transport.api import Api, dumps, segment
@@ -49,11 +49,15 @@ class BatchedAssets:
     Args:
         api: The API client.
         network: Reads the bytes of small files.
+        headers: Sent with look-ups.
     """
 
-    def __init__(self, api: Api, network: Network) -> None:
+    def __init__(
+        self, api: Api, network: Network, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._api = api
         self._network = network
+        self._headers = dict(headers or {})
         self._creates: Gathering[_New, Asset | None] = Gathering(
             self._create_all,
             most=MAX_BATCH,
@@ -81,7 +85,7 @@ class BatchedAssets:
         self._network.check_loop()
         path_id = segment(asset_id, "asset_id")
         found = await self._finds.ask(asset_id) if _ID.fullmatch(asset_id) else None
-        return found or await self._api.get(f"/v1/assets/{path_id}", Asset, is_hot=True)
+        return found or await self._find_alone(path_id)
 
     async def read(self, asset: Asset) -> bytes | None:
         """Return the bytes of a small asset that was just found; None: use the bulk path."""
@@ -136,12 +140,18 @@ class BatchedAssets:
         answer = BatchResults.model_validate_json(answered.body)
         return [result.asset for result in answer.results]
 
+    async def _find_alone(self, path_id: str) -> Asset:
+        path = f"/v1/assets/{path_id}"
+        return await self._api.get(path, Asset, headers=self._headers, is_hot=True)
+
     async def _find_all(self, asset_ids: Sequence[str]) -> Sequence[Asset | None]:
         if len(asset_ids) == 1:
-            return [await self._api.get(f"/v1/assets/{asset_ids[0]}", Asset, is_hot=True)]
+            return [await self._find_alone(asset_ids[0])]
         body = {"asset_ids": list(dict.fromkeys(asset_ids))}
         try:
-            answer = await self._api.post("/v1/assets/find", AssetsFound, body=body, is_hot=True)
+            answer = await self._api.post(
+                "/v1/assets/find", AssetsFound, body=body, headers=self._headers, is_hot=True
+            )
         except APIError as exc:
             if not _may_be_about_one_item(exc):
                 raise

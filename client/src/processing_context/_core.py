@@ -5,7 +5,7 @@ from __future__ import annotations
 from processing_context._batched_assets import BatchedAssets
 from processing_context._events.outbox import EventOutbox
 from processing_context._events.queue import MessageQueue
-from processing_context._transport.api import Api
+from processing_context._transport.api import Api, transfer_headers
 from processing_context._transport.bulk import Bulk
 from processing_context._transport.network import Network
 
@@ -21,6 +21,7 @@ class Core:
 
     Attributes:
         batched_assets: Creates and finds small assets, many in one request.
+        downloads: Finds assets to download, with URLs for this process only.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Core:
         self.messages = messages
         self.outbox = outbox
         self.batched_assets = BatchedAssets(api, network)
+        self.downloads = BatchedAssets(api, network, transfer_headers())
         self._network = network
 
     @property

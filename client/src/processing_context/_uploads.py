@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from processing_context._transport.api import Api, dumps
+from processing_context._transport.api import Api, dumps, transfer_headers
 from processing_context._transport.bulk import RUN_OUT, Bulk
 from processing_context._transport.content import OpenContent
 from processing_context._transport.parts import AnotherContent, Parts
@@ -114,8 +114,9 @@ class Uploads:
             _running.discard(entry)
 
     async def _reserve(self, draft: UploadCreate, key: str) -> UploadReserved:
+        headers = {"Idempotency-Key": key, **transfer_headers()}
         return await self._api.post(
-            "/v1/assets/uploads", UploadReserved, body=draft, headers={"Idempotency-Key": key}
+            "/v1/assets/uploads", UploadReserved, body=draft, headers=headers
         )
 
     async def _fill(

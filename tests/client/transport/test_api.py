@@ -130,15 +130,6 @@ async def test_a_service_that_is_not_there_is_a_connection_error() -> None:
     assert "ctx_secret" not in str(caught.value)
 
 
-async def test_a_worker_in_the_services_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Loopback(in_turn(reply(ASSET))) as server:
-        async with context(server) as ctx:
-            await ctx.find_asset("x")
-            monkeypatch.setenv("CONTEXT_STORAGE_NETWORK", "internal")
-            await ctx.find_asset("x")
-    assert [asked.headers.get("x-storage-network") for asked in server.asked] == [None, "internal"]
-
-
 async def test_one_connection_serves_many_calls() -> None:
     with Loopback(in_turn(reply(ASSET))) as server:
         async with context(server) as ctx:

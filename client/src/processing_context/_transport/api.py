@@ -46,6 +46,16 @@ def segment(value: str, what: str) -> str:
     return quote(value, safe="")
 
 
+def transfer_headers() -> dict[str, str]:
+    """Return the headers of requests for presigned URLs that only this process uses.
+
+    Workers inside the service's network transfer bytes by storage's internal address. URLs that are
+    handed out, as by `get_asset_url`, have the public address.
+    """
+    network = os.environ.get("CONTEXT_STORAGE_NETWORK")
+    return {"X-Storage-Network": network} if network else {}
+
+
 class Api:
     """API client of the service.
 
@@ -103,10 +113,6 @@ class Api:
         headers = {"User-Agent": "processing-context"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        if network := os.environ.get("CONTEXT_STORAGE_NETWORK"):
-            # Workers inside the service's network receive URLs with the internal address of
-            # storage.
-            headers["X-Storage-Network"] = network
         if self.traceparent:
             headers["traceparent"] = self.traceparent
         return headers
@@ -117,13 +123,10 @@ class Api:
         reply: type[M],
         *,
         params: Mapping[str, Any] | None = None,
-        patience_s: float | None = None,
-        is_hot: bool = False,
+        **options: Any,
     ) -> M:
         """Send a GET request; query parameters with the value None are omitted."""
-        answered = await self.request(
-            "GET", path, params=params, patience_s=patience_s, is_hot=is_hot
-        )
+        answered = await self.request("GET", path, params=params, **options)
         return reply.model_validate_json(answered.body)
 
     async def post(

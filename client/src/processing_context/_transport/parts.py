@@ -6,7 +6,7 @@ import base64
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-from processing_context._transport.api import Api
+from processing_context._transport.api import Api, transfer_headers
 from processing_context._transport.bulk import RUN_OUT, Bulk
 from processing_context._transport.connections import Target
 from processing_context._transport.content import OpenContent
@@ -91,9 +91,9 @@ class Parts:
                 yield part
 
     async def _state(self, first: int, count: int) -> MultipartState:
-        return await self._api.get(
-            self._path, MultipartState, params={"from": first, "limit": count}
-        )
+        params = {"from": first, "limit": count}
+        headers = transfer_headers()
+        return await self._api.get(self._path, MultipartState, params=params, headers=headers)
 
     async def _verify_stored(self, stored: StoredPart) -> None:
         number = stored.part_number

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import IO, Any
 
 from processing_context._arguments import given
 from processing_context._progress import shown
-from processing_context._transport.api import dumps, segment
+from processing_context._transport.api import dumps, segment, transfer_headers
 from processing_context._transport.content import Content, opened
 from processing_context._transport.download import SPOOL_BYTES
 from processing_context._transport.ranges import Changed, fetch, on_disk
@@ -53,17 +53,12 @@ class AssetMethods(Resource):
             filters: `parent_id, workflow_id, job_id, content_type` (exact, or a prefix such as
                 `image/`), `q` (part of the name), `recursive, urls, page_size, cursor`.
         """
-        return await self._core.api.get("/v1/assets", AssetList, params=_query(filters))
+        return await self._page(filters)
 
     async def iter_assets(self, **filters: Any) -> AsyncIterator[Asset]:
         """Iterate over the assets of all pages; filters as in `list_assets`."""
-        page = await self.list_assets(**filters)
-        while True:
-            for asset in page.assets:
-                yield asset
-            if page.next is None:
-                return
-            page = await self.list_assets(**filters | {"cursor": page.next})
+        async for asset in self._iter_pages(filters):
+            yield asset
 
     async def create_asset(
         self,
@@ -137,7 +132,7 @@ class AssetMethods(Resource):
         Raises:
             ContextError: The asset has no content: it is a folder, or its upload is not complete.
         """
-        asset = await self.find_asset(asset_id)
+        asset = await self._core.downloads.find(asset_id)
         with shown(progress, asset.name) as report:
             return await self._open_asset(asset, report)
 
@@ -152,12 +147,35 @@ class AssetMethods(Resource):
             download: Make browsers save the file instead of showing it.
         """
         params = {"expires_in": expires_in, "download": "true" if download else None}
-        path = f"{_path(asset_id)}/url"
-        return (await self._core.api.get(path, PresignedUrl, params=params)).url
+        return await self._presigned_asset_url(asset_id, params=params)
 
     def asset_storage_url(self, key: str) -> str:
         """Return the stable URL of an asset by its id or file name."""
         return f"{self._core.api.base_url}/v1/storage/assets/{given(key, 'key')}"
+
+    async def _iter_pages(
+        self, filters: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Asset]:
+        page = await self._page(filters, headers)
+        while True:
+            for asset in page.assets:
+                yield asset
+            if page.next is None:
+                return
+            page = await self._page(filters | {"cursor": page.next}, headers)
+
+    async def _page(
+        self, filters: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> AssetList:
+        params = _query(filters)
+        return await self._core.api.get("/v1/assets", AssetList, params=params, headers=headers)
+
+    async def _presigned_asset_url(self, asset_id: str, **options: Any) -> str:
+        path = f"{_path(asset_id)}/url"
+        return (await self._core.api.get(path, PresignedUrl, **options)).url
+
+    def _renew_download(self, asset: Asset) -> Callable[[], Awaitable[str]]:
+        return partial(self._presigned_asset_url, asset.id, headers=transfer_headers())
 
     def _asset_fields(self, name: str, content_type: str, parent_id: str | None) -> dict[str, Any]:
         return {
@@ -186,7 +204,7 @@ class AssetMethods(Resource):
             return await self._asset_on_disk(asset, progress)
         download = await self._core.bulk.get(
             _content_url(asset),
-            renew=partial(self.get_asset_url, asset.id),
+            renew=self._renew_download(asset),
             sha256=asset.sha256,
             progress=progress,
         )
@@ -218,11 +236,11 @@ class AssetMethods(Resource):
                     file,
                     asset.size,
                     sha256=asset.sha256,
-                    renew=partial(self.get_asset_url, asset.id),
+                    renew=self._renew_download(asset),
                     progress=progress,
                 )
             except Changed:
-                asset = await self.find_asset(asset.id)
+                asset = await self._core.downloads.find(asset.id)
                 await self._core.bulk.run(file.truncate, 0)
             else:
                 return

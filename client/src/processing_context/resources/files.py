@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 from processing_context._arguments import given
 from processing_context._outgoing import without_bytes
 from processing_context._refs import ref_bytes, ref_parts
-from processing_context._transport.api import Api
+from processing_context._transport.api import Api, transfer_headers
 from processing_context.convert.data_uri import from_data_uri
 from processing_context.resources.assets import AssetMethods
 from processing_context.resources.temp import TempMethods, temp_id_of
@@ -120,4 +120,4 @@ class FileMethods(AssetMethods, TempMethods):
 def _credentials(api: Api, url: str) -> dict[str, str]:
     """Return the headers with the token for URLs of the service, and no headers for others."""
     is_own = api.is_configured and url.startswith(api.base_url + _SERVICE_PATH)
-    return api.auth_headers() if is_own else {}
+    return {**api.auth_headers(), **transfer_headers()} if is_own else {}

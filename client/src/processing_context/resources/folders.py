@@ -13,6 +13,7 @@ from typing import TypeVar
 from processing_context import _local_files as local
 from processing_context._local_files import OnExisting
 from processing_context._progress import TotalProgress, shown
+from processing_context._transport.api import transfer_headers
 from processing_context._transport.download import SPOOL_BYTES
 from processing_context._transport.parallel import AT_ONCE, in_parallel
 from processing_context._transport.transfer import Progress
@@ -47,7 +48,7 @@ class FolderMethods(AssetMethods):
         Raises:
             FileExistsError: The file exists.
         """
-        asset = await self.find_asset(asset_id)
+        asset = await self._core.downloads.find(asset_id)
         target, exists = await self._core.bulk.run(local.target_of, Path(path), asset)
         if exists and on_existing == "skip":
             return target
@@ -161,9 +162,8 @@ class FolderMethods(AssetMethods):
         while left:
             asset_id, path = left.pop()
             taken: set[str] = set()
-            async for asset in self.iter_assets(
-                parent_id=asset_id, page_size=_PAGE_SIZE, urls=True
-            ):
+            filters = {"parent_id": asset_id, "page_size": _PAGE_SIZE, "urls": True}
+            async for asset in self._iter_pages(filters, transfer_headers()):
                 target = path / local.free_name(local.safe_name(asset.name), taken)
                 if asset.content_type == FOLDER:
                     folders.append(target)

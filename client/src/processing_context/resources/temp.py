@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from processing_context._arguments import given
 from processing_context._core import Core
+from processing_context._transport.api import transfer_headers
 from processing_context._transport.content import Content, OpenContent, opened
 from processing_context._uploads import DIRECT_BYTES
 from processing_context.errors import ContextError
@@ -46,9 +48,8 @@ class TempMethods(Resource):
 
     async def download_temp_asset(self, temp_id: str) -> IO[bytes]:
         """Return the content of a temporary file, given its id or any of its URLs."""
-        url = await self._presigned_temp_url(temp_id)
-        renew = partial(self._presigned_temp_url, temp_id)
-        return (await self._core.bulk.get(url, renew=renew)).file
+        renew = partial(self._presigned_temp_url, temp_id, transfer_headers())
+        return (await self._core.bulk.get(await renew(), renew=renew)).file
 
     def temp_storage_url(self, key: str) -> str:
         """Return the stable URL of a temporary file by its id."""
@@ -64,8 +65,11 @@ class TempMethods(Resource):
         """Store a file for a day; return its stable URI."""
         return STABLE_PATH + (await self._create_temp(content, ext)).id
 
-    async def _presigned_temp_url(self, temp_id: str) -> str:
-        temp = await self._core.api.get(f"/v1/temp/{temp_id_of(temp_id)}", TempAsset)
+    async def _presigned_temp_url(
+        self, temp_id: str, headers: Mapping[str, str] | None = None
+    ) -> str:
+        path = f"/v1/temp/{temp_id_of(temp_id)}"
+        temp = await self._core.api.get(path, TempAsset, headers=headers)
         if temp.get_url is None:
             raise ContextError(f"temporary file {temp.id} has no URL to read it from")
         return temp.get_url
@@ -85,9 +89,10 @@ async def _send_directly(core: Core, draft: TempUploadCreate, source: OpenConten
 
 async def _send_to_storage(core: Core, draft: TempUploadCreate, source: OpenContent) -> TempAsset:
     body = draft.model_copy(update={"size": source.size})
-    temp = await core.api.post("/v1/temp/uploads", TempAsset, body=body, creates=True)
+    own = transfer_headers()
+    temp = await core.api.post("/v1/temp/uploads", TempAsset, body=body, creates=True, headers=own)
     if temp.put_url is None:
         raise ContextError(f"temporary file {temp.id} has no URL to write it to")
     headers = {"Content-Type": temp.content_type}
     await core.bulk.put(temp.put_url, source.file, source.size, headers=headers)
-    return temp
+    return temp.model_copy(update={"get_url": None}) if own else temp  # its URLs are not public
