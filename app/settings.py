@@ -7,6 +7,7 @@ The README's table of settings is generated from this class (scripts/openapi).
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
@@ -38,6 +39,12 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".data"),
         description="Data of the embedded servers, generated credentials and tokens.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of files that are named like variables in lower case, such as "
+        "`context_s3_secret_key`, and hold the values of those that are not set: mounted secrets "
+        "of containers. From the environment only.",
     )
     log_level: str = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
 
@@ -339,8 +346,9 @@ def read_settings(file: Path = Path(".env")) -> Settings:
     Raises:
         ValidationError: A setting is not valid.
     """
+    secrets_dir = os.environ.get("CONTEXT_SECRETS_DIR") or None
     if not file.is_file():
-        return Settings()
-    settings = Settings(_env_file=file)
+        return Settings(_secrets_dir=secrets_dir)
+    settings = Settings(_env_file=file, _secrets_dir=secrets_dir)
     settings._file = file.absolute()
     return settings
