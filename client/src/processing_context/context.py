@@ -17,12 +17,14 @@ from processing_context._tokens import find_token
 from processing_context._transport.api import Api
 from processing_context._transport.network import Network
 from processing_context._transport.retry import RETRIES
+from processing_context.resources.audio import AudioMethods
 from processing_context.resources.dataframes import DataframeMethods
 from processing_context.resources.folders import FolderMethods
 from processing_context.resources.images import ImageMethods
 from processing_context.resources.models import ModelMethods
 from processing_context.resources.state import StateMethods
 from processing_context.resources.texts import TextMethods
+from processing_context.resources.video import VideoMethods
 from processing_context.resources.workflows import WorkflowMethods
 from processing_context.wire.graph import Graph
 from processing_context.wire.users import Me
@@ -39,6 +41,8 @@ class ProcessingContext(
     StateMethods,
     FolderMethods,
     ImageMethods,
+    AudioMethods,
+    VideoMethods,
     TextMethods,
     DataframeMethods,
     ModelMethods,

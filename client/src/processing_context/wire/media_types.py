@@ -53,7 +53,11 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"OggS", "audio/ogg"),
     (b"ID3", "audio/mpeg"),
     (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xfa", "audio/mpeg"),
     (b"\xff\xf3", "audio/mpeg"),
+    (b"\xff\xf2", "audio/mpeg"),
+    (b"\xff\xf1", "audio/aac"),
+    (b"\xff\xf9", "audio/aac"),
     (b"%PDF-", "application/pdf"),
     (b"PAR1", "application/vnd.apache.parquet"),
     (b"ARROW1", "application/vnd.apache.arrow.file"),
@@ -86,6 +90,7 @@ for _type, _extension in (
     ("image/jp2", ".jp2"),
     ("image/jxl", ".jxl"),
     ("image/vnd.adobe.photoshop", ".psd"),
+    ("audio/aac", ".aac"),
     ("audio/flac", ".flac"),
     ("audio/opus", ".opus"),
     ("audio/ogg", ".ogg"),
@@ -147,18 +152,32 @@ def sniff(head: bytes) -> str | None:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
+def media_type(head: bytes, *kinds: str) -> str:
+    """Return the media type of a file by its first bytes, which must be of one of some kinds.
+
+    Args:
+        head: The first `HEAD_BYTES` bytes.
+        kinds: Top-level types, the expected one first.
+
+    Raises:
+        ValueError: The bytes are empty, or not of a known format of these kinds.
+    """
+    if not head:
+        raise ValueError(f"the {kinds[0]} is empty: it has 0 bytes")
+    found = sniff(head)
+    if found is None or kind_of(found) not in kinds:
+        what = "an image" if kinds[0] == "image" else kinds[0]
+        raise ValueError(f"not {what} of a known format; the content begins with {head[:16]!r}")
+    return found
+
+
 def image_type(head: bytes) -> str:
     """Return the media type of an image by its first bytes.
 
     Raises:
         ValueError: The bytes are empty, or not an image of a known format.
     """
-    if not head:
-        raise ValueError("the image is empty: it has 0 bytes")
-    found = sniff(head)
-    if found is None or kind_of(found) != "image":
-        raise ValueError(f"not an image of a known format; the content begins with {head[:16]!r}")
-    return found
+    return media_type(head, "image")
 
 
 def guess(name: str) -> str:
