@@ -16,6 +16,8 @@ from app.events.broadcaster import Broadcaster
 from app.events.event_stream import EventStreams
 from app.events.log import EventLog
 from app.events.models import JobEventRow, JobRow, LeaseRow, NodeStateRow
+from app.events.open_streams import OpenStreams
+from app.http.auth import Revocations
 from app.runtime.cleanup import CleanupPhase, CleanupReport, CleanupStep
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
@@ -26,7 +28,10 @@ from app.settings import Settings
 def _build(services: Services) -> list[object]:
     log = EventLog(services.get(Database))
     broadcaster = Broadcaster(log, services.get(Notifications))
-    return [log, broadcaster, EventStreams(broadcaster, services.get(Shutdown))]
+    open_streams = OpenStreams()
+    services.get(Revocations).on_token(open_streams.close_token)
+    streams = EventStreams(broadcaster, services.get(Shutdown), open_streams)
+    return [log, broadcaster, open_streams, streams]
 
 
 async def _start(services: Services) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.events.broadcaster import Broadcaster
 from app.events.job_queries import JobState
+from app.events.open_streams import OpenStreams
 from app.events.send_queue import NORMAL, RESTARTING, SendQueue, SendQueueClosed
 from app.events.subscribers import JobSubscriber
+from app.http.auth import current_principal
 from app.runtime.shutdown import Shutdown
 
 KEEP_ALIVE_S = 15
@@ -27,11 +31,17 @@ Frames: TypeAlias = "list[tuple[int, str]]"
 
 
 class EventStreams:
-    """Streams events to HTTP clients, until the last event of the job or the shutdown."""
+    """Streams events to HTTP clients.
 
-    def __init__(self, broadcaster: Broadcaster, shutdown: Shutdown) -> None:
+    A stream ends with the last event of the job, with the caller's token, or at the shutdown.
+    """
+
+    def __init__(
+        self, broadcaster: Broadcaster, shutdown: Shutdown, open_streams: OpenStreams
+    ) -> None:
         self._broadcaster = broadcaster
         self._shutdown = shutdown
+        self._open_streams = open_streams
 
     def response(
         self,
@@ -43,16 +53,20 @@ class EventStreams:
         headers: dict[str, str] | None = None,
     ) -> StreamingResponse:
         """Return a response that streams the events of a job after the event `after`."""
-        frames = self._frames(job_id, after=after, state=state)
+        send_queue = SendQueue()
+        frames = self._frames(send_queue, job_id, after=after, state=state)
         body = _server_sent(frames) if media_type == "text/event-stream" else _lines(frames)
-        return StreamingResponse(
+        return _WhileAuthorized(
+            self._open_streams,
+            send_queue,
             body,
             media_type=media_type,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **(headers or {})},
         )
 
-    async def _frames(self, job_id: str, *, after: int, state: JobState) -> AsyncIterator[Frames]:
-        send_queue = SendQueue()
+    async def _frames(
+        self, send_queue: SendQueue, job_id: str, *, after: int, state: JobState
+    ) -> AsyncIterator[Frames]:
         subscriber = JobSubscriber(
             self._broadcaster,
             send_queue,
@@ -78,6 +92,27 @@ class EventStreams:
         finally:
             subscriber.close()
             ending.cancel()
+
+
+class _WhileAuthorized(StreamingResponse):
+    """Response that ends when the token of its request is revoked or expires."""
+
+    def __init__(
+        self,
+        open_streams: OpenStreams,
+        send_queue: SendQueue,
+        body: AsyncIterator[str],
+        **options: Any,
+    ) -> None:
+        super().__init__(body, **options)
+        self._open_streams = open_streams
+        self._send_queue = send_queue
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        principal = current_principal(Request(scope))
+        with self._open_streams.opened(principal, self._send_queue):
+            await super().__call__(scope, receive, send)
 
 
 def wanted_stream(accept: str | None) -> StreamType | None:

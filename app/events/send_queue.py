@@ -21,6 +21,7 @@ TAKE_BYTES = 128 * 1024
 NORMAL = 1000
 CRASHED = 1011
 RESTARTING = 1012
+UNAUTHORIZED = 4401
 TOO_SLOW = 4408
 
 Send = Callable[[str], Awaitable[None] | None]

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.database.engine import Database
 from app.events.schemas import job_json
-from app.events.send_queue import SendQueue, SendQueueClosed
+from app.events.send_queue import UNAUTHORIZED, SendQueue, SendQueueClosed
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey
 from app.http.idempotency.open_keys import OpenKeys
@@ -24,7 +24,7 @@ from app.http.problems import NotFound, from_exception, problem, validation_prob
 from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
-from app.sockets.errors import MALFORMED, UNAUTHORIZED, MalformedMessage, Refused
+from app.sockets.errors import MALFORMED, MalformedMessage, Refused
 from app.sockets.subscriptions import Subscriptions
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
 

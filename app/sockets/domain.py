@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from app.database.engine import Database
 from app.domain import Domain
 from app.events.broadcaster import Broadcaster
-from app.http.auth import USER, Revocations
+from app.events.open_streams import RECHECK_S, OpenStreams
+from app.http.auth import USER
 from app.http.idempotency.open_keys import OpenKeys
 from app.http.json_threads import JsonThreads
 from app.http.rate_limits import RateLimiter
@@ -17,7 +20,6 @@ from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
 from app.sockets import routes
 from app.sockets.models import TicketRow
-from app.sockets.registry import RECHECK_S, SocketRegistry
 from app.sockets.server import CLOSE_GRACE_S, SocketServer
 from app.sockets.service import TicketService
 from app.users.service import UserTokens
@@ -28,27 +30,28 @@ DELETE_EXPIRED_S = 60
 def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[object]:
     """Return the services of the domain."""
     db = services.get(Database)
-    tokens = services.get(UserTokens)
-    registry = SocketRegistry(users=tokens, leases=services.get(LeaseTokens))
-    services.get(Revocations).on_token(registry.close_token)
     server = SocketServer(
         db,
         services.get(OpenKeys),
         services.get(Broadcaster),
         services.get(JobService),
         services.get(JobCancellation),
-        registry,
+        services.get(OpenStreams),
+        services.get(LeaseTokens),
         services.get(Shutdown),
         services.get(JsonThreads),
         services.get(RateLimiter),
         close_grace_s=close_grace_s,
     )
-    return [TicketService(db, tokens), registry, server]
+    return [TicketService(db, services.get(UserTokens)), server]
 
 
 def _tasks(services: Services) -> list[PeriodicTask]:
+    recheck = partial(
+        services.get(OpenStreams).recheck, services.get(UserTokens), services.get(LeaseTokens)
+    )
     return [
-        PeriodicTask(services.get(SocketRegistry).recheck, RECHECK_S),
+        PeriodicTask(recheck, RECHECK_S),
         PeriodicTask(services.get(TicketService).delete_expired, DELETE_EXPIRED_S),
     ]
 

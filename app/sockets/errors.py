@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 MALFORMED = 4400
-UNAUTHORIZED = 4401
 FORBIDDEN = 4403
 TRY_AGAIN_LATER = 1013
 

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from starlette.websockets import WebSocket
 
 from app.database.errors import is_database_away
+from app.events.send_queue import UNAUTHORIZED
 from app.http.auth import Authenticator, Principal, bearer_token
-from app.sockets.errors import FORBIDDEN, TRY_AGAIN_LATER, UNAUTHORIZED, Refused
+from app.sockets.errors import FORBIDDEN, TRY_AGAIN_LATER, Refused
 from app.sockets.origins import is_allowed
 from app.sockets.service import TicketService
 

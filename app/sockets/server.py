@@ -9,17 +9,18 @@ from starlette.websockets import WebSocket
 
 from app.database.engine import Database
 from app.events.broadcaster import Broadcaster
+from app.events.open_streams import OpenStreams
 from app.events.send_queue import RESTARTING, SendQueue
-from app.http.auth import Principal
+from app.http.auth import Principal, TokenLookup
 from app.http.idempotency.open_keys import OpenKeys
 from app.http.json_threads import JsonThreads
 from app.http.rate_limits import RateLimiter
 from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
+from app.runtime import metrics
 from app.runtime.shutdown import Shutdown
 from app.sockets.connection import Connection
 from app.sockets.fast_send import start_eagerly
-from app.sockets.registry import SocketRegistry
 from app.sockets.subscriptions import Subscriptions
 
 CLOSE_GRACE_S = 5.0
@@ -34,7 +35,8 @@ class SocketServer:
         broadcaster: The source of events.
         jobs: The service for jobs.
         cancellation: Cancels jobs.
-        registry: Closes WebSockets whose token is no longer valid.
+        open_streams: Closes WebSockets whose token is no longer valid.
+        lease_tokens: Look-up of the tokens of leases.
         shutdown: Closes all WebSockets when the replica shuts down.
         threads: Threads to parse large messages.
         rates: The rate limits of tokens.
@@ -48,7 +50,8 @@ class SocketServer:
         broadcaster: Broadcaster,
         jobs: JobService,
         cancellation: JobCancellation,
-        registry: SocketRegistry,
+        open_streams: OpenStreams,
+        lease_tokens: TokenLookup,
         shutdown: Shutdown,
         threads: JsonThreads,
         rates: RateLimiter,
@@ -60,7 +63,8 @@ class SocketServer:
         self._broadcaster = broadcaster
         self._jobs = jobs
         self._cancellation = cancellation
-        self._registry = registry
+        self._open_streams = open_streams
+        self._lease_tokens = lease_tokens
         self._shutdown = shutdown
         self._threads = threads
         self._rates = rates
@@ -88,14 +92,20 @@ class SocketServer:
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
             self._threads,
             self._rates,
-            is_live=lambda: self._registry.is_live(principal),
+            is_live=lambda: self._is_live(principal),
             close_grace_s=self._close_grace_s,
         )
-        self._registry.add(principal, send_queue)
         stopping = asyncio.create_task(self._shutdown.wait())
         stopping.add_done_callback(lambda _: send_queue.close(RESTARTING, "the service restarts"))
-        try:
-            await connection.serve()
-        finally:
-            stopping.cancel()
-            self._registry.remove(principal, send_queue)
+        open_ = self._open_streams.opened(principal, send_queue)
+        with metrics.SOCKETS.track_inprogress(), open_:
+            try:
+                await connection.serve()
+            finally:
+                stopping.cancel()
+
+    async def _is_live(self, principal: Principal) -> bool:
+        """Return False if the token is that of a lease that has ended."""
+        if principal.job_id is None:
+            return True
+        return bool(await self._lease_tokens.valid_among([principal.token_id]))

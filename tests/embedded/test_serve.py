@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -21,7 +22,7 @@ from app.runtime.errors import CommandError
 from app.server.listen import bind
 from app.settings import Settings
 from tests.support.probes import is_alive, wait_until
-from tests.support.processes import TOKEN
+from tests.support.processes import ROOT, TOKEN
 from tests.support.services import WAIT_S, free_port
 
 Serve = Callable[..., subprocess.Popen[str]]
@@ -82,6 +83,9 @@ def test_it_starts_stops_and_survives_a_kill(serve: Serve, tmp_path: Path) -> No
     first = serve()
     block = rows(first)
     token_file = Path(block["Token"])
+    assert httpx.get(block["S3"], timeout=WAIT_S).status_code == httpx.codes.FORBIDDEN
+    opened = subprocess.check_output([*shlex.split(block["PostgreSQL"]), "-Atc", "select 1"])
+    assert opened == b"1\n"
     assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
     token = token_file.read_text().strip()
     assert httpx.get(f"{block['API']}/readyz", timeout=WAIT_S).status_code == 200
@@ -161,6 +165,38 @@ def test_a_signal_while_it_starts_leaves_nothing(serve: Serve) -> None:
     assert process.returncode == 130
     # A child that was signalled between fork and exec is killed by the kernel a moment later.
     wait_until(lambda: not any(is_alive(pid) for pid in started))
+
+
+def test_a_start_that_is_refused_leaves_nothing_running(serve: Serve, tmp_path: Path) -> None:
+    process = serve(CONTEXT_BOOTSTRAP_TOKEN="development-only-token", CONTEXT_LOG_LEVEL="ERROR")
+    wait_until(lambda: len(children(process.pid)) > 0)
+    started = children(process.pid)
+    output, errors = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 1
+    assert output == ""
+    assert errors.startswith("processing-context: the token of CONTEXT_BOOTSTRAP_TOKEN is a publ")
+    assert errors.count("\n") == 1
+    wait_until(lambda: not any(is_alive(pid) for pid in started))
+    assert not list((tmp_path / "data").glob("*token"))
+
+
+def test_settings_of_a_file_are_read_and_named(
+    serve: Serve, running: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    given = {**outside(running), "CONTEXT_LOCAL_WORKER_SLOTS": "0", "CONTEXT_PROT": "1"}
+    lines = [f"{name}='{value}'" for name, value in given.items()]
+    (tmp_path / ".env").write_text("\n".join(lines) + "\n")
+    process = serve()
+    block = rows(process)
+    assert block["Settings"] == str(tmp_path / ".env")
+    me = {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.get(f"{block['API']}/v1/me", headers=me, timeout=WAIT_S).status_code == 200
+    process.terminate()
+    errors = process.communicate(timeout=WAIT_S)[1]
+    assert "CONTEXT_PROT in" in errors
+    assert TOKEN not in errors
 
 
 def test_a_host_that_is_none_is_refused() -> None:

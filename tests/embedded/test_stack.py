@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import obstore
@@ -75,6 +76,29 @@ def test_outside_servers_start_nothing(tmp_path: Path) -> None:
         assert stack.settings == outside
         assert not stack.servers
     assert not (tmp_path / "none").exists()
+
+
+def test_replicas_with_a_common_data_dir_generate_one_secret_key(tmp_path: Path) -> None:
+    outside = Settings.model_validate(
+        {
+            "data_dir": tmp_path / "shared",
+            "database_url": "postgresql://somebody@db.example/context",
+            "s3_endpoint": "http://s3.example",
+            "s3_access_key": "key",
+            "s3_secret_key": "secret",
+        }
+    )
+
+    def key() -> str:
+        with running_stack(outside) as stack:
+            assert stack.settings.secret_key
+            return stack.settings.secret_key.get_secret_value()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = {each.result() for each in [pool.submit(key) for _ in range(8)]}
+    assert len(found) == 1
+    assert len(found.pop()) >= 32
+    assert stat.S_IMODE((tmp_path / "shared" / "credentials.json").stat().st_mode) == 0o600
 
 
 def test_an_outside_s3_server_leaves_postgres_alone_to_start(tmp_path: Path) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
 import httpx
+import pytest
 
 from app.sockets.domain import build
 from tests.support.jobs import (
+    graph,
     open_socket,
     owner,
     small_socket,
     start,
     worker_of,
 )
-from tests.support.services import Service, User, with_domain
+from tests.support.services import WAIT_S, Service, User, with_domain
 
 LOG = {"type": "log", "level": "info", "message": "m"}
 
@@ -29,6 +32,30 @@ async def test_the_sockets_of_a_revoked_token_are_closed(
         [token] = (await user.http.get("/v1/tokens")).json()["tokens"]
         assert (await admin.delete(f"/v1/tokens/{token['id']}")).status_code == 204
         assert await socket.closed() == 4401
+
+
+@pytest.mark.parametrize("media_type", ["text/event-stream", "application/x-ndjson"])
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_event_streams_end_with_their_token(
+    service: Service, user: User, media_type: str, end: str
+) -> None:
+    made = (await user.http.post("/v1/tokens", json={"name": "s", "scopes": ["user"]})).json()
+    job = await start(user, graph=graph("nobody.RunsThis"))
+    path = f"/v1/jobs/{job['id']}/events"
+    async with (
+        service.client(made["token"]) as http,
+        http.stream("GET", path, headers={"Accept": media_type}) as stream,
+        asyncio.timeout(WAIT_S),
+    ):
+        parts = stream.aiter_text()
+        assert "queued" in await anext(parts)
+        if end == "revoked":
+            assert (await user.http.delete(f"/v1/tokens/{made['id']}")).status_code == 204
+        else:
+            change = "update tokens set expires_at = now() where id = $1"
+            await service.run(service.db.pool.execute(change, made["id"]))
+        rest = [part async for part in parts]
+    assert all("waiting" in part for part in rest)
 
 
 async def test_the_socket_of_a_lease_ends_with_the_lease(service: Service) -> None:
