@@ -25,6 +25,9 @@ MAX_PIPELINED = 100
 REFUSAL_S = 2
 """Time that a refused connection has to send its request, and then to read the response."""
 
+MAX_DISCARDED_BYTES = 1024 * 1024
+"""Data that a client may send after the response to a refused request, instead of reading it."""
+
 _HEAD_AND_BODY = 2
 _LINE_OVERHEAD = len(": \r\n")
 
@@ -75,6 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._has_ended = False  # refused or upgraded: no more requests are read
         self._unparsed = 0
         self._received = 0
+        self._discarded = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -102,6 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse data; refuse a head that is too large, and start or end time limits."""
         if self._has_ended:
+            self._discard(len(data))
             return
         self._has_progressed = False
         self._received = self._unparsed + len(data)
@@ -248,6 +253,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._clear_deadline()
         self._set_deadline(REFUSAL_S)
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > MAX_DISCARDED_BYTES:
+            self.transport.abort()
 
     def _refusal(self, error: ProblemError) -> bytes:
         return refusal(

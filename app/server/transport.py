@@ -76,9 +76,10 @@ class GatheringTransport:
         self._transport.abort()
 
     def lost(self) -> None:
-        """Report the end of the connection."""
-        if self.on_lost is not None:
-            self.on_lost()
+        """Report the end of the connection, once."""
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
 
     def _flush(self) -> None:
         if self._flush_handle is not None:
