@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from app.database.notifications import Notifications
 from app.events.envelope import LogBatch, StoredEvent
 from app.events.job_queries import LogPosition
 from app.events.log import EventLog
+from app.runtime import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Broadcaster:
     def publish(self, batches: Iterable[LogBatch]) -> None:
         """Broadcast committed events, in this replica and to the others."""
         for batch in batches:
+            metrics.EVENT_LAG.observe(max(time.time() - batch.time.timestamp(), 0))
             for subscriber in self._subscribers(batch.job_id, batch.user_id):
                 subscriber.deliver(batch.job_id, batch.events)
             self._notifications.notify(TOPIC, f"{batch.job_id} {batch.user_id} {batch.last_seq}")
@@ -140,6 +143,7 @@ class Broadcaster:
 
     async def _fetch(self, job_id: str) -> None:
         """Read the events that the slowest subscriber lacks, and deliver them to all."""
+        began = time.monotonic()
         try:
             while (after := self._lowest_position(self._fetching[job_id])) is not None:
                 events = await self.log.after(job_id, after)
@@ -151,6 +155,7 @@ class Broadcaster:
                         subscriber.catch_up(job_id, end.last_seq)
                 if not events:
                     return
+            metrics.EVENT_LAG.observe(time.monotonic() - began)
         finally:
             del self._fetching[job_id]
 

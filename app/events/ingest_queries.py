@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.database.statement import Query
 from app.events.node_queries import nodes_sql, upsert_sql
-from app.events.sql import shared_sql, text_sql
+from app.events.sql import shared_sql, text_sql, unindexed, unindexed_null
 
 
 class StoredBatchRecord(NamedTuple):
@@ -55,7 +55,8 @@ with locked as materialized (
             place)
     join job_leases l on l.token_hash = a.hash and l.job_id = a.job_id
     join jobs j on j.id = l.job_id
-    where l.ended_at is null and l.last_client_seq = a.first - 1 and j.status = 'running'
+    where {unindexed_null("l.ended_at")} and l.last_client_seq = a.first - 1
+        and {unindexed("j.status")} = 'running'
         and not (a.completed and j.webhook is not null) and j.last_seq + a.n <= :max_events
     order by j.id for update of j, l
 ), timed as materialized (

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from app.database.statement import Executor, Query
+from app.events.lanes_sql import in_lane, lanes_of
 from processing_context.wire.jobs import ENDED
 
 
@@ -112,9 +113,10 @@ _POSITIONS = Query(
     "select id as job_id, user_id, last_seq from jobs where id = any(:job_ids)", LogPosition
 )
 _POSITIONS_OF_USERS = Query(
-    """
-select id as job_id, user_id, last_seq from jobs
-where user_id = any(:user_ids) and status = 'queued'
+    f"""
+select j.id as job_id, j.user_id, j.last_seq
+from unnest(:user_ids::text[]) as u(id) cross join lateral {lanes_of("u.id")}
+cross join lateral (select * from jobs j where {in_lane("u.id")}) j
 union all
 select id, user_id, last_seq from jobs where user_id = any(:user_ids) and status = 'running'
 union all

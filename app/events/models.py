@@ -109,7 +109,12 @@ class LeaseRow(Base):
         Index(
             "uq_job_leases_live", "job_id", unique=True, postgresql_where=sql("ended_at is null")
         ),
-        Index("ix_job_leases_worker", "worker_id", postgresql_where=sql("ended_at is null")),
+        Index(
+            "ix_job_leases_worker_granted",
+            "worker_id",
+            "granted_at",
+            postgresql_where=sql("ended_at is null and worker_id is not null"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

@@ -1,7 +1,7 @@
-"""SQL expressions for the text of an event, where the envelope is known only to PostgreSQL.
+"""SQL expressions that statements share.
 
-The text must be equal to that of `envelope.add_envelope`: local subscribers receive that one, and
-all others the stored one.
+PostgreSQL makes the text of an event where only it knows the envelope. The text must be equal to
+that of `envelope.add_envelope`: local subscribers receive that one, and all others the stored one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,20 @@ def text_sql(*, kind: str, job_id: str, seq: str, shared: str, tail: str) -> str
     """Return an SQL expression for the text of an event; all arguments are SQL expressions."""
     own = _concatenated({"type": kind, "job_id": job_id, "seq": seq})
     return f"{own} || {shared} || {tail}"
+
+
+def unindexed(column: str) -> str:
+    """Return an SQL expression for a text column that does not match the indexes of the column.
+
+    A row that is found by its key must not be looked for in a partial index: while statistics say
+    that the index is almost empty, the planner would read it all, with all its dead entries.
+    """
+    return f"({column} || '')"
+
+
+def unindexed_null(column: str) -> str:
+    """Return the condition that a time is null, in a form that does not match partial indexes."""
+    return f"coalesce({column}, 'infinity') = 'infinity'"
 
 
 def _concatenated(fields: Mapping[str, str]) -> str:

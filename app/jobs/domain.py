@@ -19,6 +19,7 @@ from app.jobs.responses import JobResponses
 from app.jobs.service import JobService
 from app.queue.enqueue import Enqueuer
 from app.queue.transitions import JobTransactions
+from app.queue.user_turns import UserTurns
 from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
 from app.runtime.services import Services
 from app.runtime.shutdown import Shutdown
@@ -47,7 +48,9 @@ def _build(services: Services) -> list[object]:
             services.get(WebhookService),
             settings,
         ),
-        QueueReasons(db, services.get(WorkerService), user_limit=user_limit),
+        QueueReasons(
+            db, services.get(WorkerService), services.get(UserTurns), user_limit=user_limit
+        ),
         settings,
     )
     pages = EventPages(jobs, services.get(Broadcaster), streams, services.get(Shutdown))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from app.database.page_query import Listed, PageQuery
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from app.events.job_queries import JOB_COLUMNS, SUMMARY_COLUMNS, JobRecord, JobState, JobSummary
+from app.events.lanes_sql import in_lane, lanes_of
 from app.jobs.filters import JobFilters
 from app.queue.new_job import JobSpec
 
@@ -44,8 +45,10 @@ from jobs where id = :job_id and user_id = :user_id""",
     JobSource,
 )
 _UNFINISHED_IDS = Scalar(
-    """
-select id from jobs where user_id = :user_id and status = 'queued'
+    f"""
+select j.id from {lanes_of(":user_id")} cross join lateral (
+    select j.id from jobs j where {in_lane(":user_id")}
+) j
 union all
 select id from jobs where user_id = :user_id and status = 'running'
 order by id""",
@@ -62,9 +65,12 @@ _COUNT_RUNNING = Scalar(
     "select count(*) from jobs where user_id = :user_id and status = 'running'", int
 )
 _COUNT_QUEUED = Scalar(
-    """
+    f"""
 select count(*) from (
-    select from jobs where user_id = :user_id and status = 'queued' limit :limit
+    select from {lanes_of(":user_id")} cross join lateral (
+        select from jobs j where {in_lane(":user_id")} limit :limit
+    ) queued
+    limit :limit
 ) counted""",
     int,
 )

@@ -7,15 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from app.database.engine import Database
 from app.events.job_queries import JobRecord, JobSummary
 from app.jobs import queries
+from app.queue.user_turns import UserTurns
 from app.workers.service import WorkerCapabilities, WorkerService
 
 
 class QueueReasons:
     """Determines the reasons why queued jobs do not run yet."""
 
-    def __init__(self, db: Database, workers: WorkerService, *, user_limit: int) -> None:
+    def __init__(
+        self, db: Database, workers: WorkerService, turns: UserTurns, *, user_limit: int
+    ) -> None:
         self._db = db
         self._workers = workers
+        self._turns = turns
         self._user_limit = user_limit
 
     async def of(
@@ -26,16 +30,21 @@ class QueueReasons:
         if not queued:
             return {}
         workers = await self._workers.active(user_id)
-        running = await queries.count_running(self._db.pool, user_id=user_id)
         at_limit = (
             f"The limit of {self._user_limit} running jobs is reached."
-            if running >= self._user_limit
+            if await self._is_at_limit(user_id)
             else None
         )
         return {
             job.id: waiting_reason(job.required_capabilities, job.node_types, workers) or at_limit
             for job in queued
         }
+
+    async def _is_at_limit(self, user_id: str) -> bool:
+        if not self._turns.is_near_limit(user_id, max_jobs=1):
+            return False
+        running = await queries.count_running(self._db.pool, user_id=user_id)
+        return running >= self._user_limit
 
 
 def waiting_reason(

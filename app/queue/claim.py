@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from app.database.engine import Database
 from app.events.envelope import LogBatch
@@ -13,15 +15,26 @@ from app.events.wait import first_of
 from app.http.auth import JOB_PREFIX, Principal, hash_token, new_token
 from app.http.problems import Unavailable
 from app.queue import claim_queries, lease_queries
+from app.queue.claim_queries import Claimed
+from app.queue.lanes import QueueLanes
 from app.queue.lease_queries import LeasedJobRecord
 from app.queue.leased_job import LeasedJob
 from app.queue.status_events import RUNNING
 from app.queue.transitions import JobTransactions
+from app.queue.user_turns import UserTurn, UserTurns
 from app.queue.waiting_claims import WaitingClaims
 from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.workers.errors import WorkerNotFound
 from app.workers.service import Claimant, WorkerService
+
+COMMIT_MARGIN = timedelta(seconds=2)
+"""Longest time from the grant of a lease to its commit that a claim allows for.
+
+A lease that is committed later is not handed out again to its worker, but it expires.
+"""
+
+MAX_CACHED = 10_000
 
 
 class ClaimService:
@@ -32,6 +45,8 @@ class ClaimService:
         db: Database,
         transactions: JobTransactions,
         waiting_claims: WaitingClaims,
+        turns: UserTurns,
+        lanes: QueueLanes,
         workers: WorkerService,
         shutdown: Shutdown,
         settings: Settings,
@@ -39,6 +54,9 @@ class ClaimService:
         self._db = db
         self._transactions = transactions
         self._waiting_claims = waiting_claims
+        self._turns = turns
+        self._lanes = lanes
+        self._confirmed_until: dict[str, datetime] = {}
         self._workers = workers
         self._shutdown = shutdown
         self._ttl_s = settings.lease_ttl_s
@@ -109,19 +127,9 @@ class ClaimService:
         worker whose response is still on its way.
         """
         claimant = await self._workers.claimant(worker_id, principal)
+        await self._lanes.raise_due()
         tokens = [new_token(JOB_PREFIX) for _ in range(max_jobs)]
-        claimed = await claim_queries.claim(
-            self._db.pool,
-            claimant,
-            [hash_token(token) for token in tokens],
-            user_limit=self._user_limit,
-            ttl_s=self._ttl_s,
-            redeliver_first=redeliver_first,
-        )
-        if claimed is None:
-            self._workers.evict(worker_id)
-            raise WorkerNotFound(worker_id)
-        self._workers.mark_seen(worker_id)
+        claimed = await self._claim(claimant, tokens, redeliver_first=redeliver_first)
         claimant = replace(claimant, is_draining=claimed.is_draining)
         if claimed.has_unconfirmed:
             if redelivered := await self._redeliver(worker_id, max_jobs):
@@ -130,6 +138,58 @@ class ClaimService:
             return await self._poll(worker_id, principal, max_jobs, redeliver_first=False)
         self._transactions.publish([_running_event(job) for job in claimed.jobs])
         return claimant, _with_tokens(tokens, claimed.jobs)
+
+    async def _claim(
+        self, claimant: Claimant, tokens: Sequence[str], *, redeliver_first: bool
+    ) -> Claimed:
+        """Claim jobs of the users whose turn it is, then of the others."""
+        hashes = [hash_token(token) for token in tokens]
+        async with aclosing(self._turns.in_order(claimant.owner_id, max_jobs=len(tokens))) as turns:
+            async for some in turns:
+                claimed = await self._claim_of(
+                    some, claimant, hashes, redeliver_first=redeliver_first
+                )
+                if claimed.jobs or claimed.is_draining or claimed.has_unconfirmed:
+                    break
+        if redeliver_first and not claimed.has_unconfirmed:
+            self._record_confirmed(claimant.id, claimed.asked_at)
+        self._record_leased([job.job.user_id for job in claimed.jobs])
+        return claimed
+
+    async def _claim_of(
+        self,
+        turns: Sequence[UserTurn],
+        claimant: Claimant,
+        token_hashes: Sequence[bytes],
+        *,
+        redeliver_first: bool,
+    ) -> Claimed:
+        """Claim jobs of some users."""
+        claimed = await claim_queries.claim(
+            self._db.pool,
+            claimant,
+            token_hashes,
+            turns,
+            user_limit=self._user_limit,
+            ttl_s=self._ttl_s,
+            redeliver_first=redeliver_first,
+            confirmed_until=self._confirmed_until.get(claimant.id),
+        )
+        if claimed is None:
+            self._workers.evict(claimant.id)
+            raise WorkerNotFound(claimant.id)
+        self._workers.mark_seen(claimant.id)
+        return claimed
+
+    def _record_leased(self, user_ids: Sequence[str]) -> None:
+        self._turns.record_leased(user_ids)
+        self._lanes.record_leased(user_ids)
+
+    def _record_confirmed(self, worker_id: str, asked_at: datetime) -> None:
+        """Record that leases granted before a claim are confirmed; later claims skip them."""
+        if len(self._confirmed_until) >= MAX_CACHED:
+            self._confirmed_until.clear()
+        self._confirmed_until[worker_id] = asked_at - COMMIT_MARGIN
 
     async def _redeliver(self, worker_id: str, max_jobs: int) -> list[LeasedJob]:
         """Lease unconfirmed jobs again, with new tokens: the response to their claim was lost."""

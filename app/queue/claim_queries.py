@@ -2,43 +2,43 @@
 
 Scheduling is fair between users: the turn of a job is the number of the user's running jobs plus
 the position of the job in the user's own queue, and the lowest turns are leased first. The
-statement reads only queued and running jobs, by partial indexes, and skips from user to user, so
-neither a long history nor a long queue of one user makes it slow.
+statement reads a few users, and of their lanes only the first jobs from the floor on, so neither a
+long history nor a long queue makes it slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.database.records import record_columns
 from app.database.statement import Executor, Query, Scalar
 from app.events.job_queries import JOB_COLUMNS
+from app.events.lanes_sql import in_lane
+from app.events.sql import unindexed
 from app.queue.lease_queries import LeasedJobRecord
 from app.queue.status_events import RUNNING, event_text_sql
 
 if TYPE_CHECKING:
+    from app.queue.user_turns import UserTurn
     from app.workers.service import Claimant
 
-SPARE = 16
+SPARE, SPARE_PER_USER = 16, 3
 """Extra candidates that a claim reads, since concurrent claims may lock the first ones."""
 
 
 class ClaimRow(NamedTuple):
-    """The worker of a claim, and a job that was leased to it or nulls."""
+    """The worker of a claim and the time, and a job that was leased to the worker or nulls."""
 
     is_draining: bool
     has_unconfirmed: bool
+    asked_at: datetime
     leased: LeasedJobRecord | None
 
 
-_USERS_WITH_QUEUE = """
-    (select user_id from jobs where status = 'queued' order by user_id limit 1)
-    union all
-    select (select j.user_id from jobs j where j.status = 'queued' and j.user_id > o.user_id
-            order by j.user_id limit 1)
-    from owners o where o.user_id is not null"""
 _EVENT_TEXT = event_text_sql(
     RUNNING,
     job_id="g.id",
@@ -49,48 +49,57 @@ _EVENT_TEXT = event_text_sql(
 )
 
 
-def _claim(owners: str) -> Query[ClaimRow]:
-    """Return the statement that claims jobs of the users that the SQL `owners` selects."""
+@lru_cache(maxsize=16)
+def _claim(candidates: int) -> Query[ClaimRow]:
+    """Return the statement that reads at most `candidates` jobs of each user.
+
+    The number is part of the text: for a parameter, the planner would assume a tenth of the queue.
+    """
     return Query(
         f"""
-with recursive there as materialized (
+with there as materialized (
     select id, is_draining from workers where id = :worker_id for key share
 ), asking as materialized (
-    select is_draining, :redeliver_first and exists (
-        select from job_leases l where l.worker_id = :worker_id and l.ended_at is null
-            and l.confirmed_at is null and l.expires_at > clock_timestamp()
+    select is_draining, clock_timestamp() as now, :redeliver_first and exists (
+        select from job_leases l
+        where l.worker_id = :worker_id and l.ended_at is null and l.confirmed_at is null
+            and l.granted_at > greatest(now() - :ttl_s * interval '1 s', :confirmed_until)
+            and l.expires_at > clock_timestamp()
     ) as has_unconfirmed
     from there
-), owners(user_id) as ({owners}
-), open_to as (
-    select o.user_id, r.running
-    from owners o join users u on u.id = o.user_id and u.deleted_at is null
-    cross join lateral (
-        select count(*) as running from jobs j where j.user_id = o.user_id and j.status = 'running'
-    ) r
-    where r.running < :user_limit and exists (
-        select from asking where not is_draining and not has_unconfirmed
-    )
-), candidates as (
-    select c.id, u.user_id, c.priority,
-        u.running + row_number() over (
-            partition by u.user_id order by c.priority desc, c.id
-        ) as turn
-    from open_to u cross join lateral (
-        select j.id, j.priority from jobs j
-        where j.user_id = u.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
+), turns as materialized (
+    select t.user_id, case when t.is_near_limit then (
+        select count(*) from jobs r where r.user_id = t.user_id and r.status = 'running'
+    ) else t.running end as running
+    from unnest(
+        (select :user_ids::text[]), (select :running::int[]), (select :are_near_limit::bool[])
+    ) as t(user_id, running, is_near_limit)
+    join users u on u.id = t.user_id and u.deleted_at is null
+    where exists (select from asking where not is_draining and not has_unconfirmed)
+), lanes as materialized (
+    select t.user_id, l.priority, min(l.floor) as floor, t.running
+    from turns t join queue_lanes l on l.user_id = t.user_id
+    where t.running < :user_limit
+    group by t.user_id, l.priority, t.running
+), candidates as materialized (
+    select j.id, lane.running + row_number() over (
+        partition by lane.user_id order by lane.priority desc, j.id
+    ) as turn
+    from lanes lane cross join lateral (
+        select j.id from jobs j
+        where {in_lane("lane.user_id")} and j.available_at <= clock_timestamp()
             and j.required_capabilities <@ :capabilities
             and (:node_types::text[] is null or j.node_types <@ :node_types)
-        order by j.priority desc, j.id limit least(:candidates, :user_limit - u.running)
-    ) c
+        order by j.id limit {candidates}
+    ) j
 ), picked as materialized (
     select j.id, j.attempt, j.last_seq, j.traceparent
-    -- Join by all columns of the queue's index: by the id alone, the planner would scan the whole
-    -- queue.
-    from candidates c
-    join jobs j on j.user_id = c.user_id and j.priority = c.priority and j.id = c.id
-    where j.status = 'queued'
-    order by c.turn, c.id limit :max_jobs for update of j skip locked
+    from (select id from candidates where turn <= :user_limit order by turn, id) c
+    cross join lateral (
+        select * from jobs j
+        where j.id = c.id and {unindexed("j.status")} = 'queued' for update skip locked
+    ) j
+    limit :max_jobs
 ), granted as materialized (
     select *, row_number() over () as place, clock_timestamp() as now from picked
 ), lease as (
@@ -108,7 +117,7 @@ with recursive there as materialized (
     from granted g where j.id = g.id
     returning {JOB_COLUMNS}, g.place, g.now, g.now + :ttl_s * interval '1 s' as expires_at
 )
-select a.is_draining, a.has_unconfirmed,
+select a.is_draining, a.has_unconfirmed, a.now as asked_at,
     {", ".join(f"r.{column}" for column in record_columns(LeasedJobRecord))}
 from asking a left join running r on true
 order by r.place""",
@@ -116,15 +125,10 @@ order by r.place""",
     )
 
 
-_FROM_ALL_USERS = _claim(_USERS_WITH_QUEUE)
-_FROM_OWNER = _claim(" select :owner_id::text")
 _USERS_WITH_DUE_JOBS = Scalar(
     f"""
-with recursive owners(user_id) as ({_USERS_WITH_QUEUE}
-)
-select user_id from owners o where exists (
-    select from jobs j
-    where j.user_id = o.user_id and j.status = 'queued' and j.available_at <= clock_timestamp()
+select distinct lane.user_id from queue_lanes lane where exists (
+    select from jobs j where {in_lane("lane.user_id")} and j.available_at <= clock_timestamp()
 )""",
     str,
 )
@@ -132,13 +136,14 @@ select user_id from owners o where exists (
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Result of a claim.
+    """Result of a claim at the time `asked_at`.
 
     `has_unconfirmed`: the worker has leases that it never confirmed, so no job was leased.
     """
 
     is_draining: bool
     has_unconfirmed: bool
+    asked_at: datetime
     jobs: Sequence[LeasedJobRecord]
 
 
@@ -146,10 +151,12 @@ async def claim(
     on: Executor,
     claimant: Claimant,
     token_hashes: Sequence[bytes],
+    turns: Sequence[UserTurn],
     *,
     user_limit: int,
     ttl_s: float,
     redeliver_first: bool,
+    confirmed_until: datetime | None,
 ) -> Claimed | None:
     """Lease up to one job per token to a worker; return None for a deleted worker.
 
@@ -157,30 +164,38 @@ async def claim(
         on: Executes the statement.
         claimant: The worker.
         token_hashes: Hashes of the tokens for the leases, in the order of the jobs.
+        turns: The users whose jobs are claimed.
         user_limit: The maximum number of running jobs of one user.
         ttl_s: The duration of the leases.
         redeliver_first: Lease nothing if the worker has unconfirmed leases.
+        confirmed_until: A time before which the worker has no unconfirmed leases.
     """
     types = claimant.capabilities.node_types
-    params = {
-        "worker_id": claimant.id,
-        "capabilities": list(claimant.capabilities.names),
-        "node_types": None if types is None else list(types),
-        "token_hashes": token_hashes,
-        "max_jobs": len(token_hashes),
-        "candidates": len(token_hashes) + SPARE,
-        "user_limit": user_limit,
-        "ttl_s": ttl_s,
-        "redeliver_first": redeliver_first,
-    }
-    if claimant.owner_id is None:
-        rows = await _FROM_ALL_USERS.all(on, **params)
-    else:
-        rows = await _FROM_OWNER.all(on, **params, owner_id=claimant.owner_id)
+    rows = await _claim(_candidates(len(token_hashes), len(turns))).all(
+        on,
+        worker_id=claimant.id,
+        capabilities=list(claimant.capabilities.names),
+        node_types=None if types is None else list(types),
+        token_hashes=token_hashes,
+        user_ids=[turn.user_id for turn in turns],
+        running=[turn.running for turn in turns],
+        are_near_limit=[turn.is_near_limit for turn in turns],
+        max_jobs=len(token_hashes),
+        user_limit=user_limit,
+        ttl_s=ttl_s,
+        redeliver_first=redeliver_first,
+        confirmed_until=confirmed_until,
+    )
     if not rows:
         return None
     jobs = [row.leased for row in rows if row.leased is not None]
-    return Claimed(rows[0].is_draining, rows[0].has_unconfirmed, jobs)
+    return Claimed(rows[0].is_draining, rows[0].has_unconfirmed, rows[0].asked_at, jobs)
+
+
+def _candidates(max_jobs: int, users: int) -> int:
+    """Return the number of jobs to read of each user: a power of 2, so that texts repeat."""
+    needed = max_jobs + max(SPARE // max(users, 1), SPARE_PER_USER)
+    return int(1 << (needed - 1).bit_length())
 
 
 async def users_with_due_jobs(on: Executor) -> list[str]:

@@ -13,6 +13,7 @@ from app.queue.enqueue_queries import insert_jobs
 from app.queue.job_offers import EnqueuedJob, JobOffers
 from app.queue.new_job import NewJob
 from app.queue.transitions import JobTransactions
+from app.queue.user_turns import UserTurns
 from app.queue.waiting_claims import WaitingClaims
 from app.settings import Settings
 
@@ -32,6 +33,7 @@ class Enqueuer:
         db: Database,
         transactions: JobTransactions,
         waiting_claims: WaitingClaims,
+        turns: UserTurns,
         settings: Settings,
         *,
         lost_after_s: float,
@@ -39,6 +41,7 @@ class Enqueuer:
         self._db = db
         self._transactions = transactions
         self._waiting_claims = waiting_claims
+        self._turns = turns
         self._lost_after_s = lost_after_s
         self._user_limit = settings.max_running_jobs_per_user
         self._ttl_s = settings.lease_ttl_s
@@ -90,14 +93,20 @@ class Enqueuer:
 
     async def _insert(self, on: Executor, offers: JobOffers) -> None:
         """Insert the jobs; call `_publish` after the commit."""
+        user_ids = {offer.job.user_id for offer in offers.offered}
         offers.inserted = await insert_jobs(
             on,
             offers.offered,
             lost_after_s=self._lost_after_s,
             user_limit=self._user_limit,
+            is_near_limit=any(
+                self._turns.is_near_limit(user_id, max_jobs=len(offers.offered))
+                for user_id in user_ids
+            ),
             ttl_s=self._ttl_s,
         )
 
     def _publish(self, offers: JobOffers) -> None:
         """Publish the jobs and hand the leased ones to their claims."""
+        self._turns.record_leased(offers.leased_users())
         self._transactions.publish(offers.first_events(), queued=offers.hand_over())

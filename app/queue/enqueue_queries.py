@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from app.database.engine import dumps
 from app.database.statement import Executor, Query
 from app.events.envelope import EncodedEvent
+from app.events.lanes_sql import in_lane, lanes_of
 from app.queue.new_job import OfferedJob
 from app.queue.status_events import QUEUED, RUNNING, event_text_sql
 
@@ -97,12 +98,10 @@ exists (
 
 
 def _running(user_id: str) -> str:
-    """Return the SQL of the number of a user's running jobs, up to the limit."""
-    return f"""(
-    select count(*) from (
-        select from jobs r where r.user_id = {user_id} and r.status = 'running' limit :user_limit
-    ) running
-)"""
+    """Return the SQL of the number of a user's running jobs, 0 if it is far below the limit."""
+    return f"""case when :is_near_limit then (
+    select count(*) from jobs r where r.user_id = {user_id} and r.status = 'running'
+) else 0 end"""
 
 
 def _insert(source: str) -> Query[InsertedJob]:
@@ -135,9 +134,11 @@ def _insert_and_lease(source: str) -> Query[InsertedJob]:
     for key share skip locked
 ), owners as materialized (
     select u.id,
-        -- With a limit: the planner may run `exists` by hashing all users with queued jobs.
         u.deleted_at is null and (
-            select true from jobs q where q.user_id = u.id and q.status = 'queued' limit 1
+            select true from {lanes_of("u.id")} cross join lateral (
+                select from jobs j where {in_lane("u.id")} limit 1
+            ) queued
+            limit 1
         ) is null as is_served,
         {_running("u.id")} as running
     from users u where u.id in (select user_id from new)
@@ -179,6 +180,7 @@ async def insert_jobs(
     *,
     lost_after_s: float,
     user_limit: int,
+    is_near_limit: bool,
     ttl_s: float,
 ) -> list[InsertedJob]:
     """Insert new jobs, each with its first event, or with the first two and a lease.
@@ -188,10 +190,15 @@ async def insert_jobs(
         offered: The jobs.
         lost_after_s: The time after its last heartbeat at which a worker is lost.
         user_limit: The maximum number of running jobs of one user.
+        is_near_limit: A user may have that many; otherwise running jobs are not counted.
         ttl_s: The duration of leases.
     """
     one, many = _INSERT_ONE, _INSERT_MANY
-    limits: dict[str, Any] = {"lost_after_s": lost_after_s, "user_limit": user_limit}
+    limits: dict[str, Any] = {
+        "lost_after_s": lost_after_s,
+        "user_limit": user_limit,
+        "is_near_limit": is_near_limit,
+    }
     if any(offer.worker_id is not None for offer in offered):
         one, many = _LEASE_ONE, _LEASE_MANY
         limits["ttl_s"] = ttl_s

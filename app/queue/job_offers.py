@@ -57,6 +57,14 @@ class JobOffers:
             for offer, inserted in zip(self.offered, self.inserted, strict=True)
         ]
 
+    def leased_users(self) -> list[str]:
+        """Return the user of each job that was leased."""
+        return [
+            offer.job.user_id
+            for offer, inserted in zip(self.offered, self.inserted, strict=True)
+            if inserted.is_leased
+        ]
+
     def hand_over(self) -> list[JobRequirements]:
         """Hand leased jobs to their claims; return the requirements of jobs that can be claimed."""
         queued = []

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from app.events.job_queries import JOB_COLUMNS, JobRecord
+from app.events.sql import unindexed_null
 from app.queue.job_queries import LOCKED_COLUMNS, LOCKED_FIELDS, LockedJob
 
 
@@ -125,13 +126,13 @@ select *, now + :ttl_s * interval '1 s' as expires_at from timed""",
     LeasedJobRecord,
 )
 _RENEW = Query(
-    """
+    f"""
 update job_leases l
 set expires_at = clock_timestamp() + :ttl_s * interval '1 s',
     confirmed_at = coalesce(l.confirmed_at, clock_timestamp()),
     last_client_seq = l.last_client_seq + :events
 from jobs j
-where l.token_hash = :token_hash and j.id = l.job_id and l.ended_at is null
+where l.token_hash = :token_hash and j.id = l.job_id and {unindexed_null("l.ended_at")}
     and l.expires_at > clock_timestamp()
 returning l.expires_at, l.worker_id, j.cancel_requested_at is not null as cancel_requested""",
     RenewedLease,
@@ -162,9 +163,10 @@ where l.token_hash = :token_hash and u.deleted_at is null""",
     LeaseOwner,
 )
 _LIVE = Scalar(
-    """
+    f"""
 select token_hash from job_leases
-where token_hash = any(:token_hashes) and ended_at is null and expires_at > clock_timestamp()""",
+where token_hash = any(:token_hashes) and {unindexed_null("ended_at")}
+    and expires_at > clock_timestamp()""",
     bytes,
 )
 _PURGE = Statement("delete from job_leases where ended_at < now() - interval '1 day'")

@@ -11,6 +11,7 @@ from app.database.engine import Database
 from app.database.notifications import Notifications
 from app.queue import claim_queries
 from app.queue.leased_job import LeasedJob
+from app.queue.user_turns import UserTurns
 from app.workers.service import Claimant
 
 TOPIC = "queue"
@@ -75,8 +76,9 @@ class PendingClaim:
 class WaitingClaims:
     """Waiting claims of this replica, oldest first."""
 
-    def __init__(self, db: Database, notifications: Notifications) -> None:
+    def __init__(self, db: Database, notifications: Notifications, turns: UserTurns) -> None:
         self._db = db
+        self._turns = turns
         self._notifications = notifications
         self._waiting: dict[PendingClaim, None] = {}
         notifications.on(TOPIC, self._notify_all)
@@ -112,6 +114,7 @@ class WaitingClaims:
 
     def notify(self, requirements: JobRequirements) -> None:
         """Wake one claim that can run a new job; without one, notify the other replicas."""
+        self._turns.add(requirements.user_id)
         for claim in self._waiting:
             if claim.can_run(requirements):
                 del self._waiting[claim]
@@ -139,6 +142,7 @@ class WaitingClaims:
                 self._notify_all(user_id)
 
     def _notify_all(self, user_id: str) -> None:
+        self._turns.add(user_id)
         for claim in [claim for claim in self._waiting if claim.takes_jobs_of(user_id)]:
             del self._waiting[claim]
             claim.notify()

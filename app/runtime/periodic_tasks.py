@@ -17,18 +17,28 @@ MAX_BACK_OFF_S = 30.0
 SETTLED_S = 60.0
 """Time without an outage after which the back-off starts anew."""
 
+SHARE = 0.05
+"""Share of the time that the runs of a task with `longest_pause_s` take."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
     """Coroutine function that is run periodically.
 
     `interval_s` is the pause between the end of a run and the start of the next one, `first_s` the
-    pause before the first run.
+    pause before the first run. With `longest_pause_s`, the pause after a long run is longer, up to
+    that: runs that read index entries which PostgreSQL cannot remove yet take a small share of
+    the time.
     """
 
     run: Callable[[], Awaitable[object]]
     interval_s: float
     first_s: float = 0
+    longest_pause_s: float = 0
+
+    def pause_s(self, run_s: float) -> float:
+        """Return the pause after a run that took `run_s` seconds."""
+        return max(self.interval_s, min(run_s / SHARE, self.longest_pause_s))
 
 
 class PeriodicTasks:
@@ -64,6 +74,7 @@ class PeriodicTasks:
         failures = 0
         await asyncio.sleep(task.first_s)
         while True:
+            began, pause_s = time.monotonic(), task.interval_s
             try:
                 await task.run()
             except Exception as exc:
@@ -76,7 +87,8 @@ class PeriodicTasks:
                 if failures:
                     logger.info("%s works again after %d failures", name, failures)
                 failures = 0
-            await asyncio.sleep(max(task.interval_s, _back_off_s(failures)))
+                pause_s = task.pause_s(time.monotonic() - began)
+            await asyncio.sleep(max(pause_s, _back_off_s(failures)))
 
     async def _until_database_returns(self, exc: Exception) -> None:
         """Wait for the end of an outage, which the first caller logs."""
