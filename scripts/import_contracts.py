@@ -31,7 +31,7 @@ INFRASTRUCTURE = (
 FOLDERS = [folder for layer in INFRASTRUCTURE for folder in layer]
 WIRE = "processing_context.wire"
 CONVERT = "processing_context.convert"
-WIRE_LIBRARIES = frozenset({"pydantic", *sys.stdlib_module_names})
+WIRE_LIBRARIES = frozenset({"pydantic", "pydantic_core", *sys.stdlib_module_names})
 
 
 def domain_packages(source: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -52,21 +53,37 @@ class Graph(Open):
     edges: Annotated[list[Edge], BeforeValidator(_null_as_no_edges)] = []
 
 
+ProblemType = Literal[
+    "duplicate_node",
+    "dangling_edge",
+    "input_taken",
+    "cycle",
+    "too_many_nodes",
+    "too_many_edges",
+    "too_large",
+    "unknown_property",
+    "invalid_value",
+    "missing_input",
+    "unknown_handle",
+    "type_mismatch",
+    "unknown_node_type",
+]
+
+
 class GraphError(Reply):
-    """An error in a graph; `edge_index` is an index into `edges`, from 0.
+    """A problem of a graph; `edge_index` is an index into `edges`, from 0.
 
     `node_ids` has at most 100 ids.
     """
 
-    type: Literal[
-        "duplicate_node",
-        "dangling_edge",
-        "input_taken",
-        "cycle",
-        "too_many_nodes",
-        "too_many_edges",
-        "too_large",
-    ]
+    type: ProblemType
     msg: str
     node_ids: list[str]
     edge_index: int | None = None
+
+
+@lru_cache(maxsize=4096)
+def is_input_type(node_type: str) -> bool:
+    """Return True for the type of an input node: `[…]input[…].<Kind>Input`."""
+    *packages, name = node_type.split(".")
+    return "input" in packages and name.endswith("Input")
