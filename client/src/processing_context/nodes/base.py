@@ -53,6 +53,9 @@ class BaseNode(BaseModel):
     required_capabilities: ClassVar[Sequence[str]] = ()
     """Capabilities that a worker needs to run the node, such as `cuda`."""
 
+    required_modules: ClassVar[Sequence[str]] = ()
+    """Modules that `process` imports; a worker without them does not offer the node."""
+
     cpu_bound: ClassVar[bool] = False
     """Run in a child process, which is killed when the job is cancelled."""
 

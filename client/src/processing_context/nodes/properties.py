@@ -64,6 +64,16 @@ class TypeMetadata(BaseModel):
             return cls(type=annotation.model_fields["type"].default)
         return cls(type=_SCALARS.get(annotation) or getattr(annotation, "__name__", "any"))
 
+    def __str__(self) -> str:
+        """Return the type as an expression, such as `list[image] | none`."""
+        if self.type == "union":
+            text = " | ".join(map(str, self.type_args))
+        elif self.type_args:
+            text = f"{self.type}[{', '.join(map(str, self.type_args))}]"
+        else:
+            text = self.type
+        return f"{text} | none" if self.optional else text
+
     @classmethod
     def _of_union(cls, members: tuple[Any, ...]) -> TypeMetadata:
         present = [member for member in members if member is not types.NoneType]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 
+from processing_context._extras import is_installed
 from processing_context.nodes.base import BaseNode
 from processing_context.nodes.errors import NodeDefinitionError, UnknownNodeTypeError
 
@@ -15,20 +16,35 @@ ENTRY_POINTS = "processing_context.nodes"
 
 
 class NodeRegistry:
-    """Node classes by type; each type belongs to one class."""
+    """Node classes by type; each type belongs to one class.
+
+    Attributes:
+        failures: Errors of the modules of installed distributions that could not be imported.
+    """
 
     def __init__(self, nodes: Iterable[type[BaseNode]] = ()) -> None:
         """Create a registry of `nodes`."""
+        self.failures: dict[str, ImportError] = {}
         self._nodes: dict[str, type[BaseNode]] = {}
         for node in nodes:
             self.add(node)
 
     @classmethod
     def installed(cls, modules: Iterable[str] = ()) -> NodeRegistry:
-        """Return a registry of the nodes of all installed distributions and of `modules`."""
+        """Return a registry of the nodes of all installed distributions and of `modules`.
+
+        A module of a distribution that cannot be imported, since a package that it needs is not
+        installed, is listed in `failures`.
+
+        Raises:
+            ImportError: One of `modules` cannot be imported.
+        """
         registry = cls()
         for entry_point in sorted(entry_points(group=ENTRY_POINTS)):
-            registry.add_module(entry_point.module)
+            try:
+                registry.add_module(entry_point.module)
+            except ImportError as error:
+                registry.failures[entry_point.module] = error
         for module in modules:
             registry.add_module(module)
         return registry
@@ -78,6 +94,21 @@ class NodeRegistry:
         """Return a registry of the nodes that require no other capabilities."""
         held = set(capabilities)
         return NodeRegistry(node for node in self if held.issuperset(node.required_capabilities))
+
+    def with_modules(self) -> NodeRegistry:
+        """Return a registry of the nodes whose `required_modules` are installed."""
+        missing = self.missing_modules()
+        return NodeRegistry(
+            node for node in self if missing.keys().isdisjoint(node.required_modules)
+        )
+
+    def missing_modules(self) -> Mapping[str, list[str]]:
+        """Return the modules that are not installed, with the types of the nodes that need them."""
+        needed: dict[str, list[str]] = {}
+        for node in self:
+            for module in node.required_modules:
+                needed.setdefault(module, []).append(node.get_node_type())
+        return {module: types for module, types in needed.items() if not is_installed(module)}
 
     def types(self) -> list[str]:
         """Return the sorted types."""

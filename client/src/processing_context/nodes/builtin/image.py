@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -28,6 +28,7 @@ Coordinate = Annotated[int, Field(ge=-16_384, le=16_384)]
 
 class _ImageNode(BaseNode):
     namespace: ClassVar[str] = "image"
+    required_modules: ClassVar[Sequence[str]] = ("PIL",)
 
 
 async def _edited(
@@ -41,6 +42,8 @@ async def _edited(
 
 class Load(_ImageNode):
     """Load an image from a URL or from the user's assets."""
+
+    required_modules: ClassVar[Sequence[str]] = ()
 
     url: str = ""
     asset: ImageRef = ImageRef()
@@ -185,6 +188,13 @@ class DrawText(_ImageNode):
     Characters that no font has are drawn as boxes, and named in a warning.
     """
 
+    required_modules: ClassVar[Sequence[str]] = (
+        "PIL",
+        "fontTools",
+        "pymupdf_fonts",
+        "noto_cjk_sans_otc",
+    )
+
     image: ImageRef = ImageRef()
     text: str = ""
     x: Coordinate = 0
@@ -215,6 +225,8 @@ class DrawText(_ImageNode):
 
 class Save(_ImageNode):
     """Save an image as an asset of the user."""
+
+    required_modules: ClassVar[Sequence[str]] = ()
 
     image: ImageRef = ImageRef()
     name: str = Field(default="image", min_length=1, max_length=1000)
