@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import MetaData
 
 from app.assets.domain import DOMAIN as ASSETS
+from app.catalogue.domain import DOMAIN as CATALOGUE
 from app.cleanup.domain import DOMAIN as CLEANUP
 from app.database.tables import Base
 from app.domain import Domain
@@ -30,6 +31,7 @@ DOMAINS: Sequence[Domain] = (
     TEMP,
     ASSETS,
     EVENTS,
+    CATALOGUE,
     WORKFLOWS,
     WORKERS,
     WEBHOOKS,

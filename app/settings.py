@@ -244,6 +244,22 @@ class Settings(BaseSettings):
         description="Days that job events are kept; those of unfinished jobs are kept longer.",
     )
 
+    max_catalogue_bytes: int = Field(
+        16 * MIB, gt=0, description="Size of the node descriptions that a worker sends."
+    )
+    max_catalogues_per_user: int = Field(
+        16,
+        gt=0,
+        description="Different sets of node descriptions that are kept for the workers of a user; "
+        "beyond it, those that were seen last.",
+    )
+    catalogue_retention_days: float = Field(
+        7, ge=0, description="Days that node descriptions are kept after their last worker."
+    )
+    catalogue_cache_bytes: int = Field(
+        64 * MIB, gt=0, description="Node descriptions that a replica keeps prepared for checks."
+    )
+
     webhook_timeout_s: float = Field(
         15, gt=0, description="Time that a webhook's receiver has to answer."
     )

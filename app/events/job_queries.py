@@ -43,6 +43,7 @@ class JobSummary(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     cost: float | None
+    warnings: list[dict[str, Any]] | None
     last_seq: int
 
 
@@ -74,6 +75,7 @@ class JobRecord(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     cost: float | None
+    warnings: list[dict[str, Any]] | None
     last_seq: int
     traceparent: str | None
     params: str

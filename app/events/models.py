@@ -87,6 +87,7 @@ class JobRow(Base):
     cost: Mapped[float | None] = mapped_column(Double)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    warnings: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     run_at: Mapped[datetime | None]
     available_at: Mapped[datetime]
     created_at: Mapped[datetime]

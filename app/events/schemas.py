@@ -77,5 +77,6 @@ def _plain(job: JobRecord | JobSummary) -> dict[str, Any]:
         **dict(zip(_PLAIN, _plain_values(job), strict=True)),
         "metadata": orjson.Fragment(job.metadata),
         "error": None if error is None else {"node_id": None, **error},
+        "warnings": job.warnings or [],
         "cancel_requested": job.cancel_requested_at is not None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import orjson
 import pydantic
@@ -92,15 +92,25 @@ def _is_json(content_type: str) -> bool:
     return _JSON.fullmatch(essence(content_type)) is not None
 
 
-def validated(model: TypeAdapter[Any], value: Any) -> Any:
+def validated(
+    model: TypeAdapter[Any],
+    value: Any,
+    *,
+    extra: Literal["allow", "ignore", "forbid"] | None = None,
+) -> Any:
     """Return a validated body.
+
+    Args:
+        model: The model.
+        value: The parsed body.
+        extra: What unknown fields are, if not what the model says.
 
     Raises:
         RequestValidationError: It does not fit the model.
         ValidationFailed: It has so many errors that none is described.
     """
     try:
-        return model.validate_python(value)
+        return model.validate_python(value, extra=extra)
     except pydantic.ValidationError as exc:
         if exc.error_count() > _MAX_DESCRIBED:
             raise ValidationFailed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app.catalogue.service import CatalogueService
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.events.broadcaster import Broadcaster
@@ -45,6 +46,7 @@ def _build(services: Services) -> list[object]:
         JobSpecs(
             services.get(WorkflowService),
             graphs,
+            services.get(CatalogueService),
             services.get(WebhookService),
             settings,
         ),

@@ -40,7 +40,7 @@ _SOURCE = Query(
     """
 select status, workflow_id, workflow_version, job_type, name, metadata::text as metadata,
     params::text as params, graph::text as graph, priority, required_capabilities, node_types,
-    timeout_s, max_attempts, webhook, null::timestamptz as run_at
+    timeout_s, max_attempts, webhook, null::timestamptz as run_at, warnings
 from jobs where id = :job_id and user_id = :user_id""",
     JobSource,
 )

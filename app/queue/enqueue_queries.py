@@ -46,6 +46,7 @@ _FIELD_TYPES = {
     "timeout_s": "float8",
     "max_attempts": "int",
     "webhook": "json",
+    "warnings": "text",
     "traceparent": "text",
     "run_at": "timestamptz",
     "worker_id": "text",
@@ -82,10 +83,11 @@ def _event(event: EncodedEvent, seq: int, source: str) -> str:
 
 _COLUMNS = """id, user_id, workflow_id, workflow_version, job_type, name, metadata, params, graph,
     parent_job_id, depth, priority, required_capabilities, node_types, timeout_s, max_attempts,
-    webhook, traceparent, run_at, created_at, available_at"""
+    webhook, warnings, traceparent, run_at, created_at, available_at"""
 _VALUES = """id, user_id, workflow_id, workflow_version, job_type, name, metadata::json,
     params::json, graph::json, parent_job_id, depth, priority, required_capabilities, node_types,
-    timeout_s, max_attempts, webhook, traceparent, run_at, now, greatest(now, run_at)"""
+    timeout_s, max_attempts, webhook, warnings::json, traceparent, run_at, now,
+    greatest(now, run_at)"""
 _INSERT_EVENT = "insert into job_events (job_id, seq, time, is_end, body)"
 _CAN_RUN = """
 exists (
@@ -230,6 +232,7 @@ def _values(offer: OfferedJob) -> tuple[Any, ...]:
         spec.timeout_s,
         spec.max_attempts,
         spec.webhook,
+        None if spec.warnings is None else dumps(spec.warnings),  # a list, like the two arrays
         job.traceparent,
         spec.run_at,
         offer.worker_id,

@@ -27,6 +27,7 @@ class JobSpec(NamedTuple):
     max_attempts: int
     webhook: dict[str, Any] | None
     run_at: datetime | None
+    warnings: list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class NewJob:
             started_at=None,
             finished_at=None,
             cost=None,
+            warnings=spec.warnings,
             last_seq=1,
             traceparent=self.traceparent,
             params=spec.params,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.catalogue.service import CatalogueService
 from app.database.engine import Database
 from app.domain import Domain, UserData
-from app.http.auth import WORKER, WORKER_POLL, Principal
+from app.http.auth import WORKER, WORKER_POLL, WORKER_STREAM, Principal
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
@@ -17,7 +18,11 @@ DELETE_LOST_S = 60
 
 
 def _build(services: Services) -> list[object]:
-    return [WorkerService(services.get(Database), services.get(Settings))]
+    return [
+        WorkerService(
+            services.get(Database), services.get(CatalogueService), services.get(Settings)
+        )
+    ]
 
 
 async def _find(services: Services, principal: Principal, worker_id: str) -> object:
@@ -40,6 +45,7 @@ def _tasks(services: Services) -> list[PeriodicTask]:
     return [
         PeriodicTask(workers.flush_seen, FLUSH_SEEN_S),
         PeriodicTask(workers.delete_lost, DELETE_LOST_S),
+        PeriodicTask(workers.mark_catalogues_seen, DELETE_LOST_S),
     ]
 
 
@@ -50,6 +56,7 @@ DOMAIN = Domain(
         "POST /v1/workers": WORKER,
         "GET /v1/workers": WORKER,
         "POST /v1/workers/{worker_id}/heartbeat": WORKER_POLL,
+        "PUT /v1/workers/{worker_id}/catalogue": WORKER_STREAM,
     },
     tables=(WorkerRow,),
     build=_build,

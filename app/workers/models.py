@@ -32,6 +32,7 @@ class WorkerRow(Base):
     node_types: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     slots: Mapped[int] = mapped_column(Integer)
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    catalogue: Mapped[str | None] = mapped_column(String(64))
     is_draining: Mapped[bool] = mapped_column(Boolean, server_default="false")
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

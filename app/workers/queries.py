@@ -35,6 +35,15 @@ class RegistrationRecord(NamedTuple):
     capabilities: list[str]
     node_types: list[str] | None
     is_draining: bool
+    catalogue: str | None
+
+
+class CatalogueRecord(NamedTuple):
+    """The hash of the node descriptions of workers, and whose workers they are."""
+
+    user_id: str
+    is_fleet: bool
+    catalogue: str
 
 
 class CapabilitiesRecord(NamedTuple):
@@ -51,15 +60,16 @@ array(select l.job_id from job_leases l where l.worker_id = w.id and l.ended_at 
       order by l.job_id) as running_jobs,
 w.last_seen_at, w.created_at"""
 _REGISTRATION = """
-select user_id, token_id, is_fleet, capabilities, node_types, is_draining
+select user_id, token_id, is_fleet, capabilities, node_types, is_draining, catalogue
 from workers where id = :worker_id"""
 
 _INSERT = Statement(
     """
 insert into workers
-    (id, user_id, token_id, is_fleet, name, capabilities, node_types, slots, metadata)
+    (id, user_id, token_id, is_fleet, name, capabilities, node_types, slots, metadata, catalogue)
 values
-    (:id, :user_id, :token_id, :is_fleet, :name, :capabilities, :node_types, :slots, :metadata)"""
+    (:id, :user_id, :token_id, :is_fleet, :name, :capabilities, :node_types, :slots, :metadata,
+     :catalogue)"""
 )
 _PAGE = PageQuery(
     WorkerRecord,
@@ -97,6 +107,10 @@ where (is_fleet or user_id = :user_id) and not is_draining
     and last_seen_at >= clock_timestamp() - :lost_after_s * interval '1 s'""",
     CapabilitiesRecord,
 )
+_CATALOGUES = Query(
+    "select distinct user_id, is_fleet, catalogue from workers where catalogue is not null",
+    CatalogueRecord,
+)
 _DELETE = Statement("delete from workers where id = :worker_id")
 _TOKEN_IDS = Scalar("select distinct token_id from workers", str)
 _DELETE_OF_TOKENS = Scalar(
@@ -131,6 +145,7 @@ async def insert(
     node_types: list[str] | None,
     slots: int,
     metadata: dict[str, Any],
+    catalogue: str | None,
 ) -> None:
     """Insert a worker."""
     await _INSERT.execute(
@@ -144,6 +159,7 @@ async def insert(
         node_types=node_types,
         slots=slots,
         metadata=metadata,
+        catalogue=catalogue,
     )
 
 
@@ -192,6 +208,11 @@ async def mark_seen(on: Executor, worker_ids: Collection[str]) -> None:
 async def active(on: Executor, *, user_id: str, lost_after_s: float) -> list[CapabilitiesRecord]:
     """Return the distinct capabilities of the active workers that run jobs of a user."""
     return await _ACTIVE.all(on, user_id=user_id, lost_after_s=lost_after_s)
+
+
+async def catalogues(on: Executor) -> list[CatalogueRecord]:
+    """Return the node catalogues of all workers."""
+    return await _CATALOGUES.all(on)
 
 
 async def delete(on: Executor, worker_id: str) -> None:

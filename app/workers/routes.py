@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from app.catalogue.service import CatalogueService
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
+from app.http.json_threads import JsonThreads
 from app.http.pagination import PageDep, list_response
+from app.http.request_body import JsonRequest, limited
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
@@ -26,7 +29,18 @@ from processing_context.wire.workers import (
 router = APIRouter(prefix="/v1/workers", route_class=SecuredRoute, tags=["workers"])
 
 Workers = Annotated[WorkerService, Injected(WorkerService)]
+Catalogues = Annotated[CatalogueService, Injected(CatalogueService)]
+Threads = Annotated[JsonThreads, Injected(JsonThreads)]
 SettingsDep = Annotated[Settings, Injected(Settings)]
+
+_CATALOGUE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/WorkerCatalogue"}}
+        },
+    }
+}
 
 
 @router.post("", status_code=201)
@@ -46,6 +60,8 @@ async def register_worker(
         id=worker_id,
         lease_ttl_s=settings.lease_ttl_s,
         heartbeat_interval_s=settings.heartbeat_interval_s,
+        wants_catalogue=body.catalogue is not None
+        and await workers.wants_catalogue(worker_id, principal),
     )
 
 
@@ -69,3 +85,20 @@ async def worker_heartbeat(
     draining = body.draining if body else None
     worker = await workers.heartbeat(worker_id, principal, draining=draining)
     return json_response(worker_fields(worker))
+
+
+@router.put("/{worker_id}/catalogue", status_code=204, openapi_extra=_CATALOGUE)
+async def put_catalogue(
+    worker_id: str,
+    request: Request,
+    workers: Workers,
+    catalogues: Catalogues,
+    principal: PrincipalDep,
+    threads: Threads,
+    settings: SettingsDep,
+) -> None:
+    """Store the descriptions of the worker's nodes, which must have the registered hash."""
+    nodes = await workers.catalogue_of(worker_id, principal)
+    receive = limited(request, settings.max_catalogue_bytes)
+    body = await JsonRequest(request.scope, receive, threads, model=None).body()
+    await catalogues.store(worker_id, nodes, body)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.catalogue.errors import NoCatalogueRegistered
+from app.catalogue.service import CatalogueService, WorkerNodes
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import pagination
@@ -52,8 +54,9 @@ class Claimant:
 class WorkerService:
     """Workers of all users; a worker is lost if it was not seen for two lease durations."""
 
-    def __init__(self, db: Database, settings: Settings) -> None:
+    def __init__(self, db: Database, catalogues: CatalogueService, settings: Settings) -> None:
         self._db = db
+        self._catalogues = catalogues
         self.lost_after_s = 2 * settings.lease_ttl_s
         self._limits = RegistrationLimits(settings)
         self._quota = CountQuota(
@@ -97,9 +100,39 @@ class WorkerService:
                 node_types=None if types is None else sorted(set(types)),
                 slots=request.slots,
                 metadata=request.metadata,
+                catalogue=request.catalogue,
             )
             await key.complete(on, worker_id)
         return worker_id, False
+
+    async def wants_catalogue(self, worker_id: str, principal: Principal) -> bool:
+        """Return True if a worker is to send the descriptions of its nodes.
+
+        Raises:
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
+            Forbidden: Another token registered it.
+        """
+        found = _check(await queries.find(self._db.pool, worker_id), worker_id, principal)
+        nodes = _nodes(found)
+        return nodes is not None and not await self._catalogues.is_stored(nodes)
+
+    async def catalogue_of(self, worker_id: str, principal: Principal) -> WorkerNodes:
+        """Return the hash that a worker registered for the descriptions of its nodes.
+
+        Raises:
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
+            Forbidden: Another token registered it.
+            NoCatalogueRegistered: It registered without one.
+        """
+        found = _check(await queries.find(self._db.pool, worker_id), worker_id, principal)
+        if (nodes := _nodes(found)) is None:
+            raise NoCatalogueRegistered(worker_id)
+        return nodes
+
+    async def mark_catalogues_seen(self) -> None:
+        """Record that the node descriptions of all workers are in use."""
+        found = await queries.catalogues(self._db.pool)
+        await self._catalogues.mark_seen([WorkerNodes(*each) for each in found])
 
     async def page(self, user_id: str, page: Page) -> tuple[Sequence[WorkerRecord], str | None]:
         """Return a page of a user's workers, newest first, and the next cursor."""
@@ -211,6 +244,12 @@ def _capabilities(row: RegistrationRecord | CapabilitiesRecord) -> WorkerCapabil
     return WorkerCapabilities(
         frozenset(row.capabilities), None if types is None else frozenset(types)
     )
+
+
+def _nodes(found: RegistrationRecord) -> WorkerNodes | None:
+    if found.catalogue is None:
+        return None
+    return WorkerNodes(found.user_id, found.is_fleet, found.catalogue)
 
 
 def _check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.catalogue.service import CatalogueService
 from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER, USER_OR_JOB, Principal
@@ -17,7 +18,8 @@ from app.workflows.service import WorkflowService
 def _build(services: Services) -> list[object]:
     settings = services.get(Settings)
     graphs = Graphs(services.get(JsonThreads), GraphLimits.of(settings))
-    return [graphs, WorkflowService(services.get(Database), graphs, settings)]
+    catalogue = services.get(CatalogueService)
+    return [graphs, WorkflowService(services.get(Database), graphs, catalogue, settings)]
 
 
 async def _find(services: Services, principal: Principal, workflow_id: str) -> object:

@@ -15,6 +15,7 @@ from app.settings import Settings
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph, GraphError
 from processing_context.wire.graph_checks import cycles
+from processing_context.wire.graph_problems import Problems
 from processing_context.wire.jobs import RunJobRequest
 from processing_context.wire.workflows import WorkflowCreate
 
@@ -31,6 +32,16 @@ class InvalidGraph(Invalid):
 
     code = "invalid_graph"
     detail = "The graph cannot be run."
+
+    @classmethod
+    def of(cls, problems: Problems) -> InvalidGraph:
+        """Return the problem for the errors of a graph."""
+        more = f" (and {problems.count - 1} more problems)" if problems.count > 1 else ""
+        return cls(
+            f"{problems.first[0].msg}{more}",
+            errors=[each.model_dump(exclude_none=True) for each in problems.first],
+            error_count=problems.count,
+        )
 
 
 class GraphLimits(NamedTuple):
@@ -50,6 +61,13 @@ class CheckedGraph(NamedTuple):
     """A valid graph as JSON text, with the node types that its worker needs."""
 
     text: str
+    node_types: list[str]
+
+
+class ParsedGraph(NamedTuple):
+    """A stored graph, with the node types that its worker needs."""
+
+    graph: Graph
     node_types: list[str]
 
 
@@ -75,9 +93,9 @@ class Graphs:
             sum(map(_estimated_bytes, graphs)), fingerprint_of, *requests
         )
 
-    async def node_types(self, text: str) -> list[str]:
-        """Return the node types that the worker of a stored graph needs."""
-        return await self._threads.run(len(text), _node_types, text)
+    async def parse(self, text: str) -> ParsedGraph:
+        """Return a stored graph, with the node types that its worker needs."""
+        return await self._threads.run(len(text), _parsed, text)
 
 
 def _estimated_bytes(graph: Graph) -> int:
@@ -95,8 +113,9 @@ def _checked(graph: Graph, limits: GraphLimits) -> CheckedGraph:
     return CheckedGraph(text, _required({node.type for node in graph.nodes}))
 
 
-def _node_types(text: str) -> list[str]:
-    return _required({node["type"] for node in orjson.loads(text)["nodes"]})
+def _parsed(text: str) -> ParsedGraph:
+    graph = Graph.model_validate(orjson.loads(text))
+    return ParsedGraph(graph, _required({node.type for node in graph.nodes}))
 
 
 def _required(node_types: Set[str]) -> list[str]:

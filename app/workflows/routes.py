@@ -39,10 +39,17 @@ OptionalText = Annotated[Text | None, EmptyAsAbsent, Query()]
 
 
 async def _response(
-    threads: JsonThreads, workflow: WorkflowRecord, *, status_code: int = 200
+    threads: JsonThreads,
+    workflows: WorkflowService,
+    user_id: str,
+    workflow: WorkflowRecord,
+    *,
+    status_code: int = 200,
 ) -> Response:
+    warnings = await workflows.warnings(user_id, workflow)
     headers = {"ETag": service.etag(workflow)}
     fields = await threads.run(len(workflow.graph), workflow_fields, workflow)
+    fields["warnings"] = [warning.model_dump(exclude_none=True) for warning in warnings]
     return json_response(fields, status_code=status_code, headers=headers)
 
 
@@ -56,7 +63,7 @@ async def create_workflow(
 ) -> Response:
     """Create a workflow."""
     workflow, is_replay = await workflows.create(principal.user_id, body, key)
-    response = await _response(threads, workflow, status_code=201)
+    response = await _response(threads, workflows, principal.user_id, workflow, status_code=201)
     if is_replay:
         replayed(response)
     return response
@@ -86,7 +93,8 @@ async def get_workflow(
     workflow_id: str, workflows: Workflows, threads: Threads, principal: PrincipalDep
 ) -> Response:
     """Return a workflow of the caller, or a public one."""
-    return await _response(threads, await workflows.get(principal.user_id, workflow_id))
+    workflow = await workflows.get(principal.user_id, workflow_id)
+    return await _response(threads, workflows, principal.user_id, workflow)
 
 
 @router.put("/{workflow_id}", response_model=Workflow)
@@ -100,7 +108,7 @@ async def replace_workflow(
 ) -> Response:
     """Replace the editable fields of a workflow; omitted fields are set to their defaults."""
     workflow = await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
-    return await _response(threads, workflow)
+    return await _response(threads, workflows, principal.user_id, workflow)
 
 
 @router.patch("/{workflow_id}", response_model=Workflow)
@@ -114,7 +122,7 @@ async def update_workflow(
 ) -> Response:
     """Change the given fields of a workflow."""
     workflow = await workflows.update(principal.user_id, workflow_id, body, if_match=if_match)
-    return await _response(threads, workflow)
+    return await _response(threads, workflows, principal.user_id, workflow)
 
 
 @router.delete("/{workflow_id}", status_code=204)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from app.catalogue.service import CatalogueService
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import etags, pagination
@@ -20,6 +21,7 @@ from app.workflows import queries
 from app.workflows.errors import VersionNotFound, WorkflowNotFound
 from app.workflows.graphs import Graphs
 from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
+from processing_context.wire.graph import GraphError
 from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
 
 EDITABLE = ("name", "description", "tags", "access", "graph", "settings", "thumbnail_url")
@@ -36,9 +38,12 @@ def etag(workflow: WorkflowRecord) -> str:
 class WorkflowService:
     """Operations on workflows, on behalf of a user."""
 
-    def __init__(self, db: Database, graphs: Graphs, settings: Settings) -> None:
+    def __init__(
+        self, db: Database, graphs: Graphs, catalogue: CatalogueService, settings: Settings
+    ) -> None:
         self._db = db
         self._graphs = graphs
+        self._catalogue = catalogue
         self._max_metadata_bytes = settings.max_metadata_bytes
         self._quota = CountQuota(
             "workflows",
@@ -57,6 +62,12 @@ class WorkflowService:
         if workflow is None:
             raise WorkflowNotFound(workflow_id)
         return workflow
+
+    async def warnings(self, user_id: str, workflow: WorkflowRecord) -> list[GraphError]:
+        """Return the problems that a workflow has by the catalogue of the user's node types."""
+        graph = (await self._graphs.parse(workflow.graph)).graph
+        found = await self._catalogue.check(user_id, graph)
+        return [*found.errors.first, *found.warnings.first]
 
     async def page(
         self, user_id: str, page: Page, *, q: str | None, tag: str | None, access: str | None

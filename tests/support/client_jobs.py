@@ -9,7 +9,7 @@ from processing_context import ProcessingContext
 from tests.support.services import WAIT_S, User
 
 GRAPH: dict[str, Any] = {
-    "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
+    "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x", "value": 0}}],
     "edges": [],
 }
 

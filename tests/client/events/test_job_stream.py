@@ -14,7 +14,7 @@ from tests.support.manual_worker import HandWorker
 from tests.support.services import Service, User
 
 GRAPH: dict[str, Any] = {
-    "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x"}}],
+    "nodes": [{"id": "in", "type": "input.AnyInput", "data": {"name": "x", "value": 0}}],
     "edges": [],
 }
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp
-from processing_context.wire.graph import Graph
+from processing_context.wire.graph import Graph, GraphError
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
@@ -138,6 +138,7 @@ class Job(Reply):
     started_at: Timestamp | None
     finished_at: Timestamp | None
     cost: float | None
+    warnings: list[GraphError] = []
 
     @property
     def is_ended(self) -> bool:

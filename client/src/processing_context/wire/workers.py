@@ -9,23 +9,36 @@ from pydantic import Field
 from processing_context.wire.base import Id, Name, Reply, Request, Text, Timestamp
 from processing_context.wire.jobs import Capability, Job
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hex."""
+
 
 class WorkerCreate(Request):
-    """A worker to register. `node_types` null: it runs any node type."""
+    """A worker to register. `node_types` null: it runs any node type.
+
+    `catalogue` is the SHA-256 (hex) of the body of `PUT /v1/workers/{id}/catalogue`, or of its
+    `nodes` as JSON with sorted keys and without white space.
+    """
 
     name: Name
     capabilities: list[Capability] = []
     node_types: list[Annotated[Text, Field(max_length=1000)]] | None = None
     slots: Annotated[int, Field(ge=1, le=1000)] = 1
     metadata: dict[str, Any] = {}
+    catalogue: Sha256 | None = None
 
 
 class WorkerRegistered(Reply):
-    """The id of a registered worker and the interval of its heartbeats."""
+    """The id of a registered worker and the interval of its heartbeats.
+
+    `wants_catalogue`: the worker is to send its node descriptions, since the service does not have
+    those with the hash `catalogue`.
+    """
 
     id: str
     lease_ttl_s: float
     heartbeat_interval_s: float
+    wants_catalogue: bool = False
 
 
 class WorkerHeartbeat(Request):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from processing_context.wire.base import Name, Open, Reply, Request, Text, Timestamp, Update
-from processing_context.wire.graph import Graph
+from processing_context.wire.graph import Graph, GraphError
 
 Access = Literal["private", "public"]
 Tag = Annotated[Text, Field(min_length=1, max_length=100)]
@@ -56,11 +56,17 @@ class WorkflowSummary(Reply):
 
 
 class Workflow(WorkflowSummary):
-    """A workflow. The schemas are JSON Schemas, derived from the graph's input and output nodes."""
+    """A workflow. The schemas are JSON Schemas, derived from the graph's input and output nodes.
+
+    `warnings` are the problems of the graph by the node catalogue, as it is for the caller when the
+    workflow is read. Except for types that no worker or only some have registered in this form,
+    they keep the graph from running.
+    """
 
     graph: Graph
     input_schema: dict[str, Any]
     output_schema: dict[str, Any]
+    warnings: list[GraphError] = []
 
 
 class WorkflowList(Reply):

@@ -1,0 +1,1 @@
+"""Node catalogue: the descriptions of node types that workers have registered."""
