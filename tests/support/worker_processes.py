@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,21 @@ async def node_runs(user: User, job_id: str, node_id: str) -> None:
 
 @asynccontextmanager
 async def worker_process(
-    service: Service | str, user: User | str, *options: str, ready: bool = True
+    service: Service | str,
+    user: User | str,
+    *options: str,
+    ready: bool = True,
+    python_path: Sequence[Path] = (),
 ) -> AsyncIterator[WorkerProcess]:
-    """Run a worker for a service (or a URL) with a user's token, which needs the scope `worker`."""
+    """Run a worker for a service (or a URL) with a user's token, which needs the scope `worker`.
+
+    Args:
+        service: The service.
+        user: The user.
+        options: Options of the command.
+        ready: Wait until the worker is registered.
+        python_path: Folders that Python searches for modules first.
+    """
     url = service if isinstance(service, str) else service.url
     token = user if isinstance(user, str) else user.token
     with tempfile.TemporaryDirectory() as directory:
@@ -101,7 +113,11 @@ async def worker_process(
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "processing_context.cli.main", "worker"),
                 *("--url", url, "--nodes", NODES, *options),
-                env=os.environ | {"CONTEXT_TOKEN": token, "PYTHONPATH": str(ROOT)},
+                env=os.environ
+                | {
+                    "CONTEXT_TOKEN": token,
+                    "PYTHONPATH": os.pathsep.join(map(str, [*python_path, ROOT])),
+                },
                 stderr=target,
             )
         worker = WorkerProcess(process, log)

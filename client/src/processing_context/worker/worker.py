@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import math
 import os
@@ -24,6 +25,7 @@ from processing_context.errors import (
     ContextError,
     NotFoundError,
     PermissionDeniedError,
+    TooLargeError,
     ValidationError,
 )
 from processing_context.nodes.registry import NodeRegistry
@@ -35,6 +37,7 @@ from processing_context.wire.workers import (
     WorkerCreate,
     WorkerRegistered,
 )
+from processing_context.worker.catalogue import catalogue_json, offered
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
 from processing_context.worker.loop_monitor import LoopMonitor
@@ -54,7 +57,7 @@ _EARLY_S = 1.0
 """A claim that is answered sooner has not waited."""
 
 _UNREGISTER_S = 3.0
-_FINAL = (AuthenticationError, PermissionDeniedError, ValidationError)
+_FINAL = (AuthenticationError, PermissionDeniedError, TooLargeError, ValidationError)
 """Errors that another attempt would raise again."""
 
 
@@ -77,9 +80,10 @@ class Worker:
     """Worker that claims and runs jobs until it drains."""
 
     def __init__(self, options: WorkerOptions, registry: NodeRegistry) -> None:
-        """Create a worker with the nodes that its capabilities can run."""
+        """Create a worker with the nodes that its capabilities and its installation can run."""
         self._options = options
-        self._registry = registry.runnable_with(options.capabilities)
+        self._registry = offered(registry, options.capabilities)
+        self._catalogue = catalogue_json(self._registry)
         self._network = Network(timeout_s=TIMEOUT_S, retries=RETRIES)
         self._api = Api(options.url, options.token, self._network, retries=0)
         self._counters = Counters()
@@ -172,6 +176,7 @@ class Worker:
             node_types=self._registry.types(),
             slots=options.slots,
             metadata={"python": platform.python_version(), "pid": os.getpid()},
+            catalogue=hashlib.sha256(self._catalogue).hexdigest(),
         )
         made = await self._persistently(
             "registration",
@@ -179,10 +184,23 @@ class Worker:
         )
         self._named(made.id)
         self._heartbeats.start(made.id, made.heartbeat_interval_s)
+        if made.wants_catalogue:
+            await self._send_catalogue(made.id)
         logger.info(
             "registered as %s (%s): %d slots, %d node types",
             *(options.name, made.id, options.slots, len(self._registry)),
         )
+
+    async def _send_catalogue(self, worker_id: str) -> None:
+        """Send the node descriptions; without them the worker runs jobs all the same."""
+        path = f"/v1/workers/{worker_id}/catalogue"
+        try:
+            await self._persistently(
+                "node descriptions",
+                lambda: self._api.request("PUT", path, content=self._catalogue, is_json=True),
+            )
+        except APIError as error:
+            logger.warning("the service refuses the descriptions of the nodes: %s", error)
 
     async def _claim(self, free: int) -> list[Lease]:
         path = f"/v1/workers/{self._worker_id}/claim"
