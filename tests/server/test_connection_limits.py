@@ -21,9 +21,10 @@ LOOPBACK = "127.0.0.0/8"
 async def held(service: Service, number: int, **headers: str) -> AsyncIterator[list[Raw]]:
     """Open connections that have had one response each."""
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(raw(service.url)) for _ in range(number)]
-        for connection in connections:
-            assert (await connection.get(**headers)).status == 200
+        connections = []
+        for _ in range(number):
+            connections.append(await stack.enter_async_context(raw(service.url)))
+            assert (await connections[-1].get(**headers)).status == 200
         yield connections
 
 
