@@ -18,8 +18,8 @@ from app.embedded.identity import Identity
 from app.embedded.private_dirs import make_private_dir, socket_dir
 from app.embedded.process import Child, Command, plain_environment
 from app.embedded.s3_ports import choose_base, remembered_base
-from app.embedded.s3_security import write_security
-from app.embedded.weed import PARTS, Weed, grpc_sockets, weed_environment
+from app.embedded.s3_security import check_security, write_security
+from app.embedded.weed import PARTS, Weed, grpc_sockets, internal_ports, weed_environment
 from app.settings import Settings
 
 
@@ -94,12 +94,17 @@ class SeaweedFS:
         write_security(self._weed.security, self._credentials)
 
     def is_ready(self) -> bool:
-        """Return True if an object can be stored: the status page reports success too early."""
+        """Return True if an object can be stored: the status page reports success too early.
+
+        Raises:
+            CommandError: An internal port is open to other users.
+        """
         try:
             obstore.put(self._store, ".ready", b"")
             obstore.delete(self._store, ".ready")
         except (BaseError, OSError):  # OSError: the bucket does not exist yet
             return False
+        check_security(self._weed.security, internal_ports(self._weed.base))
         return True
 
     def clean_up(self) -> None:

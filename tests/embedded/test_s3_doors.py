@@ -23,10 +23,13 @@ from cryptography import x509
 
 from app.embedded.credentials import load_credentials
 from app.embedded.s3_ports import choose_base
+from app.embedded.s3_security import check_security
 from app.embedded.stack import Stack, running_stack
 from app.embedded.weed import GRPC, grpc_sockets
+from app.runtime.errors import CommandError
 from tests.embedded.conftest import needs_root, only_storage
 from tests.support import stranger
+from tests.support.loopback import Answer, Loopback
 from tests.support.probes import open_ports, open_sockets, read, store, wait_until
 from tests.support.weed_tool import WeedTool
 
@@ -151,6 +154,16 @@ def test_the_certificates_are_private_and_do_not_expire(running: Stack) -> None:
         certificate = x509.load_pem_x509_certificate((folder / name).read_bytes())
         assert certificate.not_valid_after_utc.year == 9999
         assert certificate.not_valid_before_utc.year == 2000
+
+
+def test_a_server_that_does_not_read_its_configuration_is_not_used(running: Stack) -> None:
+    folder = running.settings.data_dir / "s3-security"
+    [server] = [s for s in running.servers if s.child.command.name == "the S3 server"]
+    assert server.is_ready()
+    with Loopback(lambda _: Answer()) as plain:
+        port = int(plain.url.rpartition(":")[2])
+        with pytest.raises(CommandError, match=f"port {port} of the S3 server does not use"):
+            check_security(folder, [port])
 
 
 def test_each_start_makes_new_certificates_and_leaves_no_socket(tmp_path: Path) -> None:
