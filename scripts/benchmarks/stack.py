@@ -45,10 +45,9 @@ def running_stack() -> Iterator[Stack]:
     """Start a stack in a temporary folder; stop and remove it at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="context-bench-") as folder,
-        embedded_stack(Settings(data_dir=Path(folder), port=0)) as settings,
+        embedded_stack(Settings(data_dir=Path(folder), port=0, rate_limit_per_s=0)) as settings,
     ):
         migrate.upgrade(settings.database_url or "")
         port = free_port()
-        quiet = running_service(settings, port=port, log_level="WARNING", rate_limit_per_s=0)
-        with quiet as service:
+        with running_service(settings, port=port, log_level="WARNING") as service:
             yield Stack(settings, f"http://127.0.0.1:{port}", service.pid)
