@@ -15,6 +15,7 @@ from app.runtime import logging as logs
 from app.runtime.environment import unknown_variables
 from app.runtime.errors import CommandError
 from app.settings import Settings, read_settings
+from processing_context.wire.terminal import printable_lines
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _users(settings: Settings, args: argparse.Namespace) -> None:
 
 
 def _refuse(message: str, *, code: int) -> int:
-    sys.stderr.write(f"processing-context: {message}\n")
+    sys.stderr.write(printable_lines(f"processing-context: {message}") + "\n")
     return code
 
 

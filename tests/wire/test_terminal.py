@@ -10,6 +10,7 @@ from typing import TextIO
 
 import pytest
 
+from app.__main__ import _refuse
 from processing_context.cli.display import Display, PlainDisplay, RichDisplay
 from processing_context.cli.main import main
 from processing_context.wire.events import ErrorEvent, JobUpdate, Log, NodeUpdate
@@ -93,3 +94,10 @@ def test_errors_of_the_command_line_are_harmless(
     name = tmp_path / "\x1b[2Jw.json"
     assert main(["run", str(name)]) == 2
     assert is_harmless(capsys.readouterr().err)
+
+
+def test_errors_of_the_services_command_line_are_harmless(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _refuse("User \x1b[2J was not found.", code=1) == 1
+    assert capsys.readouterr().err == "processing-context: User \\x1b[2J was not found.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from processing_context._tokens import find_token
 from processing_context.cli.assets import add_commands
-from processing_context.wire.terminal import printable_lines
+from processing_context.wire.terminal import TerminalFormatter, printable_lines
 
 if TYPE_CHECKING:
     from processing_context.nodes.registry import NodeRegistry
@@ -20,12 +21,20 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
     arguments = _parser().parse_args(argv)
+    _show_warnings()
     try:
         status: int = arguments.command(arguments)
     except (ValueError, LookupError, TypeError, OSError, ImportError) as error:
         sys.stderr.write(printable_lines(f"processing-context: {error}") + "\n")
         return 2
     return status
+
+
+def _show_warnings() -> None:
+    """Write the warnings of this package to stderr, unless the caller has set up logging."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(TerminalFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _worker(arguments: argparse.Namespace) -> int:
