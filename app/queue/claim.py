@@ -28,6 +28,9 @@ from app.settings import Settings
 from app.workers.errors import WorkerNotFound
 from app.workers.service import Claimant, WorkerService
 
+SLOW_S = 0.05
+"""Time of a claim's statement from which the floors of its users may be too low."""
+
 COMMIT_MARGIN = timedelta(seconds=2)
 """Longest time from the grant of a lease to its commit that a claim allows for.
 
@@ -165,6 +168,7 @@ class ClaimService:
         redeliver_first: bool,
     ) -> Claimed:
         """Claim jobs of some users."""
+        began = time.monotonic()
         claimed = await claim_queries.claim(
             self._db.pool,
             claimant,
@@ -178,6 +182,8 @@ class ClaimService:
         if claimed is None:
             self._workers.evict(claimant.id)
             raise WorkerNotFound(claimant.id)
+        if time.monotonic() - began > SLOW_S:
+            self._lanes.record_slow([turn.user_id for turn in turns])
         self._workers.mark_seen(claimant.id)
         return claimed
 

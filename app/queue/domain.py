@@ -95,7 +95,7 @@ def tasks(
             services.get(QueueLanes).sweep,
             sweep_interval_s,
             first_s=sweep_first_s,
-            longest_pause_s=6 * sweep_interval_s,
+            longest_pause_s=2 * sweep_interval_s,
         ),
         PeriodicTask(
             services.get(Reaper).run, reaper_interval_s, longest_pause_s=10 * reaper_interval_s

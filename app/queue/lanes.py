@@ -8,6 +8,7 @@ lane. Floors follow the work: each replica raises those of a user after some lea
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ RAISE_AFTER = 500
 A claim reads as many dead index entries; each time, a row of a lane gets a new version.
 """
 
+SLOW_PAUSE_S = 1
+
 
 class QueueLanes:
     """Maintains the lanes of the queue; the trigger `queue_job` inserts them."""
@@ -30,13 +33,21 @@ class QueueLanes:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._leased: Counter[str] = Counter()
+        self._slow_until = 0.0
 
     def record_leased(self, user_ids: Sequence[str]) -> None:
         """Count jobs that left the queue."""
         self._leased.update(user_ids)
 
+    def record_slow(self, user_ids: Sequence[str]) -> None:
+        """Let the floors of users be raised, whose claim was slow; at most once in a while."""
+        now = time.monotonic()
+        if now >= self._slow_until:
+            self._slow_until = now + SLOW_PAUSE_S
+            self._leased.update(dict.fromkeys(user_ids, RAISE_AFTER))
+
     async def raise_due(self) -> None:
-        """Raise the floors of the users who had many jobs leased since the last time."""
+        """Raise the floors of the users who had many jobs leased, or whose claims were slow."""
         due = [user_id for user_id, count in self._leased.items() if count >= RAISE_AFTER]
         if due:
             for user_id in due:
