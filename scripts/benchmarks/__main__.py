@@ -9,6 +9,8 @@ import platform
 from collections.abc import Awaitable, Callable
 
 from scripts.benchmarks import (
+    claim_conditions,
+    claim_statements,
     claims,
     events,
     fanout,
@@ -35,6 +37,8 @@ PARTS: dict[str, Callable[[Stack, int], Awaitable[list[Row]]]] = {
     "jobs.throughput": jobs.rows,
     "jobs.runner": runner.rows,
     "jobs.claims": claims.rows,
+    "jobs.queue": claim_conditions.rows,
+    "jobs.statements": claim_statements.rows,
     "jobs.memory": worker_memory.rows,
     "jobs.events": events.rows,
     "jobs.fanout": fanout.rows,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import asyncpg
 import orjson
 
 from app.database.engine import connect_args
+from scripts.benchmarks.manual_worker import ManualWorker, new_user
 from scripts.benchmarks.noop import chain
 from scripts.benchmarks.requests import Connection
 from scripts.benchmarks.stack import Stack
@@ -15,7 +14,6 @@ from scripts.benchmarks.table import Row, in_turn
 
 ENDED = 1_000_000
 QUEUED = 10_000
-CLAIMS = 150
 ROUNDS = 5
 
 # Two users with as many queued jobs each; one of them also has the ended jobs.
@@ -32,7 +30,7 @@ async def rows(stack: Stack, _: int) -> list[Row]:
     """Measure the rate of claims."""
     pool = await asyncpg.create_pool(**connect_args(stack.database_url), min_size=1, max_size=1)
     async with pool, Connection(stack.url, stack.token) as admin:
-        alone, busy = await _user(admin, "alone"), await _user(admin, "with a history")
+        alone, busy = await new_user(admin, "alone"), await new_user(admin, "with a history")
         graph = orjson.dumps(chain(1)).decode()
         for first, user_id, status, count in (
             (0, alone[0], "queued", QUEUED),
@@ -42,7 +40,7 @@ async def rows(stack: Stack, _: int) -> list[Row]:
             await pool.execute(_FILL, first, user_id, status, graph, count, timeout=300)
         await pool.execute("vacuum analyze jobs", timeout=300)
         async with Connection(stack.url, alone[1]) as one, Connection(stack.url, busy[1]) as other:
-            claims = await _Claims.of(one), await _Claims.of(other)
+            claims = await ManualWorker.of(one), await ManualWorker.of(other)
             measured, baseline, ratio = await in_turn(claims[1].rate, claims[0].rate, rounds=ROUNDS)
     return [
         Row(
@@ -52,44 +50,3 @@ async def rows(stack: Stack, _: int) -> list[Row]:
             f"{ratio:.2f}",
         )
     ]
-
-
-async def _user(admin: Connection, name: str) -> tuple[str, str]:
-    """Return a new user's id and token."""
-    user = await admin.post("/v1/users", orjson.dumps({"name": name}))
-    body = {"name": name, "scopes": ["user", "worker"], "user_id": user["id"]}
-    return user["id"], (await admin.post("/v1/tokens", orjson.dumps(body)))["token"]
-
-
-class _Claims:
-    """A worker that claims one job after the other and completes it."""
-
-    def __init__(self, api: Connection, worker_id: str) -> None:
-        self._api = api
-        self._path = f"/v1/workers/{worker_id}/claim"
-
-    @classmethod
-    async def of(cls, api: Connection) -> _Claims:
-        """Register a worker."""
-        worker = await api.post("/v1/workers", orjson.dumps({"name": "benchmark"}))
-        return cls(api, worker["id"])
-
-    async def rate(self) -> float:
-        """Return the claims per second."""
-        taken = 0.0
-        for _ in range(CLAIMS):
-            began = time.perf_counter()
-            leases = (await self._api.post(self._path, b"{}"))["leases"]
-            taken += time.perf_counter() - began
-            if len(leases) != 1:
-                raise RuntimeError(f"a claim returned {len(leases)} leases instead of 1")
-            await self._end(leases[0])
-        return CLAIMS / taken
-
-    async def _end(self, lease: dict[str, object]) -> None:
-        """Complete the job, since the number of a user's running jobs is limited."""
-        event = {"client_seq": 1, "type": "job_update", "status": "completed", "result": {}}
-        job = lease["job"]
-        job_id = job["id"] if isinstance(job, dict) else ""
-        path = f"/v1/jobs/{job_id}/events"
-        await self._api.post(path, orjson.dumps({"events": [event]}), str(lease["token"]))
