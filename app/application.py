@@ -33,6 +33,7 @@ from app.runtime.shutdown import Shutdown
 from app.settings import Settings
 from app.storage import Storage
 from app.users.service import UserTokens
+from processing_context.wire.graph import GraphLimits
 
 
 def create_app(settings: Settings, domains: Sequence[Domain] = DOMAINS) -> FastAPI:
@@ -127,6 +128,7 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
         Storage(settings),
         Shutdown(),
         JsonThreads(),
+        GraphLimits(settings.max_graph_nodes, settings.max_graph_edges, settings.max_graph_bytes),
         Downloader(allowed, max_bytes=settings.max_upload_bytes),
         WebhookClient(allowed, timeout_s=settings.webhook_timeout_s),
         Decoders(

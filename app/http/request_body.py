@@ -24,6 +24,7 @@ from app.http.problems import (
     ValidationFailed,
     validation_problem,
 )
+from processing_context.wire.graph import GraphLimits
 from processing_context.wire.media_types import essence
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -43,6 +44,7 @@ class JsonRequest(Request):
         threads: The threads for large bodies.
         model: Validates the body; a large body is validated in the thread too, and `json()`
             returns the validated model, which FastAPI accepts as it is.
+        limits: The limits of graphs in the body.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class JsonRequest(Request):
         receive: Receive,
         threads: JsonThreads,
         model: TypeAdapter[Any] | None,
+        limits: GraphLimits | None = None,
     ) -> None:
         super().__init__(scope, receive)
         self._threads = threads
         self._model = model
+        self._limits = limits
 
     async def body(self) -> bytes:
         """Return the body.
@@ -84,7 +88,7 @@ class JsonRequest(Request):
         value = parse_json(body)
         if self._model is None or len(body) <= SMALL_BYTES:
             return value
-        return validated(self._model, value)
+        return validated(self._model, value, limits=self._limits)
 
 
 @lru_cache(maxsize=256)
@@ -96,6 +100,7 @@ def validated(
     model: TypeAdapter[Any],
     value: Any,
     *,
+    limits: GraphLimits | None = None,
     extra: Literal["allow", "ignore", "forbid"] | None = None,
 ) -> Any:
     """Return a validated body.
@@ -103,6 +108,7 @@ def validated(
     Args:
         model: The model.
         value: The parsed body.
+        limits: The limits of graphs in the body.
         extra: What unknown fields are, if not what the model says.
 
     Raises:
@@ -110,7 +116,7 @@ def validated(
         ValidationFailed: It has so many errors that none is described.
     """
     try:
-        return model.validate_python(value, extra=extra)
+        return model.validate_python(value, context=limits, extra=extra)
     except pydantic.ValidationError as exc:
         if exc.error_count() > _MAX_DESCRIBED:
             raise ValidationFailed(

@@ -31,6 +31,7 @@ from app.http.problems import (
 )
 from app.http.request_body import JsonRequest, limited
 from app.settings import Settings
+from processing_context.wire.graph import GraphLimits
 
 PathLookup = Callable[[Principal, str], Awaitable[object]]
 """Function that looks up the object of a path parameter, and raises its `404` or `403`."""
@@ -87,7 +88,8 @@ class SecuredRoute(APIRoute):
             if has_body and not self.access.streams:
                 services = services_of(request)
                 receive = limited(request, services.get(Settings).max_json_bytes)
-                request = JsonRequest(request.scope, receive, services.get(JsonThreads), model)
+                threads, limits = services.get(JsonThreads), services.get(GraphLimits)
+                request = JsonRequest(request.scope, receive, threads, model, limits)
             try:
                 response = await handler(request)
                 return _without_body(response) if request.method == "HEAD" else response

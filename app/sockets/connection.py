@@ -26,6 +26,7 @@ from app.jobs.cancellation import JobCancellation
 from app.jobs.service import JobService
 from app.sockets.errors import MALFORMED, MalformedMessage, Refused
 from app.sockets.subscriptions import Subscriptions
+from processing_context.wire.graph import GraphLimits
 from processing_context.wire.sockets import OP, Cancel, Ping, Run, Subscribe, Unsubscribe
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Connection:
         cancellation: Cancels jobs.
         subscriptions: The caller's subscriptions, which send to the same `send_queue`.
         threads: Threads to parse large messages.
+        limits: The limits of graphs.
         is_live: Returns False once the lease of the caller's token has ended.
         rates: The rate limits of tokens; an op counts as a request.
         close_grace_s: The grace period for the client to read the close frame.
@@ -62,6 +64,7 @@ class Connection:
         cancellation: JobCancellation,
         subscriptions: Subscriptions,
         threads: JsonThreads,
+        limits: GraphLimits,
         rates: RateLimiter,
         *,
         is_live: Callable[[], Awaitable[bool]],
@@ -76,6 +79,7 @@ class Connection:
         self._cancellation = cancellation
         self._subscriptions = subscriptions
         self._threads = threads
+        self._limits = limits
         self._is_live = is_live
         self._rates = rates
         self._close_grace_s = close_grace_s
@@ -133,7 +137,7 @@ class Connection:
             raw = await self._threads.run(len(data), _load, data)
             tag = _tag(raw)
             self._rates.take(self._principal.rate_key)
-            await self._execute(await self._threads.run(len(data), _parse, raw))
+            await self._execute(await self._threads.run(len(data), _parse, raw, self._limits))
         except (MalformedMessage, Refused):
             raise
         except (IntegersTooLarge, TooDeep) as exc:
@@ -215,7 +219,7 @@ def _tag(raw: object) -> str | int | None:
     return tag
 
 
-def _parse(raw: object) -> Op:
+def _parse(raw: object, limits: GraphLimits) -> Op:
     """Return the operation of a message.
 
     Raises:
@@ -223,7 +227,7 @@ def _parse(raw: object) -> Op:
         ProblemError: The request of a `run` operation is invalid.
     """
     try:
-        return OP.validate_python(raw)
+        return OP.validate_python(raw, context=limits)
     except pydantic.ValidationError as exc:
         errors = exc.errors(include_url=False, include_input=False, include_context=False)
         in_request = [

@@ -23,6 +23,7 @@ from app.sockets.models import TicketRow
 from app.sockets.server import CLOSE_GRACE_S, SocketServer
 from app.sockets.service import TicketService
 from app.users.service import UserTokens
+from processing_context.wire.graph import GraphLimits
 
 DELETE_EXPIRED_S = 60
 
@@ -40,6 +41,7 @@ def build(services: Services, *, close_grace_s: float = CLOSE_GRACE_S) -> list[o
         services.get(LeaseTokens),
         services.get(Shutdown),
         services.get(JsonThreads),
+        services.get(GraphLimits),
         services.get(RateLimiter),
         close_grace_s=close_grace_s,
     )

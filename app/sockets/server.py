@@ -22,6 +22,7 @@ from app.runtime.shutdown import Shutdown
 from app.sockets.connection import Connection
 from app.sockets.fast_send import start_eagerly
 from app.sockets.subscriptions import Subscriptions
+from processing_context.wire.graph import GraphLimits
 
 CLOSE_GRACE_S = 5.0
 
@@ -39,6 +40,7 @@ class SocketServer:
         lease_tokens: Look-up of the tokens of leases.
         shutdown: Closes all WebSockets when the replica shuts down.
         threads: Threads to parse large messages.
+        limits: The limits of graphs.
         rates: The rate limits of tokens.
         close_grace_s: The grace period for clients to read the close frame.
     """
@@ -54,6 +56,7 @@ class SocketServer:
         lease_tokens: TokenLookup,
         shutdown: Shutdown,
         threads: JsonThreads,
+        limits: GraphLimits,
         rates: RateLimiter,
         *,
         close_grace_s: float = CLOSE_GRACE_S,
@@ -67,6 +70,7 @@ class SocketServer:
         self._lease_tokens = lease_tokens
         self._shutdown = shutdown
         self._threads = threads
+        self._limits = limits
         self._rates = rates
         self._close_grace_s = close_grace_s
 
@@ -91,6 +95,7 @@ class SocketServer:
             self._cancellation,
             Subscriptions(self._broadcaster, self._jobs, send_queue, principal.user_id),
             self._threads,
+            self._limits,
             self._rates,
             is_live=lambda: self._is_live(principal),
             close_grace_s=self._close_grace_s,

@@ -10,14 +10,15 @@ from app.http.json_threads import JsonThreads
 from app.runtime.services import Services
 from app.settings import Settings
 from app.workflows import queries, routes
-from app.workflows.graphs import GraphLimits, Graphs
+from app.workflows.graphs import Graphs
 from app.workflows.models import WorkflowRow, WorkflowVersionRow
 from app.workflows.service import WorkflowService
+from processing_context.wire.graph import GraphLimits
 
 
 def _build(services: Services) -> list[object]:
     settings = services.get(Settings)
-    graphs = Graphs(services.get(JsonThreads), GraphLimits.of(settings))
+    graphs = Graphs(services.get(JsonThreads), services.get(GraphLimits))
     catalogue = services.get(CatalogueService)
     return [graphs, WorkflowService(services.get(Database), graphs, catalogue, settings)]
 

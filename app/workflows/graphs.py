@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Set
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import orjson
 
 from app.http.idempotency.keys import fingerprint_of
 from app.http.json_threads import JsonThreads
 from app.http.problems import MAX_ERRORS, Invalid
-from app.settings import Settings
 from processing_context.wire.editor_nodes import EDITOR_ONLY
-from processing_context.wire.graph import Graph, GraphError
+from processing_context.wire.graph import Graph, GraphError, GraphLimits
 from processing_context.wire.graph_checks import cycles
 from processing_context.wire.graph_problems import Problems
 from processing_context.wire.jobs import RunJobRequest
@@ -44,19 +43,6 @@ class InvalidGraph(Invalid):
         )
 
 
-class GraphLimits(NamedTuple):
-    """The largest graph."""
-
-    nodes: int
-    edges: int
-    size: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the limits of the settings."""
-        return cls(settings.max_graph_nodes, settings.max_graph_edges, settings.max_graph_bytes)
-
-
 class CheckedGraph(NamedTuple):
     """A valid graph as JSON text, with the node types that its worker needs."""
 
@@ -84,11 +70,18 @@ class Graphs:
         Raises:
             InvalidGraph: The graph exceeds a limit or breaks a rule.
         """
-        return await self._threads.run(_estimated_bytes(graph), _checked, graph, self._limits)
+        _check_counts(graph, self._limits)
+        return await self._threads.run(_estimated_bytes(graph), _checked, graph, self._limits.size)
 
     async def fingerprint(self, *requests: WorkflowCreate | RunJobRequest) -> bytes:
-        """Return the fingerprint of the body of a request, for its idempotency key."""
+        """Return the fingerprint of the body of a request, for its idempotency key.
+
+        Raises:
+            InvalidGraph: A graph has too many nodes or edges.
+        """
         graphs = [request.graph for request in requests if request.graph is not None]
+        for graph in graphs:
+            _check_counts(graph, self._limits)
         return await self._threads.run(
             sum(map(_estimated_bytes, graphs)), fingerprint_of, *requests
         )
@@ -102,13 +95,12 @@ def _estimated_bytes(graph: Graph) -> int:
     return _PART_BYTES * (len(graph.nodes) + len(graph.edges))
 
 
-def _checked(graph: Graph, limits: GraphLimits) -> CheckedGraph:
-    _check_counts(graph, limits)
+def _checked(graph: Graph, max_bytes: int) -> CheckedGraph:
     check_graph(graph)
     text = graph.model_dump_json()
     size = len(text.encode())
-    if size > limits.size:
-        message = f"the graph has {size} bytes of JSON; the limit is {limits.size} bytes"
+    if size > max_bytes:
+        message = f"the graph has {size} bytes of JSON; the limit is {max_bytes} bytes"
         raise _invalid([GraphError(type="too_large", msg=message, node_ids=[])])
     return CheckedGraph(text, _required({node.type for node in graph.nodes}))
 
@@ -123,7 +115,7 @@ def _required(node_types: Set[str]) -> list[str]:
 
 
 def _check_counts(graph: Graph, limits: GraphLimits) -> None:
-    """Check the numbers of nodes and edges, before the checks that visit each of them.
+    """Check the numbers of nodes and edges; those of a graph over the limits are not validated.
 
     Raises:
         InvalidGraph: There are too many.

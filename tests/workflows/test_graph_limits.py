@@ -51,6 +51,7 @@ async def errors_of(user: User, graph: dict[str, Any]) -> tuple[list[dict[str, A
             {**chain(10_001), "edges": dangling(20_001)["edges"]},
             ["too_many_nodes", "too_many_edges"],
         ),
+        ({**dangling(20_001), "nodes": 7}, ["too_many_edges"]),
         ({"nodes": [{"id": "n", "type": "t", "data": {"a": "x" * 4_194_304}}]}, ["too_large"]),
     ],
 )

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    model_validator,
+)
 
 from processing_context.wire.base import Open, Reply, Text
 
@@ -46,11 +53,38 @@ class Edge(Open):
     ui_properties: dict[str, Any] | None = None
 
 
+class GraphLimits(NamedTuple):
+    """The largest graph: its nodes, its edges, and its size as JSON in bytes."""
+
+    nodes: int
+    edges: int
+    size: int
+
+
 class Graph(Open):
-    """A workflow graph: nodes and edges."""
+    """A workflow graph: nodes and edges.
+
+    With `GraphLimits` as the context of the validation, the nodes and edges of a graph that has too
+    many are not validated, which would take seconds. The service refuses such graphs by number.
+    """
 
     nodes: list[Node]
     edges: Annotated[list[Edge], BeforeValidator(_null_as_no_edges)] = []
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _skip_oversized(
+        cls, value: Any, handler: ModelWrapValidatorHandler[Graph], info: ValidationInfo
+    ) -> Graph:
+        if isinstance(value, dict) and isinstance(info.context, GraphLimits):
+            nodes, edges = _list(value.get("nodes")), _list(value.get("edges"))
+            if len(nodes) > info.context.nodes or len(edges) > info.context.edges:
+                return cls.model_construct(nodes=nodes, edges=edges)
+        return handler(value)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 ProblemType = Literal[
