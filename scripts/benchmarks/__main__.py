@@ -19,6 +19,7 @@ from scripts.benchmarks import (
     large,
     memory,
     metadata,
+    printing,
     routes,
     runner,
     small,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[Stack, int], Awaitable[list[Row]]]] = {
     "jobs.statements": claim_statements.rows,
     "jobs.memory": worker_memory.rows,
     "jobs.events": events.rows,
+    "jobs.printing": printing.rows,
     "jobs.fanout": fanout.rows,
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from processing_context.nodes import BaseNode
+from processing_context.wire.events import NodeProgress
 
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
@@ -31,6 +33,40 @@ class Clock(BaseNode):
     async def process(self, context: ProcessingContext) -> float:  # noqa: ARG002  # the interface
         """Return the time."""
         return time.perf_counter()
+
+
+class Prints(BaseNode):
+    """Print lines."""
+
+    namespace: ClassVar[str] = "benchmark"
+
+    lines: int = 0
+
+    def process(self, context: ProcessingContext) -> int:  # noqa: ARG002  # the interface
+        """Print the lines."""
+        for number in range(self.lines):
+            print(f"line {number} of a node that prints many lines")
+        return self.lines
+
+
+class Ticks(BaseNode):
+    """Report progress for a while, with the time of each report."""
+
+    namespace: ClassVar[str] = "benchmark"
+
+    seconds: float = 1.5
+
+    async def process(self, context: ProcessingContext) -> None:
+        """Report the time, by the clock that all processes share."""
+        began = time.perf_counter()
+        while (now := time.perf_counter()) < began + self.seconds:
+            progress = now - began
+            context.post_message(
+                NodeProgress(
+                    node_id=self.id, progress=progress, total=self.seconds, chunk=f"{now} "
+                )
+            )
+            await asyncio.sleep(0.02)
 
 
 def clock() -> dict[str, Any]:
