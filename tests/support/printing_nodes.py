@@ -106,6 +106,7 @@ class SpeaksElsewhere(Printing):
     def _many(self) -> None:
         for number in range(50):
             print(f"{self.text} {number}")
+            logger.warning("%s %d logged", self.text, number)
             time.sleep(0.005)
 
 

@@ -104,7 +104,7 @@ async def test_output_that_belongs_to_no_node_crosses_to_no_job(service: Service
                 events = await all_events(user, job_id)
                 assert [e for e in events if e["type"] == "log" and "node_id" not in e] == []
                 assert lines(events) == [("info", f"{text} of the node")]
-            assert process.is_running
+                assert f"{text} 49 logged" in process.log()
 
 
 async def test_a_fork_does_not_send_events(worker: tuple[User, WorkerProcess]) -> None:
