@@ -1,7 +1,7 @@
 """Main program of a decoder process, which reads tasks from stdin and writes results to stdout.
 
-The process has no secrets in its environment, cannot write files, has limited memory, and is killed
-when the service ends.
+The process has no secrets in its environment, cannot write files or open sockets, has limited
+memory, and is killed when the service ends.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from app.media.decoders import syscall_filter
 from app.media.decoders.protocol import HEAD, RANGE, Kind, frame
 from app.media.decoders.refusals import Refusal, TooMuch
 
 BLOCK_BYTES = 256 * 1024
+ADDRESS_SPACE_BYTES = 1024 * 1024 * 1024
+"""Address space beyond the memory limit, for the code of libraries: numpy, pyarrow, pandas and PyAV
+together map some 400 MiB, and allocators reserve more than they use."""
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 class Channel:
@@ -105,7 +108,7 @@ def main(parent_id: int, memory_bytes: int) -> None:
 
     Args:
         parent_id: The process id of the service.
-        memory_bytes: The limit for the address space.
+        memory_bytes: The limit for memory.
     """
     incoming = os.fdopen(os.dup(0), "rb")
     outgoing = os.fdopen(os.dup(1), "wb")
@@ -128,17 +131,20 @@ def _confine(memory_bytes: int) -> None:
     prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         # If memory runs out, the kernel kills decoders before the service.
         Path("/proc/self/oom_score_adj").write_text("1000")
     os.nice(5)
     limits = {
-        resource.RLIMIT_AS: memory_bytes,
+        # Private writable memory, which all allocators use; shared memory only counts below.
+        resource.RLIMIT_DATA: memory_bytes,
+        resource.RLIMIT_AS: memory_bytes + ADDRESS_SPACE_BYTES,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
     }
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
+    if syscall_filter.is_supported():
+        syscall_filter.install()
 
 
 def _process(channel: Channel, task: dict[str, Any]) -> None:

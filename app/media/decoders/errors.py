@@ -27,7 +27,7 @@ class SourceTooLarge(TooLarge):
 
 
 class DecodersBusy(Unavailable):
-    """No decoder was free within the waiting time."""
+    """No decoder was free within the waiting time, or too many tasks are waiting for one."""
 
     code = "decoders_busy"
     detail = "All decoders are busy: retry after the time in Retry-After."

@@ -1,16 +1,22 @@
 """Bounded pool of decoder processes.
 
 Processes are started on demand, killed when they exceed the time limit, and replaced when they die.
+Users share them fairly: one user takes all but one, unless there is only one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
+from app.media.decoders import syscall_filter
 from app.media.decoders.errors import ConversionTimeout, DecodersBusy
 from app.media.decoders.process import DecoderProcess, DiedIdleError
 from app.media.decoders.sources import Source
+from app.runtime.fair_slots import FairSlots, SlotsBusyError
+
+logger = logging.getLogger(__name__)
 
 TASKS_PER_PROCESS = 200
 """Number of tasks after which a process is replaced, because libraries leak memory."""
@@ -24,21 +30,34 @@ class Decoders:
         processes: The maximum number of processes.
         memory_bytes: The memory limit of a process.
         timeout_s: The time limit of a task.
+        queue: The maximum number of tasks that wait for a free process.
         wait_s: The time limit for waiting for a free process.
     """
 
     def __init__(
-        self, *, processes: int, memory_bytes: int, timeout_s: float, wait_s: float = WAIT_S
+        self,
+        *,
+        processes: int,
+        memory_bytes: int,
+        timeout_s: float,
+        queue: int,
+        wait_s: float = WAIT_S,
     ) -> None:
         self.processes = processes
         self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._wait_s = wait_s
-        self._free = asyncio.Semaphore(processes)
+        self._slots = FairSlots(processes, per_user=max(1, processes - 1), queue=queue)
+        self._has_warned = False
         self._idle: list[DecoderProcess] = []
         self._all: set[DecoderProcess] = set()
 
-    async def run(self, function: str, source: Source, **options: Any) -> bytes:
+    @property
+    def waiting(self) -> int:
+        """The number of tasks that wait for a free process."""
+        return self._slots.waiting
+
+    async def run(self, function: str, source: Source, user_id: str, **options: Any) -> bytes:
         """Run a function on a source in a process, and return its result.
 
         Args:
@@ -46,18 +65,18 @@ class Decoders:
                 options, and returns bytes. `CannotDecode` and `TooMuch` that it raises are raised
                 here as `Undecodable` and `SourceTooLarge`.
             source: The file to decode.
+            user_id: The user whose file it is.
             **options: Keyword arguments of the function, which must be JSON values.
 
         Raises:
             Undecodable: The file cannot be decoded, or the process crashed.
             SourceTooLarge: The decoded file would be larger than a limit.
             ConversionTimeout: The function took longer than the limit.
-            DecodersBusy: No process was free within the waiting time.
+            DecodersBusy: The queue is full, or no process was free within the waiting time.
         """
         try:
-            async with asyncio.timeout(self._wait_s):
-                await self._free.acquire()
-        except TimeoutError:
+            await self._slots.acquire(user_id, wait_s=self._wait_s)
+        except SlotsBusyError:
             raise DecodersBusy from None
         try:
             try:
@@ -65,7 +84,7 @@ class Decoders:
             except DiedIdleError:
                 return await self._run(await self._start(), function, source, options)
         finally:
-            self._free.release()
+            self._slots.release(user_id)
 
     async def close(self) -> None:
         """Kill all processes."""
@@ -103,6 +122,12 @@ class Decoders:
         return await self._start()
 
     async def _start(self) -> DecoderProcess:
+        if not (self._has_warned or syscall_filter.is_supported()):
+            self._has_warned = True
+            logger.warning(
+                "this system has no seccomp filters for decoder processes: a hostile file that "
+                "takes one over could open network connections"
+            )
         process = await DecoderProcess.start(memory_bytes=self._memory_bytes)
         self._all.add(process)
         return process
