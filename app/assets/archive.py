@@ -5,40 +5,30 @@ Memory holds the names of the files, but not their bytes.
 
 from __future__ import annotations
 
+import asyncio
 import io
-import unicodedata
 import zipfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
+import anyio.to_thread
+
 from app.assets import archive_queries as queries
+from app.assets.archive_names import MAX_MEMBERS, Member, by_parent, members
 from app.assets.archive_queries import ArchiveAsset
 from app.assets.errors import AssetCorrupt, AssetNotFound, ContentMissing, UploadIncomplete
 from app.assets.object_keys import key_of
 from app.database.engine import Database
 from app.http.problems import TooLarge
+from app.http.stored_content import Content
 from app.runtime.ids import is_id
 from app.storage import Bucket, ObjectMissing
-from processing_context.wire.assets import FOLDER
 
-MAX_MEMBERS = 50_000
-MAX_PATH_BYTES = 32_000
-MAX_PART_BYTES = 240
 SEND_BYTES = 256 * 1024
-# Windows forbids these characters in names, and reserves these names for devices.
-_FORBIDDEN = frozenset('<>:"/\\|?*')
-_DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Entry of the zip; the path of a folder ends in a slash."""
-
-    path: str
-    asset: ArchiveAsset
+ROWS_AT_ONCE = 1000
+_MEMBERS_AT_ONCE = 50
+"""Number of entries without bytes after which the event loop runs other tasks."""
 
 
 class ArchiveService:
@@ -62,26 +52,44 @@ class ArchiveService:
         for asset_id in wanted:
             if not is_id(asset_id):
                 raise AssetNotFound(asset_id)
-        found = await queries.trees(self._db.pool, wanted, user_id=user_id, limit=MAX_MEMBERS + 1)
-        assets = {asset.id: asset for asset in found}
-        if len(assets) > MAX_MEMBERS:
-            raise TooLarge(f"The archive would have more than {MAX_MEMBERS} files and folders.")
+        assets = await self._trees(user_id, wanted)
         for asset_id in wanted:
             if asset_id not in assets:
                 raise AssetNotFound(asset_id)
-        for asset_id in wanted:
             if assets[asset_id].status == "pending":
                 raise UploadIncomplete(f"The upload of asset {asset_id} is not complete.")
         ready = [asset for asset in assets.values() if asset.status != "pending"]
         for asset in ready:
             if asset.status == "corrupt":
                 raise AssetCorrupt(f"The bytes of asset {asset.id} are corrupt: upload them again.")
-        members = list(_members([assets[asset_id] for asset_id in wanted], ready))
-        return Archive(self._db, self._bucket, members)
+        tops = [assets[asset_id] for asset_id in wanted]
+        return Archive(
+            self._db,
+            self._bucket,
+            [member async for member in members(tops, by_parent(ready))],
+        )
+
+    async def _trees(self, user_id: str, asset_ids: Sequence[str]) -> dict[str, ArchiveAsset]:
+        """Return assets with everything below them, in the order of ids, read in pages."""
+        ids = await queries.tree_ids(
+            self._db.pool, asset_ids, user_id=user_id, limit=MAX_MEMBERS + 1
+        )
+        if len(ids) > MAX_MEMBERS:
+            raise TooLarge(f"The archive would have more than {MAX_MEMBERS} files and folders.")
+        assets: dict[str, ArchiveAsset] = {}
+        for first in range(0, len(ids), ROWS_AT_ONCE):
+            page = await queries.get(self._db.pool, ids[first : first + ROWS_AT_ONCE])
+            assets.update((asset.id, asset) for asset in page)
+        return assets
 
 
 class Archive:
-    """Zip whose entries are read and checked before the first byte is sent."""
+    """Zip whose entries are read and checked before the first byte is sent.
+
+    The files are not compressed: large media formats are compressed already. They are deflated all
+    the same, in stored blocks (level 0), because a reader that unpacks a stream finds the end of
+    deflated data without knowing its length, which follows after the data.
+    """
 
     def __init__(self, db: Database, bucket: Bucket, members: Sequence[Member]) -> None:
         self._db = db
@@ -89,40 +97,66 @@ class Archive:
         self._members = members
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the zip. Files are stored uncompressed: large media formats are compressed already.
+        """Yield the zip.
 
         Raises:
             ContentMissing: Storage has lost the bytes of a file.
+            ContentCorrupt: The bytes in storage are not those that were stored.
             StorageUnavailable: Storage does not answer.
         """
         out = _Pipe()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for member in self._members:
-                info = zipfile.ZipInfo(member.path, _moment(member.asset.created_at))
-                if member.path.endswith("/"):
-                    info.external_attr = 0o755 << 16 | 0x10
-                    archive.writestr(info, b"")
-                    continue
-                info.external_attr = 0o644 << 16
-                with archive.open(info, "w", force_zip64=True) as file:
-                    async for piece in await self._read(member.asset):
-                        file.write(piece)
+        with zipfile.ZipFile(out, "w") as archive:
+            for number, member in enumerate(self._members, 1):
+                async with aclosing(self._write(archive, member)) as pieces:
+                    async for _ in pieces:
                         if out.waiting_bytes >= SEND_BYTES:
                             yield out.take()
+                if number % _MEMBERS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            # The directory of a large zip takes long to write.
+            await anyio.to_thread.run_sync(archive.close)
         yield out.take()
+
+    async def _write(self, archive: zipfile.ZipFile, member: Member) -> AsyncGenerator[None]:
+        """Write an entry, yielding after each piece."""
+        if member.path.endswith("/"):
+            archive.mkdir(_entry(member, 0o755 << 16 | 0x10))
+            yield
+            return
+        info = _entry(member, 0o644 << 16)
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info._compresslevel = 0  # type: ignore[attr-defined]  # public from Python 3.13 on
+        # Decides if the lengths after the data have 8 bytes, which not all readers expect.
+        info.file_size = member.asset.size
+        with archive.open(info, "w") as file:
+            async for piece in await self._read(member.asset):
+                file.write(piece)
+                yield
 
     async def _read(self, asset: ArchiveAsset) -> AsyncIterator[bytes]:
         try:
-            return await self._bucket.read(key_of(asset), 0, asset.size)
+            return await self._content(asset).read()
         except ObjectMissing:
             # The bytes may have been replaced since the rows were read.
-            current = await queries.ready_version(self._db.pool, asset.id)
+            current = await queries.get_ready(self._db.pool, asset.id)
         try:
             if current is not None:
-                return await self._bucket.read(key_of(current), 0, current.size)
+                return await self._content(current).read()
         except ObjectMissing:
             raise ContentMissing from None
         raise ContentMissing
+
+    def _content(self, asset: ArchiveAsset) -> Content:
+        return Content(
+            bucket=self._bucket,
+            key=key_of(asset),
+            size=asset.size,
+            content_type=asset.content_type,
+            etag=f'"{asset.version}"',
+            name=asset.name,
+            sha256=asset.sha256,
+            object_etag=asset.object_etag,
+        )
 
 
 class _Pipe(io.RawIOBase):
@@ -147,55 +181,11 @@ class _Pipe(io.RawIOBase):
         return data
 
 
-def _members(tops: Sequence[ArchiveAsset], assets: Sequence[ArchiveAsset]) -> Iterator[Member]:
-    children: dict[str | None, list[ArchiveAsset]] = {}
-    for asset in assets:
-        children.setdefault(asset.parent_id, []).append(asset)
-    folders = [("", list(tops))]
-    count = 0
-    while folders:
-        above, inside = folders.pop()
-        taken: set[str] = set()
-        for asset in inside:
-            path = above + _unique(safe_name(asset.name), taken)
-            count += 1
-            if len(path.encode()) > MAX_PATH_BYTES or count > MAX_MEMBERS:
-                raise TooLarge(
-                    "The paths in the archive are too long, or it has too many files and folders."
-                )
-            if asset.content_type == FOLDER:
-                path += "/"
-                folders.append((path, children.get(asset.id, [])))
-            yield Member(path, asset)
-
-
-def safe_name(name: str) -> str:
-    """Return a name that is a valid path component on every operating system."""
-    clean = "".join(
-        "_" if c in _FORBIDDEN or not c.isprintable() else c
-        for c in unicodedata.normalize("NFC", name)
-    )
-    clean = clean.rstrip(". ").lstrip(" ") or "_"
-    if clean.partition(".")[0].strip().casefold() in _DEVICES:
-        clean = f"_{clean}"
-    stem, dot, extension = clean.rpartition(".")
-    if not stem or len(extension.encode()) > 16:
-        stem, dot, extension = clean, "", ""
-    stem_bytes = MAX_PART_BYTES - len(f"{dot}{extension}".encode())
-    return stem.encode()[:stem_bytes].decode(errors="ignore") + dot + extension
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """Return a name that is unique in its folder, ignoring case."""
-    stem, dot, extension = name.rpartition(".")
-    if not stem:
-        stem, dot, extension = name, "", ""
-    number = 1
-    while name.casefold() in taken:
-        number += 1
-        name = f"{stem} ({number}){dot}{extension}"
-    taken.add(name.casefold())
-    return name
+def _entry(member: Member, attributes: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(member.path, _moment(member.asset.created_at))
+    entry.external_attr = attributes
+    entry.CRC = 0
+    return entry
 
 
 def _moment(created_at: datetime) -> tuple[int, int, int, int, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.assets.archive import safe_name
+from app.assets.archive_names import safe_name
 from tests.support.assets import make_asset, make_folder, s3
 from tests.support.services import Service, User
 

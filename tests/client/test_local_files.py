@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from processing_context import ProcessingContext
-from processing_context._local_files import free_name, safe_name
+from processing_context._local_files import FreeNames, safe_name
 from tests.support.services import Service, User
 
 MIB = 1024 * 1024
@@ -198,10 +199,26 @@ def test_a_long_name_is_shortened_and_keeps_its_extension(name: str, end: str) -
     assert safe_name("x" * 255) == "x" * 255
     assert 250 <= len(safe_name(name).encode()) <= 255
     assert safe_name(name).endswith(end)
-    taken: set[str] = set()
-    names = [free_name(safe_name(name), taken) for _ in range(12)]
+    free_names = FreeNames()
+    names = [free_names.add(safe_name(name)) for _ in range(12)]
     assert len(set(names)) == 12
     assert all(len(free.encode()) <= 255 for free in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.txt"] * 40_000,
+        ["x" * 300] * 40_000,
+        ["x" * 251 + f"{number:04}" for number in range(5000)] * 4,
+    ],
+)
+def test_many_equal_names_take_time_in_proportion(names: list[str]) -> None:
+    free_names = FreeNames()
+    begun = time.thread_time()
+    found = {free_names.add(safe_name(name)).casefold() for name in names}
+    assert len(found) == len(names)
+    assert time.thread_time() - begun < 20, "comparing each name with all others takes minutes"
 
 
 async def test_a_folder_with_long_names_is_downloaded(

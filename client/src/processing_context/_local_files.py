@@ -66,15 +66,26 @@ def marked(name: str, mark: str) -> str:
     return stem[: _MAX_NAME_BYTES - len(end.encode())].decode(errors="ignore").rstrip() + end
 
 
-def free_name(name: str, taken: set[str]) -> str:
-    """Return a name that is not in `taken`, and add it: assets of a folder may share a name."""
-    number = 1
-    free = name
-    while free.casefold() in taken:
-        number += 1
-        free = marked(name, f" ({number})")
-    taken.add(free.casefold())
-    return free
+class FreeNames:
+    """Names of the files in one folder, in which assets may share a name."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._last_number: dict[str, int] = {}
+
+    def add(self, name: str) -> str:
+        """Return the name, or `name (2)` and so on if it is taken; takes constant time."""
+        free = name
+        if name.casefold() in self._taken:
+            # Long names with the same beginning are shortened to the same stem.
+            family = marked(name, " ()").casefold()
+            number = self._last_number.get(family, 1)
+            while free.casefold() in self._taken:
+                number += 1
+                free = marked(name, f" ({number})")
+            self._last_number[family] = number
+        self._taken.add(free.casefold())
+        return free
 
 
 def folder_name(path: Path) -> str:

@@ -161,10 +161,10 @@ class FolderMethods(AssetMethods):
         left = [(top.id, root)]
         while left:
             asset_id, path = left.pop()
-            taken: set[str] = set()
+            names = local.FreeNames()
             filters = {"parent_id": asset_id, "page_size": _PAGE_SIZE, "urls": True}
             async for asset in self._iter_pages(filters, transfer_headers()):
-                target = path / local.free_name(local.safe_name(asset.name), taken)
+                target = path / names.add(local.safe_name(asset.name))
                 if asset.content_type == FOLDER:
                     folders.append(target)
                     left.append((asset.id, target))
