@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from urllib.parse import unquote
-
 from app.assets.creation import AssetCreation
 from app.assets.direct_uploads import DirectUploadService
 from app.assets.errors import InvalidAsset
@@ -13,10 +9,8 @@ from app.assets.queries import AssetRecord
 from app.assets.service import AssetService
 from app.http.auth import Principal
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
-from app.outbound import Download, Downloader
+from app.outbound import Downloader
 from processing_context.wire.assets import FOLDER, AssetCreate, AssetImport
-
-MAX_NAME_CHARS = 1000
 
 
 class ImportService:
@@ -57,34 +51,13 @@ class ImportService:
             return await self._assets.get(principal.user_id, created), True
         draft = AssetCreate(parent_id=body.parent_id)
         await self._creation.check(principal.user_id, draft)
-        async with self._downloader.get(body.url) as download:
+        async with self._downloader.get(body.url, name=body.name) as download:
             asset = await self._uploads.create_from(
                 principal,
                 download.body,
                 draft,
                 key,
-                name=body.name or _name(download),
+                name=download.name,
                 content_type=body.content_type or download.content_type,
             )
         return asset, False
-
-
-def _name(download: Download) -> str:
-    """Return the name of a file: from its Content-Disposition, else from the URL, else the host."""
-    for name in (_declared_name(download.disposition), unquote(download.url.path)):
-        last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-        clean = "".join(c if c.isprintable() else "_" for c in last).strip()
-        if clean not in ("", ".", ".."):
-            return clean[-MAX_NAME_CHARS:]
-    return download.url.host
-
-
-def _declared_name(disposition: str | None) -> str:
-    """Return the file name in a Content-Disposition header, in either of its forms (RFC 6266)."""
-    header = Message()
-    header["Content-Disposition"] = " ".join((disposition or "").split())
-    given = header.get_params([], "Content-Disposition")
-    names = [value for key, value in given if key.lower() == "filename"]
-    # `filename*` takes precedence over `filename`.
-    preferred = next((name for name in names if isinstance(name, tuple)), next(iter(names), ""))
-    return collapse_rfc2231_value(preferred)

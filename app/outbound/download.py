@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ import httpx2
 from app.http.problems import TooLarge
 from app.outbound.addresses import Allowed
 from app.outbound.connection import CheckedBackend, Resolver, resolve
-from app.outbound.content_encoding import decoded
+from app.outbound.content_encoding import decoded, is_compressed_file, is_encoded
 from app.outbound.errors import UrlUnreachable
+from app.outbound.file_names import file_name_of
 from app.outbound.requests import checked, mapped, public_certificates, request, text_of
 
 MAX_REDIRECTS = 5
@@ -31,15 +32,13 @@ class Download:
     """Response whose body can be read once.
 
     Attributes:
-        url: The URL after the last redirect.
-        content_type: The header Content-Type, unchanged.
-        disposition: The header Content-Disposition, unchanged.
-        body: The decompressed body.
+        name: The name of the file, from the caller, the response or the URL.
+        content_type: The header Content-Type; None if it describes another form of the file.
+        body: The bytes of the file.
     """
 
-    url: httpx2.URL
+    name: str
     content_type: str | None
-    disposition: str | None
     body: AsyncIterator[bytes]
 
 
@@ -66,8 +65,15 @@ class Downloader:
         self._whole_s = whole_s
 
     @asynccontextmanager
-    async def get(self, url: str) -> AsyncIterator[Download]:
+    async def get(self, url: str, *, name: str | None = None) -> AsyncIterator[Download]:
         """Request a URL, following redirects; reading the body raises the same errors.
+
+        A body with a Content-Encoding is decompressed, unless the file itself is compressed: many
+        servers send `a.tar.gz` with `Content-Encoding: gzip`.
+
+        Args:
+            url: The URL.
+            name: The name of the file; None for the name that the server gives.
 
         Raises:
             UrlNotAllowed: The URL, or one that it redirects to, is not allowed.
@@ -85,15 +91,27 @@ class Downloader:
             try:
                 headers = {name.lower(): text_of(value) for name, value in response.headers}
                 self._check_length(headers.get(b"content-length", ""))
-                body = decoded(_read(response), headers.get(b"content-encoding", ""))
-                yield Download(
-                    url=target,
-                    content_type=headers.get(b"content-type"),
-                    disposition=headers.get(b"content-disposition"),
-                    body=self._limited(body),
-                )
+                yield self._download(target, name, headers, _read(response))
             finally:
                 await response.aclose()
+
+    def _download(
+        self,
+        url: httpx2.URL,
+        name: str | None,
+        headers: Mapping[bytes, str],
+        body: AsyncIterator[bytes],
+    ) -> Download:
+        served_name = file_name_of(url, headers.get(b"content-disposition"))
+        content_type = headers.get(b"content-type")
+        encoding = headers.get(b"content-encoding", "")
+        names = (served_name, url.path, name or "")
+        if is_encoded(encoding):
+            if is_compressed_file(names, content_type):
+                content_type = content_type if is_compressed_file((), content_type) else None
+            else:
+                body = decoded(body, encoding)
+        return Download(name or served_name, content_type, self._limited(body))
 
     async def _follow(
         self, pool: httpcore2.AsyncConnectionPool, url: httpx2.URL

@@ -20,10 +20,7 @@ async def test_a_download_has_the_headers_of_the_server(server: Trickster) -> No
     )
     download, content = await get(downloader(server), server.url("/a b?x=1#part"))
     assert content == b"data"
-    assert (download.content_type, download.disposition) == (
-        "text/csv",
-        'attachment; filename="ü.csv"',
-    )
+    assert (download.content_type, download.name) == ("text/csv", "ü.csv")
 
 
 async def test_no_credentials_or_cookies_are_sent(
@@ -87,6 +84,28 @@ async def test_a_compressed_body_is_decompressed(
 ) -> None:
     server.answers["/"] = reply(body, Content_Encoding=encoding)
     assert (await get(downloader(server), server.url()))[1] == b"hello"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "br", "application/x-gzip"])
+@pytest.mark.parametrize(
+    ("path", "headers", "name"),
+    [
+        ("/a.tar.gz", {}, None),
+        ("/a.TGZ", {"Content_Type": "application/x-tar"}, None),
+        ("/a", {"Content_Disposition": 'attachment; filename="a.tar.gz"'}, None),
+        ("/a", {"Content_Type": "application/gzip"}, None),
+        ("/a", {}, "a.tar.gz"),
+    ],
+)
+async def test_a_compressed_file_keeps_its_bytes(
+    server: Trickster, encoding: str, path: str, headers: dict[str, str], name: str | None
+) -> None:
+    packed = gzip.compress(b"a tar file", mtime=0)
+    server.answers[path] = reply(packed, Content_Encoding=encoding, **headers)
+    async with downloader(server).get(server.url(path), name=name) as download:
+        content = b"".join([piece async for piece in download.body])
+        assert content == packed
+        assert download.content_type in (None, "application/gzip")
 
 
 async def test_a_decompression_bomb_is_limited(server: Trickster) -> None:
