@@ -12,6 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from fastapi import APIRouter
@@ -90,8 +91,8 @@ class Domain:
         cleanup: Creates the steps of the cleanup. Only the services that belong to no domain can be
             used, since the command line cleans up without the others.
         stored_objects: Creates the descriptions of its objects in buckets, from the same services.
-        retained_jobs: Returns those of the job ids whose jobs have records in the domain; files of
-            such jobs are kept.
+        job_ends: Returns the times at which those of the jobs ended that the domain has, None for
+            unfinished ones; temporary files of jobs are kept for some time after it.
         end_tokens: Ends what depends on revoked tokens, in the transaction that revokes them.
         tasks: Creates the periodic background tasks.
         start: Called when a replica starts, after the database and the earlier domains.
@@ -112,8 +113,10 @@ class Domain:
     user_data: Sequence[UserData] = ()
     cleanup: Callable[[Services], Iterable[CleanupStep]] = lambda _services: ()
     stored_objects: Callable[[Services], Iterable[StoredObjects]] = lambda _services: ()
-    retained_jobs: Callable[[Services, Collection[str]], Awaitable[set[str]]] | None = None
     end_tokens: EndTokens | None = None
+    job_ends: (
+        Callable[[Services, Collection[str]], Awaitable[Mapping[str, datetime | None]]] | None
+    ) = None
     tasks: Callable[[Services], Iterable[PeriodicTask]] = lambda _services: ()
     start: Callable[[Services], Awaitable[None]] = _nothing
     stop: Callable[[Services], Awaitable[None]] = _nothing
@@ -145,12 +148,14 @@ class Domains:
             for objects in domain.stored_objects(services)
         ]
 
-    async def retained_jobs(self, services: Services, job_ids: Collection[str]) -> set[str]:
-        """Return those of the job ids whose jobs have records in any domain."""
-        found: set[str] = set()
+    async def job_ends(
+        self, services: Services, job_ids: Collection[str]
+    ) -> dict[str, datetime | None]:
+        """Return the times at which those of the jobs ended that exist; None: unfinished."""
+        found: dict[str, datetime | None] = {}
         for domain in self._domains:
-            if domain.retained_jobs is not None:
-                found |= await domain.retained_jobs(services, job_ids)
+            if domain.job_ends is not None:
+                found.update(await domain.job_ends(services, job_ids))
         return found
 
     async def end_tokens(

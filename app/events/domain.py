@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 
 import asyncpg
@@ -72,8 +72,8 @@ def _cleanup(services: Services) -> list[CleanupStep]:
     return [CleanupStep(CleanupPhase.RECORDS, partial(_drop_old_events, services))]
 
 
-async def _retained_jobs(services: Services, job_ids: Collection[str]) -> set[str]:
-    return await cleanup.with_events(services.get(Database), job_ids)
+async def _job_ends(services: Services, job_ids: Collection[str]) -> Mapping[str, datetime | None]:
+    return await cleanup.job_ends(services.get(Database), job_ids)
 
 
 DOMAIN = Domain(
@@ -84,5 +84,5 @@ DOMAIN = Domain(
     stop=_stop,
     tasks=_tasks,
     cleanup=_cleanup,
-    retained_jobs=_retained_jobs,
+    job_ends=_job_ends,
 )

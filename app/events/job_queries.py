@@ -47,6 +47,13 @@ class JobSummary(NamedTuple):
     last_seq: int
 
 
+class JobEnd(NamedTuple):
+    """Time at which a job ended; None for an unfinished job."""
+
+    id: str
+    finished_at: datetime | None
+
+
 class JobRecord(NamedTuple):
     """A job; `metadata`, `params`, `graph` and `result` are JSON text."""
 
@@ -111,6 +118,7 @@ JOB_COLUMNS = f"""{SUMMARY_COLUMNS}, j.traceparent,
     j.params::text as params, j.graph::text as graph, j.result::text as result"""
 
 _GET = Query(f"select {JOB_COLUMNS} from jobs j where j.id = :job_id", JobRecord)
+_ENDS = Query("select id, finished_at from jobs where id = any(:job_ids)", JobEnd)
 _POSITIONS = Query(
     "select id as job_id, user_id, last_seq from jobs where id = any(:job_ids)", LogPosition
 )
@@ -131,6 +139,11 @@ where user_id = any(:user_ids) and finished_at > clock_timestamp() - :look_back:
 async def get(on: Executor, job_id: str) -> JobRecord | None:
     """Return a job of any user."""
     return await _GET.one(on, job_id=job_id)
+
+
+async def ends(on: Executor, job_ids: Collection[str]) -> list[JobEnd]:
+    """Return the ends of jobs, without jobs that do not exist."""
+    return await _ENDS.all(on, job_ids=list(job_ids))
 
 
 async def log_positions(on: Executor, job_ids: Collection[str]) -> list[LogPosition]:

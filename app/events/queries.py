@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from app.database.statement import Executor, Query, Scalar, Statement
+from app.database.statement import Executor, Query, Statement
 from app.events import node_queries
 from app.events.envelope import StoredEvent
 from app.runtime.ids import created_at
@@ -34,12 +34,6 @@ values (:job_id, :seq, :time, :is_end, :text)"""
 )
 _DELETE = Statement("delete from job_events where job_id = :job_id and time >= :since")
 _DELETE_ALL = Statement("delete from job_events where job_id = any(:job_ids) and time >= :since")
-_JOBS_WITH_EVENTS = Scalar(
-    """
-select id from unnest(:job_ids::text[]) as j (id)
-where exists (select from job_events e where e.job_id = j.id and e.time >= :since)""",
-    str,
-)
 
 
 def _since(job_id: str) -> datetime:
@@ -71,11 +65,3 @@ async def delete_all(on: Executor, job_ids: Sequence[str]) -> None:
     """Delete all events of jobs, and the states of their nodes."""
     await node_queries.delete_all(on, job_ids)
     await _DELETE_ALL.execute(on, job_ids=job_ids, since=_since(min(job_ids)))
-
-
-async def jobs_with_events(on: Executor, job_ids: Collection[str]) -> set[str]:
-    """Return the ids of the jobs that still have an event."""
-    if not job_ids:
-        return set()
-    since = _since(min(job_ids))
-    return set(await _JOBS_WITH_EVENTS.values(on, job_ids=list(job_ids), since=since))

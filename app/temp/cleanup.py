@@ -1,4 +1,4 @@
-"""Cleanup of temporary files: expired ones, and those of removed jobs and deleted users."""
+"""Cleanup of temporary files: expired ones, and those of deleted users."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from app.runtime.cleanup import BATCH, CleanupReport
 from app.storage import BucketName, Journal, KeyListing, Storage
 from app.temp import queries
 from app.temp.queries import DeletedTemp
-from app.temp.service import TEMP_ID
-
-RetainedJobs = Callable[[Collection[str]], Awaitable[set[str]]]
-"""Returns the job ids whose jobs have records."""
+from app.temp.service import TEMP_ID, JobEnds
 
 Delete = Callable[[Connection, Sequence[str]], Awaitable[list[DeletedTemp]]]
 
@@ -57,50 +54,36 @@ class TempCleanup:
 
 
 class JobFilesCleanup:
-    """Keeps the files of jobs for as long as their jobs have records.
+    """Extends the expiry of files of jobs that are unfinished, or ended after the files were made.
 
     Args:
         db: The database.
-        retained_jobs: Returns the jobs that have records.
-        grace: The grace period: younger files are not considered.
-        margin: The minimum time until the expiry of a kept file; longer than the interval between
-            cleanups.
+        job_ends: Returns the ends of jobs.
+        ttl: The lifetime of files after the end of their job.
+        margin: The time before the expiry of a file in which it is extended; longer than the
+            interval between cleanups.
     """
 
     def __init__(
-        self,
-        db: Database,
-        retained_jobs: RetainedJobs,
-        *,
-        grace: timedelta,
-        margin: timedelta,
+        self, db: Database, job_ends: JobEnds, *, ttl: timedelta, margin: timedelta
     ) -> None:
         self._db = db
-        self._retained_jobs = retained_jobs
-        self._grace = grace
+        self._job_ends = job_ends
+        self._ttl = ttl
         self._margin = margin
 
     async def clean_up(self, report: CleanupReport) -> None:
-        """Extend the expiry of files of jobs with records, and expire the files of other jobs."""
-        kept, orphaned, after = 0, 0, ""
+        """Extend the files that expire soon."""
+        extend = queries.count_extensions if report.is_dry else queries.extend
+        kept, after = 0, ""
         while files := await queries.of_jobs(
-            self._db.pool, after=after, older_than=self._grace, limit=BATCH
+            self._db.pool, after=after, margin=self._margin, limit=BATCH
         ):
-            retained = await self._retained_jobs({file.job_id for file in files})
-            kept += await self._extend(
-                [file.id for file in files if file.job_id in retained], dry=report.is_dry
-            )
-            orphans = [file.id for file in files if file.job_id not in retained]
-            orphaned += len(orphans)
-            if orphans and not report.is_dry:
-                await queries.expire(self._db.pool, orphans)
+            ends = await self._job_ends({file.job_id for file in files})
+            ids = [file.id for file in files]
+            kept += await extend(self._db.pool, ids, ends, ttl=self._ttl)
             after = files[-1].id
         report.count("temporary files kept for their jobs", kept)
-        report.count("temporary files of removed jobs", orphaned)
-
-    async def _extend(self, ids: Sequence[str], *, dry: bool) -> int:
-        extend = queries.count_expiring if dry else queries.extend
-        return await extend(self._db.pool, ids, margin=self._margin)
 
 
 class TempObjects:

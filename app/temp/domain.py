@@ -16,17 +16,24 @@ from app.temp import routes
 from app.temp.cleanup import JobFilesCleanup, TempCleanup, TempObjects
 from app.temp.models import TempRow
 from app.temp.presigned_urls import TempUrls
-from app.temp.service import TempService
+from app.temp.quota import TempQuota
+from app.temp.service import JobEnds, TempService
 
 DAY = timedelta(days=1)
 
 
 def _build(services: Services) -> list[object]:
     storage, settings = services.get(Storage), services.get(Settings)
+    db = services.get(Database)
+    quota = TempQuota(db, storage.temp, settings.temp_quota_bytes)
     return [
-        TempService(services.get(Database), storage, settings),
+        TempService(db, storage, settings, quota, _job_ends(services)),
         TempUrls(storage, settings),
     ]
+
+
+def _job_ends(services: Services) -> JobEnds:
+    return partial(services.get(Domains).job_ends, services)
 
 
 def _temp_cleanup(services: Services) -> TempCleanup:
@@ -42,8 +49,8 @@ def _cleanup(services: Services) -> list[CleanupStep]:
     temp = _temp_cleanup(services)
     job_files = JobFilesCleanup(
         services.get(Database),
-        partial(services.get(Domains).retained_jobs, services),
-        grace=timedelta(seconds=settings.sweep_grace_s),
+        _job_ends(services),
+        ttl=timedelta(seconds=settings.job_temp_ttl_s),
         margin=max(DAY, 2 * timedelta(seconds=settings.sweep_interval_s)),
     )
     return [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 
@@ -13,6 +13,7 @@ class TempRecord(NamedTuple):
     """Row of a temporary file; `size` is only declared until `is_stored` is true."""
 
     id: str
+    job_id: str | None
     content_type: str
     size: int | None
     is_stored: bool
@@ -37,6 +38,7 @@ class DeletedTemp(NamedTuple):
     """Deleted file; `put_until` is the expiry of the presigned URL to put its object."""
 
     id: str
+    size: int | None
     put_until: datetime | None
 
 
@@ -47,14 +49,17 @@ class JobFile(NamedTuple):
     job_id: str
 
 
-_COLUMNS = "id, content_type, size, is_stored, expires_at, expires_at <= now() as is_expired"
+_COLUMNS = (
+    "id, job_id, content_type, size, is_stored, expires_at, expires_at <= now() as is_expired"
+)
 _GET = Query(
     f"select {_COLUMNS} from temp_files where id = :temp_id and user_id = :user_id", TempRecord
 )
 _GET_STORED = Query(
     f"""
 select {_COLUMNS} from temp_files
-where id = any(:ids) and user_id = :user_id and expires_at > now() and is_stored""",
+where id = any(:ids) and user_id = :user_id and is_stored
+  and (expires_at > now() or job_id is not null)""",
     TempRecord,
 )
 _INSERT = Query(
@@ -72,15 +77,18 @@ update temp_files set size = :size, is_stored = true where id = :temp_id returni
     TempRecord,
 )
 _DELETE = Query(
-    "delete from temp_files where id = :temp_id and user_id = :user_id returning id, put_until",
+    """
+delete from temp_files where id = :temp_id and user_id = :user_id
+returning id, size, put_until""",
     DeletedTemp,
 )
 _DELETE_ALL = Query(
-    "delete from temp_files where id = any(:ids) returning id, put_until", DeletedTemp
+    "delete from temp_files where id = any(:ids) returning id, size, put_until", DeletedTemp
 )
 _DELETE_EXPIRED = Query(
     """
-delete from temp_files where id = any(:ids) and expires_at <= now() returning id, put_until""",
+delete from temp_files where id = any(:ids) and expires_at <= now()
+returning id, size, put_until""",
     DeletedTemp,
 )
 _COUNT_EXPIRED = Scalar("select count(*) from temp_files where expires_at <= now()", int)
@@ -91,17 +99,33 @@ _OF_USER = Scalar("select id from temp_files where user_id = :user_id limit :lim
 _OF_JOBS = Query(
     """
 select id, job_id from temp_files
-where job_id is not null and id > :after and created_at < now() - :older_than::interval
+where job_id is not null and id > :after and expires_at < now() + :margin::interval
 order by id limit :limit""",
     JobFile,
 )
-_EXPIRING = "id = any(:ids) and expires_at < now() + :margin::interval"
-_COUNT_EXPIRING = Scalar(f"select count(*) from temp_files where {_EXPIRING}", int)
-_EXTEND = Statement(
-    f"update temp_files set expires_at = now() + 2 * :margin::interval where {_EXPIRING}"
+_JOBS = """
+(select id, coalesce(ended_at, now()) + :ttl::interval as keep_until
+ from unnest(:job_ids::text[], :ends::timestamptz[]) as ended (id, ended_at)) as job"""
+_EXPIRES_EARLIER = """
+file.job_id = job.id and file.id = any(:ids) and file.expires_at < job.keep_until"""
+_COUNT_EXTENSIONS = Scalar(
+    f"select count(*) from temp_files file, {_JOBS} where {_EXPIRES_EARLIER}", int
 )
-_EXPIRE = Statement(
-    "update temp_files set expires_at = now() where id = any(:ids) and expires_at > now()"
+_EXTEND = Statement(
+    f"""
+update temp_files file set expires_at = job.keep_until from {_JOBS} where {_EXPIRES_EARLIER}"""
+)
+_USED = Scalar(
+    """
+select coalesce(sum(size), 0)::bigint from temp_files
+where user_id = :user_id and expires_at > now()""",
+    int,
+)
+_UNDECLARED = Scalar(
+    """
+select id from temp_files
+where user_id = :user_id and not is_stored and size is null and put_until > now() limit :limit""",
+    str,
 )
 _KNOWN = Scalar("select id from temp_files where id = any(:ids)", str)
 _STORED = Scalar(
@@ -164,24 +188,44 @@ async def of_user(on: Executor, user_id: str, *, limit: int) -> list[str]:
     return await _OF_USER.values(on, user_id=user_id, limit=limit)
 
 
-async def of_jobs(on: Executor, *, after: str, older_than: timedelta, limit: int) -> list[JobFile]:
-    """Return files of jobs, in the order of ids."""
-    return await _OF_JOBS.all(on, after=after, older_than=older_than, limit=limit)
+async def of_jobs(on: Executor, *, after: str, margin: timedelta, limit: int) -> list[JobFile]:
+    """Return files of jobs that expire within `margin`, in the order of ids."""
+    return await _OF_JOBS.all(on, after=after, margin=margin, limit=limit)
 
 
-async def count_expiring(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
-    """Return the number of files among the ids that expire within `margin`."""
-    return await _COUNT_EXPIRING.value(on, ids=ids, margin=margin) or 0
+async def count_extensions(
+    on: Executor, ids: Sequence[str], ends: Mapping[str, datetime | None], *, ttl: timedelta
+) -> int:
+    """Return the number of files whose expiry `extend` would change."""
+    return await _COUNT_EXTENSIONS.value(on, ids=ids, ttl=ttl, **_jobs(ends)) or 0
 
 
-async def extend(on: Executor, ids: Sequence[str], *, margin: timedelta) -> int:
-    """Extend the expiry of files that expire within `margin`; return their number."""
-    return await _EXTEND.execute(on, ids=ids, margin=margin)
+async def extend(
+    on: Executor, ids: Sequence[str], ends: Mapping[str, datetime | None], *, ttl: timedelta
+) -> int:
+    """Extend the expiry of files to `ttl` after the end of their jobs; return their number.
+
+    Args:
+        on: The database.
+        ids: The ids of the files.
+        ends: The times at which the jobs ended; None for unfinished jobs, which count as now.
+        ttl: The lifetime of files after the end of their job.
+    """
+    return await _EXTEND.execute(on, ids=ids, ttl=ttl, **_jobs(ends))
 
 
-async def expire(on: Executor, ids: Sequence[str]) -> None:
-    """Expire files now."""
-    await _EXPIRE.execute(on, ids=ids)
+def _jobs(ends: Mapping[str, datetime | None]) -> dict[str, Any]:
+    return {"job_ids": list(ends), "ends": list(ends.values())}
+
+
+async def used(on: Executor, user_id: str) -> int:
+    """Return the bytes of a user's files, of those that are not stored by their declared size."""
+    return await _USED.value(on, user_id=user_id) or 0
+
+
+async def undeclared(on: Executor, user_id: str, *, limit: int) -> list[str]:
+    """Return the ids of a user's open uploads whose size was not declared."""
+    return await _UNDECLARED.values(on, user_id=user_id, limit=limit)
 
 
 async def known(on: Executor, ids: Collection[str]) -> list[str]:

@@ -11,6 +11,7 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.file_response import body_of, content_response
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
+from app.http.request_body import declared_bytes
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.settings import Settings
@@ -69,6 +70,7 @@ async def create_temp(
         ext=ext.removeprefix("."),
         content_type=request.headers.get("content-type"),
         key=key,
+        declared=declared_bytes(request),
     )
     return _created(_out(file, urls, network_of(request)), is_replay=is_replay)
 

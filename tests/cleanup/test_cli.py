@@ -29,7 +29,7 @@ async def run(service: Service, *arguments: str, **changes: object) -> tuple[int
 
 async def test_the_command_sweep_prints_counts(service: Service) -> None:
     key = f"{new_id()}/{new_id()}"
-    async with Storage(service.settings).assets.upload(key) as upload:
+    async with Storage(service.settings).assets.upload(key, "user") as upload:
         await upload.write(b"stray")
     for arguments, head, left in (
         (("--dry-run",), "would be removed or corrected", {key}),

@@ -1,10 +1,10 @@
-"""Cleanup that a domain registers: its steps, its objects in a bucket, the jobs that it retains."""
+"""Cleanup that a domain registers: its steps, its objects in a bucket, the ends of its jobs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from app.cleanup.sweeper import Sweeper
 from app.domain import Domain, Domains
@@ -65,7 +65,7 @@ async def write(service: Service, *names: str) -> None:
     """Put objects into the bucket of temporary files."""
     bucket = Storage(service.settings).temp
     for name in names:
-        async with bucket.upload(name) as upload:
+        async with bucket.upload(name, "user") as upload:
             await upload.write(b"x")
     for name in ("notes/4", "notes/5"):
         await bucket.uploads.begin(name)
@@ -122,23 +122,22 @@ async def test_steps_of_a_domain_run_in_their_phase(service: Service) -> None:
     assert labels[-1] == "totals"
 
 
-async def test_files_of_a_job_are_kept_while_a_domain_retains_it(service: Service) -> None:
+async def test_files_of_a_job_are_kept_while_a_domain_has_the_unfinished_job(
+    service: Service,
+) -> None:
     job_id = new_id()
 
-    async def retained(_services: Services, job_ids: Collection[str]) -> set[str]:
-        return {job_id} & set(job_ids)
+    async def ends(_services: Services, job_ids: Collection[str]) -> Mapping[str, datetime | None]:
+        return {job_id: None} if job_id in job_ids else {}
 
     async with await service.new_user() as user:
         temp_id = (await user.http.post("/v1/temp", content=b"x")).json()["id"]
-        await execute(
-            service.settings,
-            "update temp_files set job_id = $1, expires_at = now() where id = $2",
-            job_id,
-            temp_id,
-        )
-        report = await cleaned(service, Domain(name="notes", retained_jobs=retained))
+        statement = "update temp_files set job_id = $1, expires_at = now() where id = $2"
+        await execute(service.settings, statement, job_id, temp_id)
+        report = await cleaned(service, Domain(name="notes", job_ends=ends))
         assert report.counts["temporary files kept for their jobs"] == 1
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 200
+        await execute(service.settings, statement, job_id, temp_id)
         report = await cleaned(service)
-        assert report.counts["temporary files of removed jobs"] == 1
+        assert report.counts["expired temporary files"] == 1
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 
 import asyncpg
 import httpx
@@ -46,7 +47,7 @@ async def write(settings: Settings, bucket: str, *names: str) -> None:
     """Put objects without a row."""
     objects = Storage(settings).by_name(bucket)
     for name in names:
-        async with objects.upload(name) as upload:
+        async with objects.upload(name, "user") as upload:
             await upload.write(b"stray")
 
 
@@ -202,26 +203,31 @@ async def test_an_abandoned_upload_is_deleted(
     assert not any(asset_id in key for key in await keys(service))
 
 
-async def test_files_of_a_job_are_kept_as_long_as_its_events(service: Service) -> None:
+async def test_files_of_a_job_are_kept_for_some_time_after_its_end(service: Service) -> None:
     settings = service.settings
+    kept = {"temporary files kept for their jobs": 1}
+    expired = "update temp_files set expires_at = now() where job_id is not null"
     async with owner(service) as user:
         job = await start(user)
         held = await (await worker_of(user)).take()
         temp_id = await temp(user.http, held.token)
         other = await temp(user.http)
+        await execute(settings, expired)
+        assert await sweep(settings, dry=True) == kept | {"expired temporary files": 1}
+        assert await sweep(settings) == kept
         await held.complete()
-        for statement in (
-            "update temp_files set expires_at = now() where job_id is not null",
-            "update temp_files set expires_at = now() + interval '1 h' where job_id is not null",
-        ):
-            await execute(settings, statement)
-            assert await sweep(settings) == {"temporary files kept for their jobs": 1}
-            assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 200
+        await execute(settings, expired)
+        assert await sweep(settings) == kept
         assert await sweep(settings) == {}
-        assert (await user.http.delete(f"/v1/jobs/{job['id']}")).status_code == 204
-        found = {"temporary files of removed jobs": 1}
-        assert await sweep(settings, dry=True) == found
-        assert await sweep(settings) == found | {"expired temporary files": 1}
+        finished = await service.run(
+            service.db.pool.fetchval("select finished_at from jobs where id = $1", job["id"])
+        )
+        read = (await user.http.get(f"/v1/temp/{temp_id}")).json()
+        lifetime = datetime.fromisoformat(read["expires_at"]) - finished
+        assert lifetime == timedelta(seconds=settings.job_temp_ttl_s)
+        await execute(settings, "update jobs set finished_at = finished_at - interval '8 d'")
+        await execute(settings, expired)
+        assert await sweep(settings) == {"expired temporary files": 1}
         assert (await user.http.get(f"/v1/temp/{temp_id}")).status_code == 404
         assert (await user.http.get(f"/v1/temp/{other}")).status_code == 200
 
