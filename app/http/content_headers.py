@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from urllib.parse import quote
 
+from app.http.problems import Invalid
+from processing_context.wire.base import has_controls
 from processing_context.wire.media_types import essence
 
 # Files are served from the API's own origin, where other types (HTML, SVG, XML) could run scripts.
@@ -21,9 +23,33 @@ def is_safe_inline(content_type: str) -> bool:
     return _INLINE.fullmatch(essence(content_type)) is not None
 
 
+class InvalidContentType(Invalid):
+    """A Content-Type header has control characters."""
+
+    code = "invalid_content_type"
+    detail = "The content type must not contain control characters, such as line breaks and NUL."
+
+
+def declared_type(header: str | None) -> str | None:
+    """Return the Content-Type header of a file that is sent, in which tabs are spaces.
+
+    Raises:
+        InvalidContentType: It contains other control characters.
+    """
+    if header is None:
+        return None
+    declared = header.replace("\t", " ")
+    if has_controls(declared):
+        raise InvalidContentType
+    return declared
+
+
 def header_of(content_type: str) -> str:
     """Return the value of a Content-Type header."""
-    return content_type if content_type.isascii() else essence(content_type)
+    if content_type.isascii() and content_type.isprintable():
+        return content_type
+    # Rows of earlier releases may have line breaks in the parameters.
+    return essence(content_type)
 
 
 def disposition(kind: str, name: str) -> str:

@@ -13,6 +13,7 @@ from multipart import (  # type: ignore[import-untyped]
     parse_options_header,
 )
 
+from app.http.form_names import file_name_of
 from app.http.problems import BadRequest, TooLarge
 
 MAX_BOUNDARY_BYTES = 256
@@ -117,7 +118,10 @@ def _part(segment: Any) -> Part:
     content_type = segment.header("Content-Type")
     return Part(
         name=_text(segment.name),
-        file_name=None if segment.filename is None else _text(segment.filename),
+        file_name=file_name_of(
+            _text(segment.header("Content-Disposition", "")),
+            None if segment.filename is None else _text(segment.filename),
+        ),
         content_type=None if content_type is None else _text(content_type).strip(),
     )
 

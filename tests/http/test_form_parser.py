@@ -54,6 +54,29 @@ async def test_parts_are_the_same_however_the_body_is_cut(size: int) -> None:
     assert await form.next_part() is None
 
 
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("filename=\"a.txt\"; filename*=UTF-8''%C3%BC%20%E2%82%AC.txt", "ü €.txt"),
+        ("filename*=utf-8'de'%C3%BC.txt; filename=\"a.txt\"", "ü.txt"),
+        ("filename*=iso-8859-1''%FC.txt", "ü.txt"),
+        ("FileName*=\"UTF-8''%C3%BC.txt\"", "ü.txt"),
+        ("filename=\"a.txt\"; filename*=unknown''%FF", "a.txt"),
+        ("filename=\"a.txt\"; filename*=UTF-8''%FF", "a.txt"),
+        ('filename="=?UTF-8?B?w7wudHh0?="', "ü.txt"),
+        ('filename="=?utf-8?q?=C3=BC_x.txt?="', "ü x.txt"),
+        ('filename="=?ISO-8859-1?Q?=FC?= =?UTF-8?B?w7w=?="', "üü"),
+        ('filename="=?unknown?B?w7wudHh0?="', "=?unknown?B?w7wudHh0?="),
+        ('filename="a=?UTF-8?B?w7w=?=b"', "a=?UTF-8?B?w7w=?=b"),
+        ('filename="100%25.txt"', "100%25.txt"),
+    ],
+)
+async def test_encoded_file_names_are_read(parameters: str, name: str) -> None:
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; {parameters}\r\n\r\n'
+    [(part, content)] = await parts_of(reader(head.encode() + b"x" + END))
+    assert (part.name, part.file_name, content) == ("file", name, b"x")
+
+
 async def test_bytes_are_returned_before_more_are_read() -> None:
     asked = 0
 

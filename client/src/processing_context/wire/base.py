@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
 # Times outside of this range cannot be distinguished from PostgreSQL's infinities, or cannot be
 # written in UTC.
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
@@ -30,9 +32,20 @@ def _to_utc(value: datetime) -> datetime:
     return moment
 
 
+def has_controls(text: str) -> bool:
+    """Return True if a text has control characters or line separators."""
+    return _CONTROLS.search(text) is not None
+
+
 def _no_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain a NUL character")
+    return value
+
+
+def _no_controls(value: str) -> str:
+    if has_controls(value):
+        raise ValueError("must not contain control characters, such as line breaks, tabs and NUL")
     return value
 
 
@@ -42,8 +55,10 @@ Timestamp = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Text = Annotated[str, AfterValidator(_no_nul)]
 """A string without NUL characters, which PostgreSQL text columns cannot store."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_no_nul)]
-"""A display name: 1 to 1,000 characters, no NUL. Never used as a path."""
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_no_controls)
+]
+"""A display name: 1 to 1,000 characters, no control characters. Never used as a path."""
 
 Id = Text
 """A UUIDv7 as 32 lowercase hex characters. A malformed id is treated as one that does not exist."""

@@ -16,18 +16,17 @@ HEAD_BYTES = 64
 """Number of first bytes that `sniff` needs."""
 
 _NAME = "[A-Za-z0-9!#$&^_.+-]+"
-_VALUE = r"[^\x00-\x1f\x7f]+"
+_VALUE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+"
 
-PATTERN = rf"{_NAME}/{_NAME}(\s*;\s*{_NAME}={_VALUE})*"
+PATTERN = rf"{_NAME}/{_NAME}( *; *{_NAME}={_VALUE})*"
 """Regular expression of a media type with its parameters, as pydantic reads it."""
 
 MAX_CHARS = 255
 """Length limit of a media type with its parameters."""
 
-# The same for `re`: `\s` without U+001C to U+001F, and a possessive quantifier (`++`), since a
-# value may itself look like more parameters and `re` would try every way to split it.
-_SPACE = r"[^\S\x1c-\x1f]*"
-_WELL_FORMED = re.compile(rf"{_NAME}/{_NAME}({_SPACE};{_SPACE}{_NAME}={_VALUE}+)*")
+# The same for `re`, with a possessive quantifier (`++`), since a value may itself look like more
+# parameters and `re` would try every way to split it.
+_WELL_FORMED = re.compile(rf"{_NAME}/{_NAME}( *; *{_NAME}={_VALUE}+)*")
 
 # Sent by clients that do not know the type; `curl --data-binary` sends the form type.
 _GENERIC = frozenset(
