@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
@@ -14,16 +15,19 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
+from app.http.dependencies import services_of
 from app.http.headers import header
 from app.http.json_parser import parse_json
 from app.http.json_threads import SMALL_BYTES, JsonThreads
 from app.http.problems import (
     BadRequest,
+    ProblemError,
     TooLarge,
     UnsupportedMediaType,
     ValidationFailed,
     validation_problem,
 )
+from app.settings import Settings
 from processing_context.wire.graph import GraphLimits
 from processing_context.wire.media_types import essence
 
@@ -33,6 +37,19 @@ _MAX_DESCRIBED = 10_000
 """Errors of one body up to which they are described; each description takes some 1 µs."""
 
 _JSON = re.compile(r"application/([^\s/]+\+)?json")
+
+
+class BodyStalled(ProblemError):
+    """The client sent no byte of the body for too long."""
+
+    status = 408
+    code = "body_stalled"
+
+    def __init__(self, stall_s: float) -> None:
+        super().__init__(
+            f"No byte of the body was received for {stall_s:g} s: send it again.",
+            headers={"Connection": "close"},
+        )
 
 
 class JsonRequest(Request):
@@ -126,13 +143,17 @@ def validated(
     raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors])
 
 
-def parse_part(text: bytes, model: type[Model]) -> Model:
+async def parse_part(threads: JsonThreads, text: bytes, model: type[Model]) -> Model:
     """Return the validated content of the part `json` of a form.
 
     Raises:
         BadRequest: It is not valid JSON.
         Invalid: It does not fit the model, is nested too deeply, or has too large integers.
     """
+    return await threads.run(len(text), _parse_part, text, model)
+
+
+def _parse_part(text: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate(parse_json(text))
     except orjson.JSONDecodeError:
@@ -152,17 +173,28 @@ def declared_bytes(request: Request) -> int:
 def limited(request: Request, limit: int) -> Callable[[], Coroutine[Any, Any, Message]]:
     """Return an ASGI `receive` that raises `TooLarge` once a body exceeds the limit.
 
+    It raises `BodyStalled` when the body makes no progress; slow bodies are accepted.
+
     Raises:
         TooLarge: The Content-Length is over `limit` bytes.
     """
     declared = declared_bytes(request)
     if declared > limit:
         raise TooLarge(f"The body has {declared} bytes; the limit is {limit} bytes.")
+    stall_s = services_of(request).get(Settings).stalled_body_s
     seen = 0
+    is_complete = False
 
     async def receive() -> Message:
-        nonlocal seen
-        message = await request.receive()
+        nonlocal seen, is_complete
+        if is_complete:
+            return await request.receive()
+        try:
+            async with asyncio.timeout(stall_s):
+                message = await request.receive()
+        except TimeoutError:
+            raise BodyStalled(stall_s) from None
+        is_complete = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > limit:
             raise TooLarge(f"The body is larger than the limit of {limit} bytes.")

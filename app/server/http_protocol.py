@@ -284,12 +284,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _watch_reader(self) -> None:
-        waiting = cast("GatheringTransport", self.transport).get_write_buffer_size()
+        waiting = cast("GatheringTransport", self.transport).unacknowledged()
         self._stall = self.loop.call_later(self._limits.stalled_s, self._check_reader, waiting)
 
     def _check_reader(self, before: int) -> None:
         """Abort the connection if the client has read nothing since the last check."""
-        waiting = cast("GatheringTransport", self.transport).get_write_buffer_size()
+        waiting = cast("GatheringTransport", self.transport).unacknowledged()
         if waiting >= before:
             self.transport.abort()
         else:

@@ -8,6 +8,10 @@ it is more than the rest together, and events come in batches.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import logging
+import termios
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +19,9 @@ WRITE_AT_ONCE_BYTES = 64 * 1024
 """Size from which gathered data is written at once, so that the transport's flow control works."""
 
 CLOSE_GRACE_S = 30
-"""Time that a client has to read the rest of a response after the connection is closed."""
+"""Time without progress that ends the reading of a response after the connection is closed."""
+
+logger = logging.getLogger(__name__)
 
 
 class GatheringTransport:
@@ -68,12 +74,35 @@ class GatheringTransport:
         self._flush()
         self._transport.close()
         if self._transport.get_write_buffer_size():
-            self._loop.call_later(CLOSE_GRACE_S, self._transport.abort)
+            self._loop.call_later(CLOSE_GRACE_S, self._abort_if_stalled, self.unacknowledged())
 
     def abort(self) -> None:
         """Close the transport without writing gathered data."""
         self._pending.clear()
         self._transport.abort()
+
+    def unacknowledged(self) -> int:
+        """Return the number of written bytes that the client has not acknowledged.
+
+        The kernel's buffer, of up to some MiB, is refilled in large steps: the transport's own
+        buffer alone would show no progress of a slow client for a long time.
+        """
+        count = array("i", [0])
+        try:
+            fcntl.ioctl(self._transport.get_extra_info("socket"), termios.TIOCOUTQ, count)
+        except OSError as exc:
+            logger.debug("cannot read the size of the send buffer: %s", exc)
+        return self._transport.get_write_buffer_size() + count[0]
+
+    def _abort_if_stalled(self, before: int) -> None:
+        """Abort a closing connection if the client has read nothing since the last check."""
+        if not self._transport.get_write_buffer_size():
+            return
+        waiting = self.unacknowledged()
+        if waiting >= before:
+            self._transport.abort()
+        else:
+            self._loop.call_later(CLOSE_GRACE_S, self._abort_if_stalled, waiting)
 
     def lost(self) -> None:
         """Report the end of the connection, once."""
