@@ -135,6 +135,7 @@ def _infrastructure(settings: Settings, domains: Sequence[Domain]) -> Services:
             processes=settings.decoder_processes,
             memory_bytes=settings.decoder_memory_bytes,
             timeout_s=settings.decoder_timeout_s,
+            queue=settings.decoder_queue,
         ),
     )
 

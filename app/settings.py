@@ -178,8 +178,17 @@ class Settings(BaseSettings):
     max_streamed_uploads: int = Field(
         32,
         gt=0,
-        description="Uploads over 1 MiB through the service at once; more wait. Each takes up to "
-        "30 MiB of memory.",
+        description="Uploads over 1 MiB through the service at once, half of them of one user; "
+        "more wait. Each takes up to 30 MiB of memory.",
+    )
+    max_open_uploads_per_user: int = Field(
+        10_000, gt=0, description="Reserved uploads of one user that are not completed."
+    )
+    stalled_body_s: float = Field(
+        60,
+        gt=0,
+        description="Time without a byte of a request's body after which the request is refused; "
+        "slow bodies are not affected.",
     )
     user_quota_bytes: int | None = Field(
         None,
@@ -188,6 +197,16 @@ class Settings(BaseSettings):
         "`python -m app users quota` sets another value for one user.",
     )
     temp_ttl_s: int = Field(DAY, gt=0, description="Lifetime of a temporary file.")
+    job_temp_ttl_s: int = Field(
+        7 * DAY,
+        gt=0,
+        description="Lifetime of a temporary file that a job created, from the end of the job.",
+    )
+    temp_quota_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Bytes that the temporary files of one user may take. Unset: no limit.",
+    )
     upload_url_ttl_s: int = Field(
         6 * HOUR, gt=0, description="Lifetime of a presigned URL for an upload."
     )
@@ -214,14 +233,20 @@ class Settings(BaseSettings):
         "service may still fetch from and post to, comma-separated.",
     )
 
-    decoder_processes: int = Field(2, gt=0, description="Decoder processes per replica.")
+    decoder_processes: int = Field(
+        3,
+        gt=0,
+        description="Decoder processes per replica; one user takes all but one. They start when "
+        "files are to be decoded.",
+    )
+    decoder_queue: int = Field(
+        256, ge=0, description="Files that may wait for a decoder process; more are refused."
+    )
     decoder_memory_bytes: int = Field(
         2 * GIB, ge=256 * MIB, description="Memory limit of a decoder process."
     )
     decoder_timeout_s: float = Field(60, gt=0, description="Time limit for decoding one file.")
-    max_pixels: int = Field(
-        100_000_000, gt=0, description="Largest image or video frame, in pixels."
-    )
+    max_pixels: int = Field(128 * MIB, gt=0, description="Largest image or video frame, in pixels.")
 
     lease_ttl_s: float = Field(
         30, gt=0, description="Time without a heartbeat after which a worker loses its job."

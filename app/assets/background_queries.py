@@ -22,6 +22,7 @@ class UninspectedAsset(NamedTuple):
     """Row of an asset whose media metadata are due."""
 
     id: str
+    user_id: str
     version: str
     size: int
     content_type: str
@@ -61,7 +62,7 @@ update assets set facts_due = now() + :lease::interval
 where id in (
   select id from assets where facts_due <= now() and status = 'ready'
   order by facts_due limit :limit for update skip locked)
-returning id, version, size, content_type, name""",
+returning id, user_id, version, size, content_type, name""",
     UninspectedAsset,
 )
 _SET_MEDIA_METADATA = Statement(

@@ -16,6 +16,7 @@ from app.http.dependencies import Injected
 from app.http.file_response import body_of
 from app.http.form_parser import FormReader
 from app.http.idempotency.keys import check_key
+from app.http.json_threads import JsonThreads
 from app.http.problems import problem
 from app.http.request_body import parse_part
 from app.http.responses import json_response
@@ -56,6 +57,7 @@ async def create_assets(
     batches: Annotated[BatchService, Injected(BatchService)],
     principal: PrincipalDep,
     settings: Annotated[Settings, Injected(Settings)],
+    threads: Annotated[JsonThreads, Injected(JsonThreads)],
 ) -> Response:
     """Create many small assets from a form with a part `json`, then one part `file`.
 
@@ -65,7 +67,7 @@ async def create_assets(
     """
     limit = MAX_BATCH_BYTES + settings.max_json_bytes + FORM_OVERHEAD_BYTES
     form = FormReader(request.headers.get("content-type"), body_of(request, limit))
-    items = await _items(form, settings.max_json_bytes)
+    items = await _items(form, settings.max_json_bytes, threads)
     _derive_keys(items, request.headers.get("idempotency-key"))
     await batches.create(principal, items, route=request.url.path.removesuffix("/batch"))
     results = [_result(item, request) for item in items]
@@ -86,7 +88,7 @@ async def find_assets(
     return json_response({"assets": with_urls(request, found)})
 
 
-async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
+async def _items(form: FormReader, max_json_bytes: int, threads: JsonThreads) -> list[Item]:
     parts = []
     for name, limit in (("json", max_json_bytes), ("file", MAX_BATCH_BYTES)):
         part = await form.next_part()
@@ -95,7 +97,8 @@ async def _items(form: FormReader, max_json_bytes: int) -> list[Item]:
         parts.append(await form.read(limit))
     if await form.next_part() is not None:
         raise InvalidAsset("The form must have one part `file`, as the last part.")
-    return items_of(parse_part(parts[0], AssetBatch).assets, parts[1])
+    batch = await parse_part(threads, parts[0], AssetBatch)
+    return items_of(batch.assets, parts[1])
 
 
 def _derive_keys(items: list[Item], key: str | None) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.assets import queries
-from app.assets.creation import AssetCreation, check_workflow_id, new_asset
-from app.assets.errors import AssetNotFound, InvalidAsset, InvalidParent, QuotaExceeded
+from app.assets.creation import AssetCreation, new_asset
+from app.assets.errors import AssetNotFound, InvalidAsset, InvalidParent
 from app.assets.object_keys import object_key
 from app.assets.queries import AssetRecord, NewAsset
 from app.assets.quotas import Quotas, check_remaining
@@ -24,6 +24,7 @@ from app.http.idempotency.keys import fingerprint_of
 from app.http.idempotency.open_keys import OpenKeys
 from app.http.idempotency.reservation import KeyReservation
 from app.http.problems import ProblemError, Unavailable
+from app.http.quotas import QuotaExceeded
 from app.runtime.ids import is_id, new_id
 from app.storage import Bucket, Journal, StorageUnavailable
 from app.storage.errors import UploadInterrupted
@@ -44,6 +45,7 @@ class Item:
     fingerprint: bytes
     asset_id: str = field(default_factory=new_id)
     version: str = field(default_factory=new_id)
+    object_etag: str | None = None
     asset: AssetRecord | None = None
     problem: ProblemError | None = None
     is_replay: bool = False
@@ -158,6 +160,7 @@ class BatchService:
         for item in items:
             try:
                 _check_draft(item)
+                self._creation.check_fields(item.wanted.asset)
                 if item.wanted.asset.parent_id not in folders:
                     raise InvalidParent
                 check_remaining(principal, item.wanted.size, remaining)
@@ -194,7 +197,7 @@ class BatchService:
 
     async def _put(self, item: Item) -> None:
         try:
-            await self._bucket.put(item.object_key, item.data)
+            item.object_etag = await self._bucket.put(item.object_key, item.data)
         except StorageUnavailable as problem:
             item.problem = problem
 
@@ -239,6 +242,7 @@ def _new_asset(principal: Principal, item: Item) -> NewAsset:
         content_type=media_types.content_type_of(draft.content_type, head, name),
         size=item.wanted.size,
         sha256=item.sha256,
+        object_etag=item.object_etag,
     )
 
 
@@ -252,4 +256,3 @@ def _check_draft(item: Item) -> None:
         raise InvalidAsset("Each asset of a batch needs a name.")
     if draft.content_type == FOLDER:
         raise InvalidAsset("A batch cannot create folders: create them with POST /v1/assets.")
-    check_workflow_id(draft)

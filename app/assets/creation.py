@@ -15,6 +15,7 @@ from app.assets.quotas import Quotas
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.auth import Principal
+from app.http.json_limits import check_metadata
 from app.http.problems import Unauthorized
 from app.runtime.ids import is_id
 from processing_context.wire import media_types
@@ -24,19 +25,27 @@ from processing_context.wire.assets import AssetCreate, UploadCreate
 class AssetCreation:
     """Inserts assets. Assets created with the token of a job belong to the job."""
 
-    def __init__(self, db: Database, quotas: Quotas) -> None:
+    def __init__(self, db: Database, quotas: Quotas, *, max_metadata_bytes: int) -> None:
         self._db = db
         self._quotas = quotas
+        self._max_metadata_bytes = max_metadata_bytes
 
     async def check(self, user_id: str, draft: AssetCreate | UploadCreate) -> None:
-        """Check the parent and the workflow id of a draft, before its bytes are read.
+        """Check a draft before its bytes are read.
 
         Raises:
             InvalidAsset: The workflow id is malformed.
             InvalidParent: The parent is not a folder of the user.
+            MetadataTooLarge: The metadata exceed the limit.
         """
-        check_workflow_id(draft)
+        self.check_fields(draft)
         await check_parent(self._db.pool, user_id, draft.parent_id)
+
+    def check_fields(self, draft: AssetCreate | UploadCreate) -> None:
+        """Check a draft without its parent; raises the same errors as `check`."""
+        if draft.workflow_id is not None and not is_id(draft.workflow_id):
+            raise InvalidAsset("`workflow_id` is not an id: ids have 32 hexadecimal digits.")
+        check_metadata("metadata", draft.metadata, self._max_metadata_bytes)
 
     async def insert(self, on: Connection, principal: Principal, asset: NewAsset) -> AssetRecord:
         """Insert an asset.
@@ -63,16 +72,6 @@ class AssetCreation:
         return inserted
 
 
-def check_workflow_id(draft: AssetCreate | UploadCreate) -> None:
-    """Check that the workflow id of a draft is well-formed.
-
-    Raises:
-        InvalidAsset: The id is malformed.
-    """
-    if draft.workflow_id is not None and not is_id(draft.workflow_id):
-        raise InvalidAsset("`workflow_id` is not an id: ids have 32 hexadecimal digits.")
-
-
 def new_asset(
     principal: Principal,
     draft: AssetCreate | UploadCreate,
@@ -87,6 +86,7 @@ def new_asset(
     put_ttl: timedelta | None = None,
     upload_id: str | None = None,
     part_size: int | None = None,
+    object_etag: str | None = None,
 ) -> NewAsset:
     """Return the row of a new asset, not inserted yet."""
     # The type of bytes that do not pass through the service is detected after the upload.
@@ -108,5 +108,6 @@ def new_asset(
         put_ttl=put_ttl,
         upload_id=upload_id,
         part_size=part_size,
+        object_etag=object_etag,
         needs_media_metadata=media_types.is_media(content_type) or is_undetected,
     )

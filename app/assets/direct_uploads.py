@@ -17,9 +17,11 @@ from app.assets.received import Limits, Received, receive
 from app.assets.service import AssetService, etag, lock
 from app.database.engine import Database
 from app.http.auth import Principal
+from app.http.content_headers import declared_type
 from app.http.etags import check_if_match
 from app.http.form_parser import FormReader, Part
 from app.http.idempotency.keys import IdempotencyKey, fingerprint_of
+from app.http.json_threads import JsonThreads
 from app.http.request_body import parse_part
 from app.runtime.ids import new_id
 from app.settings import Settings
@@ -46,6 +48,7 @@ class DirectUploadService:
         assets: AssetService,
         creation: AssetCreation,
         quotas: Quotas,
+        threads: JsonThreads,
         settings: Settings,
     ) -> None:
         self._db = db
@@ -54,6 +57,7 @@ class DirectUploadService:
         self._assets = assets
         self._creation = creation
         self._quotas = quotas
+        self._threads = threads
         self._max_bytes = settings.max_upload_bytes
         self._max_json_bytes = settings.max_json_bytes
 
@@ -95,7 +99,7 @@ class DirectUploadService:
             partial(_receive_file, form, self._limits(principal, remaining)),
             key,
             name=_name(draft, file),
-            content_type=file.content_type if draft.content_type is None else draft.content_type,
+            content_type=draft.content_type or declared_type(file.content_type),
             fingerprint=partial(_fingerprint, draft),
         )
         return asset, False
@@ -156,12 +160,13 @@ class DirectUploadService:
             QuotaExceeded: The upload would exceed the quota of the user.
         """
         asset = await self._assets.get(principal.user_id, asset_id)
+        content_type = declared_type(content_type)
         _check_replaceable(asset, if_match)
         remaining = await self._quotas.remaining(principal, needed=declared, freed=asset.size)
         version = new_id()
         target = object_key(asset_id, version)
         async with self._journal.putting(target):
-            async with self._bucket.upload(target) as upload:
+            async with self._bucket.upload(target, principal.user_id) as upload:
                 received = await receive(body, self._limits(principal, remaining), upload)
             async with self._db.transaction() as on:
                 old = await lock(on, principal.user_id, asset_id)
@@ -176,6 +181,7 @@ class DirectUploadService:
                     size=received.size,
                     sha256=received.sha256,
                     content_type=new_type,
+                    object_etag=upload.etag,
                     needs_media_metadata=media_types.is_media(new_type),
                 )
                 if received.size > old.size:
@@ -195,7 +201,8 @@ class DirectUploadService:
                 raise InvalidAsset(
                     "The form must have at most one part `json`, then one part `file`."
                 )
-            draft = parse_part(await form.read(self._max_json_bytes), AssetCreate)
+            text = await form.read(self._max_json_bytes)
+            draft = await parse_part(self._threads, text, AssetCreate)
         draft = draft or AssetCreate()
         if part is None and draft.content_type != FOLDER:
             raise InvalidAsset("The form has no part `file`, which all assets except folders need.")
@@ -228,7 +235,7 @@ class DirectUploadService:
         asset_id, version = new_id(), new_id()
         target = object_key(asset_id, version)
         async with self._journal.putting(target):
-            async with self._bucket.upload(target) as upload:
+            async with self._bucket.upload(target, principal.user_id) as upload:
                 received = await read(upload)
             new = new_asset(
                 principal,
@@ -239,6 +246,7 @@ class DirectUploadService:
                 content_type=media_types.content_type_of(content_type, received.head, name),
                 size=received.size,
                 sha256=received.sha256,
+                object_etag=upload.etag,
             )
             async with self._db.transaction() as on:
                 await self._journal.finish(on, target)
@@ -260,8 +268,8 @@ def _name(draft: AssetCreate, file: Part) -> str:
         return _NAME.validate_python(draft.name if draft.name is not None else file.file_name)
     except ValidationError:
         raise InvalidAsset(
-            "The asset needs a name of 1 to 1,000 characters without NUL: set it in `json`, or as "
-            "the file name of the part `file`."
+            "The asset needs a name of 1 to 1,000 characters without control characters: set it in "
+            "`json`, or as the file name of the part `file`."
         ) from None
 
 

@@ -30,6 +30,7 @@ from app.database.engine import Database
 from app.domain import Domain, UserData
 from app.http.auth import USER_OR_JOB, USER_OR_JOB_STREAM, Principal
 from app.http.idempotency.open_keys import OpenKeys
+from app.http.json_threads import JsonThreads
 from app.media.decoders.pool import Decoders
 from app.outbound import Downloader
 from app.runtime.cleanup import CleanupPhase, CleanupStep, deletion
@@ -46,9 +47,12 @@ def _build(services: Services) -> list[object]:
     db, storage, settings = services.get(Database), services.get(Storage), services.get(Settings)
     decoders, max_pixels = services.get(Decoders), settings.max_pixels
     bucket, journal = storage.assets, Journal(db, storage, "assets")
-    assets, quotas = AssetService(db, bucket, journal), Quotas(db)
-    creation, urls = AssetCreation(db, quotas), PresignedUrls(storage, settings)
-    direct = DirectUploadService(db, bucket, journal, assets, creation, quotas, settings)
+    limit = settings.max_metadata_bytes
+    assets = AssetService(db, bucket, journal, max_metadata_bytes=limit)
+    quotas, urls = Quotas(db), PresignedUrls(storage, settings)
+    creation = AssetCreation(db, quotas, max_metadata_bytes=limit)
+    threads = services.get(JsonThreads)
+    direct = DirectUploadService(db, bucket, journal, assets, creation, quotas, threads, settings)
     return [
         assets,
         direct,

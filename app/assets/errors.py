@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.http.problems import Conflict, Forbidden, Invalid, ObjectNotFound
+from app.http.problems import Conflict, Invalid, ObjectNotFound
 
 
 class AssetNotFound(ObjectNotFound):
@@ -86,12 +86,6 @@ class ChecksumMismatch(Invalid):
 
     code = "checksum_mismatch"
     detail = "The stored bytes do not match the declared SHA-256."
-
-
-class QuotaExceeded(Forbidden):
-    """The upload would exceed the quota of the user."""
-
-    code = "quota_exceeded"
 
 
 class NoThumbnail(Invalid):

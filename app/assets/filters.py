@@ -12,7 +12,8 @@ class AssetFilters(NamedTuple):
         parent_id: The folder; without it, the list has the assets at the top level.
         workflow_id: The workflow.
         job_id: The job that created the assets.
-        content_type: A complete type, or a prefix that ends in a slash.
+        content_type: A complete type, or a prefix that ends in a slash; case and parameters are
+            ignored.
         q: A part of the name.
         recursive: Include the assets at all levels below.
     """

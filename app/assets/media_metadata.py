@@ -70,7 +70,9 @@ class MediaMetadata:
             source = stored(self._bucket, key_of(asset), asset.size)
             head = await source.read(0, min(media_types.HEAD_BYTES, source.size))
             content_type = media_types.content_type_of(content_type, head, asset.name)
-            found = await self._decode(source, media_types.sniff(head) or content_type)
+            found = await self._decode(
+                source, media_types.sniff(head) or content_type, asset.user_id
+            )
         except (Undecodable, SourceTooLarge, ConversionTimeout) as exc:
             logger.info("asset %s has no media metadata: %s", asset.id, exc)
         except ObjectMissing:
@@ -84,10 +86,10 @@ class MediaMetadata:
             duration=found.get("duration"),
         )
 
-    async def _decode(self, source: Source, content_type: str) -> dict[str, Any]:
+    async def _decode(self, source: Source, content_type: str, user_id: str) -> dict[str, Any]:
         function = FUNCTIONS.get(media_types.kind_of(content_type))
         if function is None:
             return {}
-        answer = await self._decoders.run(function, source, max_pixels=self._max_pixels)
+        answer = await self._decoders.run(function, source, user_id, max_pixels=self._max_pixels)
         found: dict[str, Any] = orjson.loads(answer)
         return found

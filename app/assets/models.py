@@ -25,6 +25,7 @@ class AssetRow(Timestamps, Base):
         sha256_due: The time at which a replica verifies the SHA-256 of a multipart upload.
         facts_due: The time at which a replica extracts width, height and duration.
         thumb_key: The key of the thumbnail in the default size.
+        object_etag: The ETag of the object in storage; None for objects of earlier releases.
     """
 
     __tablename__ = "assets"
@@ -52,6 +53,7 @@ class AssetRow(Timestamps, Base):
     sha256_due: Mapped[datetime | None]
     facts_due: Mapped[datetime | None]
     thumb_key: Mapped[str | None] = mapped_column(Text)
+    object_etag: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         # For the checks of the foreign key, and for the children of a folder.
@@ -74,6 +76,7 @@ class AssetRow(Timestamps, Base):
             postgresql_where=text("facts_due is not null and status = 'ready'"),
         ),
         Index("ix_assets_pending", "id", postgresql_where=text("status = 'pending'")),
+        Index("ix_assets_pending_of_user", "user_id", postgresql_where=text("status = 'pending'")),
     )
 
 

@@ -50,8 +50,12 @@ class AssetParts:
             raise UploadExpired from None
         raise UploadEnded("All parts of this upload are stored: complete it by POST /complete.")
 
-    async def complete(self, asset: AssetRecord, named: Sequence[CompletedPart] | None) -> None:
-        """Complete the object of a pending asset in storage; repeated calls have no further effect.
+    async def complete(
+        self, asset: AssetRecord, named: Sequence[CompletedPart] | None
+    ) -> str | None:
+        """Complete the object of a pending asset in storage, and return its ETag.
+
+        Repeated calls have no further effect.
 
         Raises:
             AssetNotFound: The asset was deleted concurrently.
@@ -76,13 +80,14 @@ class AssetParts:
                 f"Storage refused the parts ({exc}): a part may have been replaced concurrently."
             )
         try:
-            size = (await self._bucket.stat(key)).size
+            stored_object = await self._bucket.head(key)
         except ObjectMissing:
             raise UploadIncomplete(reason) from None
-        if size != asset.size:
+        if stored_object.size != asset.size:
             raise UploadIncomplete(
-                f"The stored object has {size} bytes; {asset.size} were declared."
+                f"The stored object has {stored_object.size} bytes; {asset.size} were declared."
             )
+        return stored_object.etag
 
 
 def _upload_id(asset: AssetRecord) -> str:

@@ -18,7 +18,7 @@ from app.assets.multipart_uploads import AssetParts
 from app.assets.object_keys import key_of
 from app.assets.part_plan import ONE_PUT_BYTES, part_size_for
 from app.assets.queries import AssetRecord, NewAsset
-from app.assets.quotas import Quotas
+from app.assets.quotas import Quotas, open_uploads_quota
 from app.assets.service import AssetService
 from app.database.engine import Database
 from app.database.errors import is_database_away
@@ -50,6 +50,7 @@ class PresignedUploadService:
         self._assets = assets
         self._creation = creation
         self._quotas = quotas
+        self._open_uploads = open_uploads_quota(db, limit=settings.max_open_uploads_per_user)
         self._parts = AssetParts(db, bucket)
         self._max_bytes = min(settings.max_upload_bytes, MAX_OBJECT_BYTES)
         self._put_ttl = timedelta(seconds=settings.upload_url_ttl_s)
@@ -65,7 +66,8 @@ class PresignedUploadService:
         Raises:
             InvalidAsset: The draft describes a folder, or its workflow id is malformed.
             InvalidParent: The parent is not a folder of the user.
-            QuotaExceeded: The upload would exceed the quota of the user.
+            QuotaExceeded: The upload would exceed the quota of the user, or their number of open
+                uploads.
             TooLarge: The file would be larger than the limit.
         """
         if draft.size > self._max_bytes:
@@ -78,13 +80,18 @@ class PresignedUploadService:
             await self._extend(asset)
             return asset, True
         await self._creation.check(principal.user_id, draft)
-        if draft.size > ONE_PUT_BYTES:
-            return await self._reserve_parts(principal, draft, key), False
+        await self._open_uploads.check(principal.user_id)
+        reserve = self._reserve_parts if draft.size > ONE_PUT_BYTES else self._reserve_put
+        return await reserve(principal, draft, key), False
+
+    async def _reserve_put(
+        self, principal: Principal, draft: UploadCreate, key: IdempotencyKey
+    ) -> AssetRecord:
         new = self._new(principal, draft)
         async with self._db.transaction() as on:
             asset = await self._creation.insert(on, principal, new)
             await key.complete(on, asset.id)
-        return asset, False
+        return asset
 
     async def _reserve_parts(
         self, principal: Principal, draft: UploadCreate, key: IdempotencyKey
@@ -173,20 +180,25 @@ class PresignedUploadService:
         if asset.status == "ready" or asset.version is None:
             return asset
         if asset.part_size is not None:
-            await self._parts.complete(asset, body.parts)
+            object_etag = await self._parts.complete(asset, body.parts)
         elif body.parts:
             raise InvalidAsset("This upload is a single PUT: complete it without `parts`.")
         else:
-            await self._check_stored(asset, asset.sha256 or body.sha256)
+            object_etag = await self._check_stored(asset, asset.sha256 or body.sha256)
         ready = await queries.mark_ready(
-            self._db.pool, asset_id, version=asset.version, sha256=body.sha256
+            self._db.pool,
+            asset_id,
+            version=asset.version,
+            sha256=body.sha256,
+            object_etag=object_etag,
         )
         if ready is None:  # a concurrent request completed it
             ready = await self._assets.get(user_id, asset_id)
             _check_declared(ready, body.sha256)
         return ready
 
-    async def _check_stored(self, asset: AssetRecord, declared: str | None) -> None:
+    async def _check_stored(self, asset: AssetRecord, declared: str | None) -> str | None:
+        """Check the object of a single PUT; return its ETag."""
         key = key_of(asset)
         try:
             stat = await self._bucket.stat(key)
@@ -199,6 +211,7 @@ class PresignedUploadService:
                 sha256 = stat.sha256 or await self._bucket.sha256(key)
                 if sha256 != declared:
                     raise ChecksumMismatch
+            return stat.etag
         except ObjectMissing:
             raise UploadIncomplete from None
 

@@ -35,6 +35,7 @@ class AssetRecord(NamedTuple):
     part_size: int | None
     sha256_due: datetime | None
     thumb_key: str | None
+    object_etag: str | None
     created_at: datetime
     updated_at: datetime
 
@@ -54,6 +55,7 @@ class NewAsset(NamedTuple):
 
     Attributes:
         put_ttl: The validity of a presigned URL to put the bytes; None if there is no such URL.
+        object_etag: The ETag of the object in storage; None if it is not known yet.
         needs_media_metadata: Let a replica extract width, height and duration later.
     """
 
@@ -73,6 +75,7 @@ class NewAsset(NamedTuple):
     put_ttl: timedelta | None
     upload_id: str | None
     part_size: int | None
+    object_etag: str | None
     needs_media_metadata: bool
 
 
@@ -111,11 +114,11 @@ _INSERT = Query(
     f"""
 insert into assets (
     id, user_id, parent_id, workflow_id, job_id, node_id, name, search_name, content_type, size,
-    sha256, status, metadata, version, put_until, upload_id, part_size, facts_due)
+    sha256, status, metadata, version, put_until, upload_id, part_size, object_etag, facts_due)
 values (
     :id, :user_id, :parent_id, :workflow_id, :job_id, :node_id, :name, :search_name, :content_type,
     :size, :sha256, :status, :metadata, :version, now() + :put_ttl::interval, :upload_id,
-    :part_size, case when :needs_media_metadata::bool then now() end)
+    :part_size, :object_etag, case when :needs_media_metadata::bool then now() end)
 returning {COLUMNS}""",
     AssetRecord,
 )
@@ -132,7 +135,8 @@ _REPLACE_CONTENT = Query(
 update assets
 set version = :version, size = :size, sha256 = :sha256, content_type = :content_type,
     status = 'ready', duration = null, width = null, height = null, put_until = null,
-    part_size = null, sha256_due = null, thumb_key = null, updated_at = now(),
+    part_size = null, sha256_due = null, thumb_key = null, object_etag = :object_etag,
+    updated_at = now(),
     facts_due = case when :needs_media_metadata::bool then now() end
 where id = :asset_id returning {COLUMNS}""",
     AssetRecord,
@@ -140,7 +144,8 @@ where id = :asset_id returning {COLUMNS}""",
 _MARK_READY = Query(
     f"""
 update assets
-set status = 'ready', upload_id = null, sha256 = coalesce(sha256, :sha256), updated_at = now(),
+set status = 'ready', upload_id = null, sha256 = coalesce(sha256, :sha256),
+    object_etag = :object_etag, updated_at = now(),
     sha256_due = case when part_size is not null then now() end
 where id = :asset_id and version = :version and status = 'pending' returning {COLUMNS}""",
     AssetRecord,
@@ -252,6 +257,7 @@ async def replace_content(
     size: int,
     sha256: str,
     content_type: str,
+    object_etag: str | None,
     needs_media_metadata: bool,
 ) -> AssetRecord:
     """Set a new version of the bytes of a locked asset."""
@@ -262,12 +268,13 @@ async def replace_content(
         size=size,
         sha256=sha256,
         content_type=content_type,
+        object_etag=object_etag,
         needs_media_metadata=needs_media_metadata,
     )
 
 
 async def mark_ready(
-    on: Executor, asset_id: str, *, version: str, sha256: str | None
+    on: Executor, asset_id: str, *, version: str, sha256: str | None, object_etag: str | None
 ) -> AssetRecord | None:
     """Mark a pending asset as ready; return None if it is not pending any more.
 
@@ -276,8 +283,11 @@ async def mark_ready(
         asset_id: The id of the asset.
         version: The version of the stored bytes.
         sha256: The SHA-256, unless the asset has a declared one.
+        object_etag: The ETag of the object in storage.
     """
-    return await _MARK_READY.one(on, asset_id=asset_id, version=version, sha256=sha256)
+    return await _MARK_READY.one(
+        on, asset_id=asset_id, version=version, sha256=sha256, object_etag=object_etag
+    )
 
 
 async def extend_put(on: Executor, asset_id: str, ttl: timedelta) -> datetime | None:

@@ -20,6 +20,12 @@ _USED = Scalar(
 _LOCK = Statement(
     "select pg_advisory_xact_lock(hashtextextended('asset bytes of ' || :user_id, 0))"
 )
+_OPEN_UPLOADS = Scalar(
+    """
+select count(*) from (
+  select from assets where user_id = :user_id and status = 'pending' limit :limit) pending""",
+    int,
+)
 # One statement, so that counts and rows are read in one snapshot.
 _COMPARE = Query(
     """
@@ -44,6 +50,11 @@ async def used(on: Executor, user_id: str) -> int:
 async def lock(on: Connection, user_id: str) -> None:
     """Lock the byte count of a user until the end of the transaction."""
     await _LOCK.execute(on, user_id=user_id)
+
+
+async def open_uploads(on: Executor, user_id: str, *, limit: int) -> int:
+    """Return the number of a user's pending assets, counted up to a limit."""
+    return await _OPEN_UPLOADS.value(on, user_id=user_id, limit=limit) or 0
 
 
 async def compare(on: Executor, *, after: str, limit: int) -> list[CountedBytes]:

@@ -1,16 +1,16 @@
-"""Quotas for the bytes of a user's assets.
+"""Quotas for the bytes of a user's assets, and for their open uploads.
 
-Reserved uploads count with their declared size. Temporary files do not count: they expire, and a
-preview that exceeds the quota should not make a job fail.
+Reserved uploads count with their declared size. Temporary files have a quota of their own: they
+expire, and a preview that exceeds this quota should not make a job fail.
 """
 
 from __future__ import annotations
 
 from app.assets import quota_queries as queries
-from app.assets.errors import QuotaExceeded
 from app.database.engine import Database
 from app.database.statement import Connection
 from app.http.auth import Principal
+from app.http.quotas import CountQuota, QuotaExceeded
 
 
 class Quotas:
@@ -55,6 +55,16 @@ class Quotas:
         await queries.lock(on, principal.user_id)
         if await queries.used(on, principal.user_id) > principal.quota_bytes:
             raise _exceeded(principal)
+
+
+def open_uploads_quota(db: Database, *, limit: int) -> CountQuota:
+    """Return the quota for the reserved uploads of a user."""
+
+    async def count(user_id: str, limit: int) -> int:
+        return await queries.open_uploads(db.pool, user_id, limit=limit)
+
+    remedy = "complete or abort some."
+    return CountQuota("open uploads", limit, count, remedy=remedy)
 
 
 def check_remaining(principal: Principal, size: int, remaining: int | None) -> None:

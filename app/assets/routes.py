@@ -20,7 +20,7 @@ from app.http.etags import IfMatch
 from app.http.file_response import body_of, content_response
 from app.http.form_parser import FormReader
 from app.http.idempotency.dependencies import IdempotencyKeyDep
-from app.http.pagination import EmptyAsAbsent, PageDep
+from app.http.pagination import EmptyAsAbsent, PageDep, list_response
 from app.http.request_body import declared_bytes
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
@@ -122,8 +122,10 @@ async def list_assets(
     """
     filters = AssetFilters(parent_id, workflow_id, job_id, content_type, q, recursive)
     found, following = await assets.page(principal.user_id, page, filters)
-    items = with_urls(request, found) if urls else [asset_fields(asset) for asset in found]
-    return json_response({"next": following, "assets": items})
+    fields = with_urls(request, found) if urls else [asset_fields(asset) for asset in found]
+    return list_response(
+        "assets", fields, following, fields=lambda asset: asset, key=lambda asset: str(asset["id"])
+    )
 
 
 @router.get("/assets/{asset_id}", response_model=Asset)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 
 from app.assets import page_queries, queries
 from app.assets.deletion import RetiredObjects, retire_objects
@@ -30,8 +31,9 @@ from app.database.engine import Database
 from app.database.statement import Connection
 from app.http import pagination
 from app.http.etags import check_if_match, etag_of
-from app.http.file_response import Content
+from app.http.json_limits import check_metadata
 from app.http.pagination import Page
+from app.http.stored_content import Content
 from app.runtime.ids import is_id
 from app.storage import Bucket, Journal
 from processing_context.wire.assets import FOLDER, AssetUpdate
@@ -43,10 +45,13 @@ _DELETE_ATTEMPTS = 3
 class AssetService:
     """Reads, updates and deletes assets of users."""
 
-    def __init__(self, db: Database, bucket: Bucket, journal: Journal) -> None:
+    def __init__(
+        self, db: Database, bucket: Bucket, journal: Journal, *, max_metadata_bytes: int
+    ) -> None:
         self._db = db
         self._bucket = bucket
         self._journal = journal
+        self._max_metadata_bytes = max_metadata_bytes
 
     async def get(self, user_id: str, asset_id: str) -> AssetRecord:
         """Return one asset.
@@ -81,10 +86,10 @@ class AssetService:
             f"{filters.content_type}{filters.q}"
         ):
             return [], None
-        assets = await page_queries.page(
-            self._db.pool, filters, user_id=user_id, after=page.after, limit=page.size + 1
+        listed = await page_queries.page(
+            self._db.pool, filters, user_id=user_id, after=page.after, size=page.size
         )
-        return pagination.cut(assets, page.size)
+        return listed.rows, pagination.next_cursor(listed)
 
     def content(self, asset: AssetRecord) -> Content:
         """Return the content of an asset, for a file response.
@@ -102,6 +107,8 @@ class AssetService:
             content_type=asset.content_type,
             etag=f'"{asset.version}"',
             name=asset.name,
+            sha256=asset.sha256,
+            object_etag=asset.object_etag,
         )
 
     async def update(
@@ -115,6 +122,7 @@ class AssetService:
             InvalidParent: The new parent is not a folder of the user.
             MoveBelowItself: The new parent is the folder itself, or below it.
             InvalidAsset: The change would turn a folder into a file, or a file into a folder.
+            MetadataTooLarge: The new metadata exceed the limit.
         """
         given = change.model_dump(exclude_unset=True)
         async with self._db.transaction() as on:
@@ -124,6 +132,9 @@ class AssetService:
             check_if_match(if_match, etag(asset))
             if not given:
                 return asset
+            metadata = given.get("metadata", {})
+            if metadata != orjson.loads(asset.metadata):
+                check_metadata("metadata", metadata, self._max_metadata_bytes)
             is_folder = given.get("content_type", asset.content_type) == FOLDER
             if is_folder != (asset.content_type == FOLDER):
                 raise InvalidAsset("A folder cannot become a file, nor a file a folder.")

@@ -13,6 +13,7 @@ from app.http.dependencies import Injected
 from app.http.file_response import content_response
 from app.http.pagination import EmptyAsAbsent
 from app.http.routing import SecuredRoute
+from app.http.stored_content import ContentCorrupt
 from app.storage import ObjectMissing
 
 router = APIRouter(prefix="/v1", route_class=SecuredRoute, tags=["assets"])
@@ -41,7 +42,7 @@ async def get_thumbnail(
     content = await thumbnails.get(principal.user_id, asset_id, size)
     try:
         return await content_response(content, request)
-    except ObjectMissing:
+    except (ObjectMissing, ContentCorrupt):
         await thumbnails.discard(asset_id, content)
     content = await thumbnails.get(principal.user_id, asset_id, size)
     try:

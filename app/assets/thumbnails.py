@@ -10,7 +10,7 @@ from app.assets.service import AssetService, check_readable
 from app.assets.thumbnail_queries import ThumbnailRecord
 from app.database.engine import Database
 from app.database.statement import Connection
-from app.http.file_response import Content
+from app.http.stored_content import Content
 from app.media.decoders.pool import Decoders
 from app.media.decoders.sources import stored
 from app.runtime.ids import new_id
@@ -85,10 +85,12 @@ class ThumbnailService:
         function = FUNCTIONS.get(kind)
         if function is None:
             raise NoThumbnail
-        image = await self._decoders.run(function, source, size=size, max_pixels=self._max_pixels)
+        image = await self._decoders.run(
+            function, source, asset.user_id, size=size, max_pixels=self._max_pixels
+        )
         thumbnail = ThumbnailRecord(object_key(asset.id, new_id()), len(image))
         async with self._journal.putting(thumbnail.key):
-            async with self._bucket.upload(thumbnail.key) as upload:
+            async with self._bucket.upload(thumbnail.key, asset.user_id) as upload:
                 await upload.write(image)
             async with self._db.transaction() as on:
                 await self._journal.finish(on, thumbnail.key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -12,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from app.http import content_headers
 from app.http.problems import BadRequest, RangeNotSatisfiable
 from app.http.request_body import limited
-from app.runtime.object_reader import ObjectReader
+from app.http.stored_content import Content
 
 _ONE_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
@@ -24,29 +23,15 @@ class ClientDisconnected(BadRequest):
     detail = "The connection ended before the whole body was received."
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Location and headers of a stored file to serve."""
-
-    bucket: ObjectReader
-    key: str
-    size: int
-    content_type: str
-    etag: str
-    name: str
-
-    @property
-    def disposition(self) -> str:
-        """The Content-Disposition header: inline for safe types, otherwise attachment."""
-        is_inline = content_headers.is_safe_inline(self.content_type)
-        return content_headers.disposition("inline" if is_inline else "attachment", self.name)
-
-
 async def content_response(content: Content, request: Request) -> Response:
     """Return the response to a GET or HEAD request for a file.
 
+    Small files are verified before the response begins. If a large file turns out to be wrong at
+    its end, the response is not completed, so that the caller sees a broken connection.
+
     Raises:
         RangeNotSatisfiable: The range is outside of the file.
+        ContentCorrupt: The object in storage is not the one that was stored.
         ObjectMissing: The object does not exist in storage.
         StorageUnavailable: Storage does not answer.
     """
@@ -68,9 +53,19 @@ async def content_response(content: Content, request: Request) -> Response:
     if wanted is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
     if request.method == "HEAD":
+        await content.check()
         return Response(headers=headers)
-    pieces = await content.bucket.read(content.key, start, end)
-    return StreamingResponse(pieces, status_code=206 if wanted else 200, headers=headers)
+    pieces = await (content.read_range(start, end) if wanted else content.read())
+    first = await anext(pieces, b"")
+    return StreamingResponse(
+        _joined(first, pieces), status_code=206 if wanted else 200, headers=headers
+    )
+
+
+async def _joined(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
 def _matches_etag(header: str | None, etag: str) -> bool:

@@ -44,10 +44,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Size of an object, and its SHA-256 (hex) if storage has it."""
+    """Size of an object, and its SHA-256 (hex) and ETag if storage has them."""
 
     size: int
     sha256: str | None
+    etag: str | None
 
 
 class Admin:
@@ -102,7 +103,7 @@ class Admin:
         # The checksum of a multipart object ("…-3") is a checksum of the checksums of its parts.
         is_whole = bool(checksum) and "-" not in checksum
         sha256 = base64.b64decode(checksum).hex() if is_whole else None
-        return Stat(size=found.size or 0, sha256=sha256)
+        return Stat(size=found.size or 0, sha256=sha256, etag=found.etag)
 
     async def ensure_bucket(
         self, bucket: str, *, origins: Sequence[str], expire_after_days: int | None

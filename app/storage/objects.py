@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import obstore
 from obstore.store import S3Store
 
+from app.runtime.fair_slots import FairSlots
+from app.runtime.object_reader import ObjectHead, OpenedObject
 from app.storage.admin import Admin, Stat
 from app.storage.errors import ObjectMissing, StorageUnavailable, mapped
 from app.storage.multipart import MultipartUploads
-from app.storage.streaming_upload import Upload
+from app.storage.streaming_upload import Upload, bare_etag
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, ObjectMeta
 
 READ_BYTES = 256 * 1024
 HASH_BYTES = 1024 * 1024
@@ -40,7 +45,7 @@ class Bucket:
         store: S3Store,
         admin: Admin,
         uploads: MultipartUploads,
-        streams: asyncio.Semaphore,
+        streams: FairSlots,
         *,
         max_bytes: int,
     ) -> None:
@@ -51,23 +56,55 @@ class Bucket:
         self._streams = streams
         self._max_bytes = max_bytes
 
-    def upload(self, key: str) -> Upload:
-        """Return a context manager that streams an object to storage."""
-        return Upload(self._store, key, self._streams, max_bytes=self._max_bytes)
+    def upload(self, key: str, user_id: str) -> Upload:
+        """Return a context manager that streams an object of a user to storage."""
+        return Upload(self._store, key, user_id, self._streams, max_bytes=self._max_bytes)
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Write an object from memory.
+    async def put(self, key: str, data: bytes) -> str | None:
+        """Write an object from memory, and return its ETag.
 
         Raises:
             StorageUnavailable: Storage cannot be reached.
         """
         with mapped("write"):
-            await obstore.put_async(self._store, key, data, use_multipart=False)
+            result = await obstore.put_async(self._store, key, data, use_multipart=False)
+        return bare_etag(result["e_tag"])
+
+    async def head(self, key: str) -> ObjectHead:
+        """Return the size and the ETag of an object.
+
+        Raises:
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
+        """
+        with mapped("look up an object", may_miss=True):
+            return _head(await obstore.head_async(self._store, key))
+
+    async def open(self, key: str) -> OpenedObject:
+        """Begin to read an object; the request has been sent, so errors precede the first byte.
+
+        Raises:
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
+        """
+        return await self._open(key, None)
+
+    async def open_range(self, key: str, start: int, end: int) -> OpenedObject:
+        """Begin to read the bytes from `start` up to, not including, `end`, which must be more.
+
+        Raises:
+            ObjectMissing: The object does not exist.
+            StorageUnavailable: Storage cannot be reached.
+        """
+        return await self._open(key, {"range": (start, end)})
+
+    async def _open(self, key: str, options: GetOptions | None) -> OpenedObject:
+        with mapped("read", may_miss=True):
+            result = await obstore.get_async(self._store, key, options=options)
+        return OpenedObject(_head(result.meta), _pieces(result))
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Return an iterator over the bytes from `start` up to, not including, `end`.
-
-        The request has been sent when it returns, so that errors precede the first byte.
 
         Raises:
             ObjectMissing: The object does not exist.
@@ -75,9 +112,7 @@ class Bucket:
         """
         if start >= end:
             return _empty()
-        with mapped("read", may_miss=True):
-            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
-        return _pieces(result)
+        return (await self.open_range(key, start, end)).pieces
 
     async def stat(self, key: str) -> Stat:
         """Return the size and, if storage has it, the checksum of an object.
@@ -143,6 +178,10 @@ class Bucket:
                 await obstore.head_async(self._store, "readyz")
         except ObjectMissing:
             return
+
+
+def _head(meta: ObjectMeta) -> ObjectHead:
+    return ObjectHead(meta["size"], bare_etag(meta["e_tag"]))
 
 
 async def _empty() -> AsyncIterator[bytes]:

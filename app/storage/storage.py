@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -11,6 +10,7 @@ from obstore.store import S3Store
 from starlette.requests import HTTPConnection
 
 from app.http.headers import header
+from app.runtime.fair_slots import FairSlots
 from app.settings import Settings
 from app.storage.admin import Admin
 from app.storage.multipart import PARTS_AT_ONCE, MultipartUploads
@@ -24,6 +24,10 @@ BucketName = Literal["assets", "temp"]
 """Name of a bucket in the journal."""
 MAX_PUT_BYTES = 5 * 1024**3
 """Limit of S3 for one PUT."""
+_WAITING_PER_STREAM = 8
+"""Uploads that may wait for each streamed upload; a waiting one takes up to 2 MiB of memory."""
+_LONGEST_JOB_DAYS = 366
+"""Days for which a job may run and its files be extended, before storage itself deletes them."""
 MAX_OBJECT_BYTES = 5 * 1024**4
 """Largest object that all S3 servers accept."""
 ACCESS_CHECK = ".access-check"
@@ -56,7 +60,10 @@ class Storage:
             "internal": Signer(endpoint, region=settings.s3_region, **keys),
             "public": Signer(public, region=settings.s3_region, **keys),
         }
-        self._streams = asyncio.Semaphore(settings.max_streamed_uploads)
+        streams = settings.max_streamed_uploads
+        self._streams = FairSlots(
+            streams, per_user=(streams + 1) // 2, queue=_WAITING_PER_STREAM * streams
+        )
         self._requests = S3Requests(self._signers["internal"])
         self._admin = Admin(endpoint, self._requests, region=settings.s3_region, **keys)
         self.assets = self._bucket(settings.s3_asset_bucket, endpoint, keys)
@@ -103,11 +110,11 @@ class Storage:
         origins = self._settings.allowed_origins
         await self._admin.ensure_bucket(self.assets.name, origins=origins, expire_after_days=None)
         # A fallback for the sweeper, which uses the exact expiry of each file.
-        longest_s = max(
-            self._settings.temp_ttl_s, (self._settings.event_retention_days + 1) * 86_400
-        )
+        longest_s = max(self._settings.temp_ttl_s, self._settings.job_temp_ttl_s)
         await self._admin.ensure_bucket(
-            self.temp.name, origins=origins, expire_after_days=longest_s // 86_400 + 2
+            self.temp.name,
+            origins=origins,
+            expire_after_days=longest_s // 86_400 + _LONGEST_JOB_DAYS,
         )
 
     async def check(self) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 import obstore
 from obstore.store import S3Store
 
+from app.runtime.fair_slots import FairSlots, SlotsBusyError
 from app.storage.errors import StorageUnavailable, UploadsBusy, mapped
 from app.storage.multipart import MAX_PARTS
 
@@ -37,15 +38,21 @@ class Upload:
     Args:
         store: The bucket.
         key: The key of the object.
+        user_id: The user who uploads.
         streams: The limit for concurrent uploads of more than `PIECE_BYTES`; others wait.
         max_bytes: The maximum size of the object, which decides the part size.
+
+    Attributes:
+        etag: The ETag of the object in storage, when the block has ended.
     """
 
     def __init__(
-        self, store: S3Store, key: str, streams: asyncio.Semaphore, *, max_bytes: int
+        self, store: S3Store, key: str, user_id: str, streams: FairSlots, *, max_bytes: int
     ) -> None:
+        self.etag: str | None = None
         self._store = store
         self._key = key
+        self._user_id = user_id
         self._streams = streams
         self._has_stream = False
         self._part_bytes = max(PART_BYTES, max_bytes // MAX_PARTS + 1)
@@ -92,13 +99,12 @@ class Upload:
                 await asyncio.shield(self._transfer)
         finally:
             if self._has_stream:
-                self._streams.release()
+                self._streams.release(self._user_id)
 
     async def _wait_for_stream(self) -> None:
         try:
-            async with asyncio.timeout(WAIT_S):
-                await self._streams.acquire()
-        except TimeoutError:
+            await self._streams.acquire(self._user_id, wait_s=WAIT_S)
+        except SlotsBusyError:
             raise UploadsBusy(retry_after_s=WAIT_S) from None
         self._has_stream = True
 
@@ -141,7 +147,7 @@ class Upload:
 
     async def _put_parts(self) -> None:
         with mapped("write parts"):
-            await obstore.put_async(
+            result = await obstore.put_async(
                 self._store,
                 self._key,
                 self._source(),
@@ -149,7 +155,14 @@ class Upload:
                 chunk_size=self._part_bytes,
                 max_concurrency=PARTS_AT_ONCE,
             )
+        self.etag = bare_etag(result["e_tag"])
 
     async def _put(self, data: bytes) -> None:
         with mapped("write"):
-            await obstore.put_async(self._store, self._key, data, use_multipart=False)
+            result = await obstore.put_async(self._store, self._key, data, use_multipart=False)
+        self.etag = bare_etag(result["e_tag"])
+
+
+def bare_etag(etag: str | None) -> str | None:
+    """Return an ETag without quotes."""
+    return None if etag is None else etag.strip('"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from tests.support.assets import fetch, journal, keys, make_asset, make_folder
@@ -127,8 +128,8 @@ async def test_active_content_is_sent_as_attachment(
         ("plain name.png", 'inline; filename="plain name.png"'),
         ('a"b\\c', "inline; filename=\"a_b_c\"; filename*=UTF-8''a%22b%5Cc"),
         (
-            "Ü\r\nX: y.png",
-            "inline; filename=\"___X: y.png\"; filename*=UTF-8''%C3%9C__X%3A%20y.png",
+            "Ü\u202eX: y.png",
+            "inline; filename=\"__X: y.png\"; filename*=UTF-8''%C3%9C_X%3A%20y.png",
         ),
         ("日本", "inline; filename=\"__\"; filename*=UTF-8''%E6%97%A5%E6%9C%AC"),
         ("../../etc/passwd", 'inline; filename="../../etc/passwd"'),
@@ -156,6 +157,16 @@ async def test_redirects_lead_to_the_bytes(user: User) -> None:
         reply = await user.http.get(path)
         assert reply.status_code == 307
         assert (await fetch(reply.headers["location"])).content == BYTES
+
+
+async def test_the_redirect_of_a_head_request_permits_head(user: User) -> None:
+    made = await make_asset(user, BYTES)
+    path = f"/v1/assets/{made.id}/content?redirect=true"
+    reply = await user.http.head(path)
+    assert reply.status_code == 307
+    async with httpx.AsyncClient() as http:
+        head = await http.head(reply.headers["location"])
+    assert (head.status_code, head.headers["content-length"]) == (200, "100")
 
 
 async def test_a_url_is_valid_for_the_requested_time(user: User) -> None:

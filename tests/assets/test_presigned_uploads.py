@@ -97,7 +97,7 @@ async def test_an_object_with_another_sha256_does_not_become_ready(
     async def smuggle() -> None:
         pool = service.db.pool
         version = await pool.fetchval("select version from assets where id = $1", asset_id)
-        async with service.storage.assets.upload(f"{asset_id}/{version}") as upload:
+        async with service.storage.assets.upload(f"{asset_id}/{version}", "user") as upload:
             await upload.write(b"x" * len(CONTENT))
 
     await service.run(smuggle())

@@ -256,7 +256,9 @@ async def test_a_lying_size_never_becomes_an_asset(service: Service, user: User)
     assert refused.status_code == 403
     assert (await user.http.post(f"{path}/complete")).json()["code"] == "upload_incomplete"
     # Whatever way they came: what is there has another size.
-    async with Storage(service.settings).assets.upload(await key_of(made, service)) as upload:
+    async with Storage(service.settings).assets.upload(
+        await key_of(made, service), "user"
+    ) as upload:
         await upload.write(b"more bytes")
     assert (await user.http.post(f"{path}/complete")).json()["code"] == "upload_incomplete"
     assert await names(user) == []
@@ -272,7 +274,9 @@ async def test_a_lying_sha256_never_becomes_an_asset(service: Service, user: Use
     refused = await put(made["upload"]["url"], b"liars", made["upload"]["headers"])
     assert refused.status_code == 400
     assert (await user.http.post(f"{path}/complete")).json()["code"] == "upload_incomplete"
-    async with Storage(service.settings).assets.upload(await key_of(made, service)) as upload:
+    async with Storage(service.settings).assets.upload(
+        await key_of(made, service), "user"
+    ) as upload:
         await upload.write(b"liars")
     assert (await user.http.post(f"{path}/complete")).json()["code"] == "checksum_mismatch"
     assert await names(user) == []

@@ -196,7 +196,7 @@ async def test_what_appears_of_a_deleted_upload_is_deleted_too(
     assert (await user.http.delete(f"/v1/assets/{asset_id}/upload")).status_code == 204
 
     async def appear() -> None:
-        async with bucket.upload(key) as late:
+        async with bucket.upload(key, "user") as late:
             await late.write(b"a completion that was under way")
         await bucket.uploads.begin(key)
 
@@ -226,7 +226,7 @@ async def test_large_streams_wait_for_one_another(start_service: Callable[..., S
         app = service
 
         async def is_taken() -> bool:
-            return bool(app.storage._streams.locked())
+            return app.storage._streams._free == 0
 
         await eventually(is_taken)
         waiting = asyncio.create_task(second.http.post("/v1/assets", **form(content)))
@@ -236,4 +236,4 @@ async def test_large_streams_wait_for_one_another(start_service: Callable[..., S
         assert not waiting.done()
         go_on.set()
         assert {(await task).status_code for task in (first, waiting)} == {201}
-        assert not app.storage._streams.locked()
+        assert app.storage._streams._free == 1

@@ -120,7 +120,7 @@ async def test_an_upload_that_a_crash_cut_off_is_cleaned_up_when_its_time_is_ove
             "('assets', 'young', 'put', now() + interval '1 h')"
         )
         for key in ("cut/whole", "young"):
-            async with state.storage.assets.upload(key) as upload:
+            async with state.storage.assets.upload(key, "user") as upload:
                 await upload.write(b"bytes")
 
     await service.run(crash())
