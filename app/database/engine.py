@@ -16,8 +16,16 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from app.database.measured_pool import MeasuredPool, OnWait
 from app.database.statement import Connection
 
-SERVER_SETTINGS = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
-"""Settings of pooled connections: each statement has one plan, whatever its first parameters."""
+SERVER_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
+"""Settings of pooled connections: each statement has one plan, whatever its first parameters.
+
+Without bitmap scans: they read all rows of a condition, also where only the first are wanted, and
+statistics that are out of date made the planner prefer them to the index that has the order.
+"""
 
 _DIALECT = asyncpg_dialect()  # type: ignore[no-untyped-call]
 

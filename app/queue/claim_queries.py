@@ -89,7 +89,7 @@ with there as materialized (
         select j.id from jobs j
         where {in_lane("lane.user_id")} and j.available_at <= clock_timestamp()
             and j.required_capabilities <@ :capabilities
-            and (:node_types::text[] is null or j.node_types <@ :node_types)
+            and coalesce(j.node_types <@ :node_types, true)
         order by j.id limit {candidates}
     ) j
 ), picked as materialized (

@@ -55,6 +55,9 @@ EVENT_LAG = Histogram(
     "events of other replicas, from the notification.",
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60),
 )
+DECODER_QUEUE = Gauge(
+    "context_decoder_queue", "Files that wait for a decoder process of this replica."
+)
 POOL_WAITS = Histogram(
     "context_database_pool_wait_seconds",
     "Times of more than 1 ms that statements waited for a connection to PostgreSQL.",

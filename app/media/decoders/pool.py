@@ -14,6 +14,7 @@ from app.media.decoders import syscall_filter
 from app.media.decoders.errors import ConversionTimeout, DecodersBusy
 from app.media.decoders.process import DecoderProcess, DiedIdleError
 from app.media.decoders.sources import Source
+from app.runtime import metrics
 from app.runtime.fair_slots import FairSlots, SlotsBusyError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ class Decoders:
             DecodersBusy: The queue is full, or no process was free within the waiting time.
         """
         try:
-            await self._slots.acquire(user_id, wait_s=self._wait_s)
+            with metrics.DECODER_QUEUE.track_inprogress():
+                await self._slots.acquire(user_id, wait_s=self._wait_s)
         except SlotsBusyError:
             raise DecodersBusy from None
         try:
