@@ -36,6 +36,7 @@ DOMAIN = Domain(
     routers=(routes.router,),
     access={
         "POST /v1/workflows": USER,
+        "POST /v1/workflows/check": USER_OR_JOB,
         "GET /v1/workflows": USER_OR_JOB,
         "GET /v1/workflows/{workflow_id}": USER_OR_JOB,
         "PUT /v1/workflows/{workflow_id}": USER,

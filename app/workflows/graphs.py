@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from typing import NamedTuple
 
 import orjson
@@ -13,15 +12,11 @@ from app.http.json_threads import JsonThreads
 from app.http.problems import MAX_ERRORS, Invalid
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph, GraphError, GraphLimits
-from processing_context.wire.graph_checks import cycles
+from processing_context.wire.graph_checks import structural_errors
 from processing_context.wire.graph_problems import Problems
 from processing_context.wire.jobs import RunJobRequest
 from processing_context.wire.workflows import WorkflowCreate
 
-MAX_NODE_IDS = 100
-"""Node ids of one error; its message has their number."""
-
-_SHOWN_CHARS = 100
 _PART_BYTES = 100
 """Estimated size of a node or an edge."""
 
@@ -137,8 +132,7 @@ def check_graph(graph: Graph) -> None:
     Raises:
         InvalidGraph: The graph breaks a rule; `errors` lists the problems.
     """
-    errors = [*_duplicates(graph), *_dangling(graph), *_shared_inputs(graph), *_cycles(graph)]
-    if errors:
+    if errors := structural_errors(graph):
         raise _invalid(errors)
 
 
@@ -149,58 +143,3 @@ def _invalid(errors: list[GraphError]) -> InvalidGraph:
         errors=[error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]],
         error_count=len(errors),
     )
-
-
-def _shown(text: str) -> str:
-    """Return a name for a message, shortened if it is long."""
-    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")
-
-
-def _duplicates(graph: Graph) -> Iterator[GraphError]:
-    for node_id, count in Counter(node.id for node in graph.nodes).items():
-        if count > 1:
-            yield GraphError(
-                type="duplicate_node",
-                msg=f"{count} nodes have the id {_shown(node_id)}: node ids must be unique",
-                node_ids=[node_id],
-            )
-
-
-def _dangling(graph: Graph) -> Iterator[GraphError]:
-    known = {node.id for node in graph.nodes}
-    for index, edge in enumerate(graph.edges):
-        missing = [end for end in dict.fromkeys((edge.source, edge.target)) if end not in known]
-        if missing:
-            names = ", ".join(map(_shown, missing))
-            yield GraphError(
-                type="dangling_edge",
-                msg=f"edge {index} refers to nodes that do not exist: {names}",
-                node_ids=missing,
-                edge_index=index,
-            )
-
-
-def _shared_inputs(graph: Graph) -> Iterator[GraphError]:
-    seen: dict[tuple[str, str], int] = {}
-    for index, edge in enumerate(graph.edges):
-        first = seen.setdefault((edge.target, edge.targetHandle), index)
-        if first != index:
-            yield GraphError(
-                type="input_taken",
-                msg=f"edges {first} and {index} have the same target, the input "
-                f"{_shown(edge.targetHandle)} of node {_shown(edge.target)}",
-                node_ids=[edge.target],
-                edge_index=index,
-            )
-
-
-def _cycles(graph: Graph) -> Iterator[GraphError]:
-    for node_ids in cycles(graph):
-        is_short = len(node_ids) < 10
-        names = [_shown(node_id) for node_id in (*node_ids, node_ids[0])] if is_short else []
-        path = " -> ".join(names) if is_short else f"{len(node_ids)} nodes"
-        yield GraphError(
-            type="cycle",
-            msg=f"the graph has a cycle: {path}",
-            node_ids=node_ids[:MAX_NODE_IDS],
-        )

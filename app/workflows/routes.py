@@ -20,6 +20,8 @@ from app.workflows.service import WorkflowService
 from processing_context.wire.base import Text
 from processing_context.wire.workflows import (
     Access,
+    GraphCheckRequest,
+    GraphCheckResult,
     Workflow,
     WorkflowCreate,
     WorkflowList,
@@ -86,6 +88,17 @@ async def list_workflows(
     return list_response(
         "workflows", found, following, fields=listed_fields, key=lambda workflow: workflow.id
     )
+
+
+@router.post("/check")
+async def check_graph(
+    workflows: Workflows, principal: PrincipalDep, body: GraphCheckRequest
+) -> GraphCheckResult:
+    """Check a graph without saving or running it, as a job of the caller would be checked.
+
+    A graph of invalid structure is refused, as when it is saved.
+    """
+    return await workflows.check(principal.user_id, body.graph)
 
 
 @router.get("/{workflow_id}", response_model=Workflow)

@@ -21,8 +21,8 @@ from app.workflows import queries
 from app.workflows.errors import VersionNotFound, WorkflowNotFound
 from app.workflows.graphs import Graphs
 from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
-from processing_context.wire.graph import GraphError
-from processing_context.wire.workflows import WorkflowCreate, WorkflowUpdate
+from processing_context.wire.graph import Graph, GraphError
+from processing_context.wire.workflows import GraphCheckResult, WorkflowCreate, WorkflowUpdate
 
 EDITABLE = ("name", "description", "tags", "access", "graph", "settings", "thumbnail_url")
 """Fields that a user can edit; the ETag covers them."""
@@ -68,6 +68,21 @@ class WorkflowService:
         graph = (await self._graphs.parse(workflow.graph)).graph
         found = await self._catalogue.check(user_id, graph)
         return [*found.errors.first, *found.warnings.first]
+
+    async def check(self, user_id: str, graph: Graph) -> GraphCheckResult:
+        """Return the problems of a graph that is neither saved nor run.
+
+        Raises:
+            InvalidGraph: Its structure is invalid.
+        """
+        await self._graphs.check(graph)
+        found = await self._catalogue.check(user_id, graph)
+        return GraphCheckResult(
+            errors=found.errors.first,
+            warnings=found.warnings.first,
+            error_count=found.errors.count,
+            warning_count=found.warnings.count,
+        )
 
     async def page(
         self, user_id: str, page: Page, *, q: str | None, tag: str | None, access: str | None

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Awaitable, Callable
 
 from scripts.benchmarks import (
+    catalogue,
     claim_conditions,
     claim_statements,
     claims,
@@ -30,6 +31,7 @@ from scripts.benchmarks.table import Row, render
 
 PARTS: dict[str, Callable[[Stack, int], Awaitable[list[Row]]]] = {
     "service.routes": routes.rows,
+    "service.catalogue": catalogue.rows,
     "assets.metadata": metadata.rows,
     "assets.small": small.rows,
     "assets.large": large.rows,

@@ -85,6 +85,17 @@ def _run(arguments: argparse.Namespace) -> int:
     )
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    from processing_context.cli.check import check_file, check_file_offline
+
+    if arguments.offline:
+        return check_file_offline(arguments.workflow, _registry(arguments.nodes))
+    if arguments.nodes:
+        raise ValueError("--nodes needs --offline: the service checks by the nodes of its workers")
+    token = find_token(arguments.token, argument="--token")
+    return check_file(arguments.workflow, arguments.url, token)
+
+
 def _nodes(arguments: argparse.Namespace) -> int:
     from processing_context.nodes.metadata import NodeCatalogue
 
@@ -108,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_worker(commands.add_parser("worker", help="claim and run jobs until stopped"))
     _add_run(commands.add_parser("run", help="run a workflow file through the service"))
+    _add_check(commands.add_parser("check", help="check a workflow file before it runs"))
     nodes = commands.add_parser("nodes", help="print the installed nodes as JSON")
     _add_nodes(nodes)
     nodes.set_defaults(command=_nodes)
@@ -170,6 +182,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="with --out: replace existing files"
     )
     parser.set_defaults(command=_run)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workflow", type=Path, help="JSON file with a graph or an exported workflow"
+    )
+    _add_service(parser)
+    parser.add_argument(
+        "--offline", action="store_true", help="check by the nodes that are installed here"
+    )
+    _add_nodes(parser)
+    parser.set_defaults(command=_check)
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,15 @@ from typing import Any
 from processing_context._arguments import given
 from processing_context._transport.api import segment
 from processing_context.resources.jobs import NO_PARAMS, JobMethods
+from processing_context.wire.graph import Graph
 from processing_context.wire.jobs import RunJobRequest
-from processing_context.wire.workflows import Workflow, WorkflowCreate, WorkflowList
+from processing_context.wire.workflows import (
+    GraphCheckRequest,
+    GraphCheckResult,
+    Workflow,
+    WorkflowCreate,
+    WorkflowList,
+)
 
 
 class WorkflowMethods(JobMethods):
@@ -24,6 +31,15 @@ class WorkflowMethods(JobMethods):
         """Return a saved workflow."""
         path = f"/v1/workflows/{segment(workflow_id, 'workflow_id')}"
         return await self._core.api.get(path, Workflow)
+
+    async def check_graph(self, graph: Graph | Mapping[str, Any]) -> GraphCheckResult:
+        """Return the problems that a graph has by the nodes of the user's workers.
+
+        Raises:
+            ValidationError: The structure of the graph is invalid.
+        """
+        body = GraphCheckRequest(graph=Graph.model_validate(graph))
+        return await self._core.api.post("/v1/workflows/check", GraphCheckResult, body=body)
 
     async def list_workflows(self, **filters: Any) -> WorkflowList:
         """Return a page of workflows; filters `q, tag, access, page_size, cursor`."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from processing_context.wire.editor_nodes import runnable
 from processing_context.wire.graph import Edge, Graph, Node, is_input_type
+from processing_context.wire.graph_checks import MAX_NODE_IDS
 from processing_context.wire.graph_problems import Hints, Problems, label, printable
 from processing_context.wire.node_checks import PARAM, CheckedNode, NodeVersion, is_given
 from processing_context.wire.type_expressions import never_fits
@@ -18,7 +19,6 @@ Versions = Mapping[str, Sequence[NodeVersion]]
 """The versions of node types, the newest first; a type that is not registered has none."""
 
 _NO_EDGES: Mapping[str, int] = {}
-_MAX_NODE_IDS = 100
 _BY_SOME = " (by some of the descriptions that workers have registered)"
 
 
@@ -29,9 +29,17 @@ class CatalogueCheck:
         graph: The graph; its nodes for the editor alone are left out.
         versions: The versions of its node types.
         params: The names of the job's params.
+        unknown: The beginning of the message about a type without versions.
     """
 
-    def __init__(self, graph: Graph, versions: Versions, params: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        versions: Versions,
+        params: Collection[str] = (),
+        *,
+        unknown: str = "no worker has registered",
+    ) -> None:
         hints = Hints()
         self.errors = Problems(hints=hints)
         self.warnings = Problems(hints=hints)
@@ -40,19 +48,19 @@ class CatalogueCheck:
         edges = _numbered(run.edges, graph.edges)
         self._nodes = {node.id: node for node in run.nodes}
         self._versions = {node.id: versions.get(node.type, ()) for node in run.nodes}
-        self._report_unknown_types()
+        self._report_unknown_types(unknown)
         self._check_nodes(edges)
         for index, edge in edges:
             self._check_conversion(index, edge)
 
-    def _report_unknown_types(self) -> None:
+    def _report_unknown_types(self, what: str) -> None:
         unknown: dict[str, list[str]] = {}
         for node_id, versions in self._versions.items():
             if not versions:
                 unknown.setdefault(self._nodes[node_id].type, []).append(node_id)
         for node_type, node_ids in unknown.items():
-            msg = f"no worker has registered the node type {printable(node_type)}"
-            self.warnings.add("unknown_node_type", node_ids[:_MAX_NODE_IDS], msg)
+            msg = f"{what} the node type {printable(node_type)}"
+            self.warnings.add("unknown_node_type", node_ids[:MAX_NODE_IDS], msg)
 
     def _check_nodes(self, edges: Iterable[tuple[int, Edge]]) -> None:
         incoming: dict[str, dict[str, int]] = {}

@@ -1,12 +1,22 @@
-"""Cycle detection in workflow graphs, for the service and for the runner."""
+"""Checks of the structure of workflow graphs, for the service, the runner and the command line."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from processing_context.wire.graph import Graph
+from processing_context.wire.graph import Graph, GraphError
 
+MAX_NODE_IDS = 100
+"""Node ids of one error; its message has their number."""
+
+_SHOWN_CHARS = 100
 _Successors = Mapping[str, Sequence[str]]
+
+
+def structural_errors(graph: Graph) -> list[GraphError]:
+    """Return the errors of a graph that is cyclic, has dangling edges, or repeats ids or inputs."""
+    return [*_duplicates(graph), *_dangling(graph), *_shared_inputs(graph), *_cycles(graph)]
 
 
 def unsorted_nodes(graph: Graph) -> list[str]:
@@ -95,3 +105,58 @@ def _pop_through(path: list[str], node: str) -> list[str]:
     while popped[-1] != node:
         popped.append(path.pop())
     return popped[::-1]
+
+
+def _shown(text: str) -> str:
+    """Return a name for a message, shortened if it is long."""
+    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…")
+
+
+def _duplicates(graph: Graph) -> Iterator[GraphError]:
+    for node_id, count in Counter(node.id for node in graph.nodes).items():
+        if count > 1:
+            yield GraphError(
+                type="duplicate_node",
+                msg=f"{count} nodes have the id {_shown(node_id)}: node ids must be unique",
+                node_ids=[node_id],
+            )
+
+
+def _dangling(graph: Graph) -> Iterator[GraphError]:
+    known = {node.id for node in graph.nodes}
+    for index, edge in enumerate(graph.edges):
+        missing = [end for end in dict.fromkeys((edge.source, edge.target)) if end not in known]
+        if missing:
+            names = ", ".join(map(_shown, missing))
+            yield GraphError(
+                type="dangling_edge",
+                msg=f"edge {index} refers to nodes that do not exist: {names}",
+                node_ids=missing,
+                edge_index=index,
+            )
+
+
+def _shared_inputs(graph: Graph) -> Iterator[GraphError]:
+    seen: dict[tuple[str, str], int] = {}
+    for index, edge in enumerate(graph.edges):
+        first = seen.setdefault((edge.target, edge.targetHandle), index)
+        if first != index:
+            yield GraphError(
+                type="input_taken",
+                msg=f"edges {first} and {index} have the same target, the input "
+                f"{_shown(edge.targetHandle)} of node {_shown(edge.target)}",
+                node_ids=[edge.target],
+                edge_index=index,
+            )
+
+
+def _cycles(graph: Graph) -> Iterator[GraphError]:
+    for node_ids in cycles(graph):
+        is_short = len(node_ids) < 10
+        names = [_shown(node_id) for node_id in (*node_ids, node_ids[0])] if is_short else []
+        path = " -> ".join(names) if is_short else f"{len(node_ids)} nodes"
+        yield GraphError(
+            type="cycle",
+            msg=f"the graph has a cycle: {path}",
+            node_ids=node_ids[:MAX_NODE_IDS],
+        )

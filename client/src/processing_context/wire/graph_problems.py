@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection
 from typing import Any
 
+from processing_context.wire import terminal
 from processing_context.wire.graph import GraphError, Node, ProblemType
 
 MAX_PROBLEMS = 100
@@ -91,7 +92,7 @@ def listed(names: Collection[str]) -> str:
 def printable(name: str) -> str:
     """Return a name of a user for a message: shortened, with control characters escaped."""
     short = name if len(name) <= _MAX_LENGTH else f"{name[:_MAX_LENGTH]}…"
-    return short if short.isprintable() else repr(short)
+    return terminal.printable(short)
 
 
 def shown(value: Any) -> str:

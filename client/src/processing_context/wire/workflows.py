@@ -93,3 +93,21 @@ class WorkflowVersionList(Reply):
 
     next: str | None
     versions: list[WorkflowVersion]
+
+
+class GraphCheckRequest(Request):
+    """A graph to check."""
+
+    graph: Graph
+
+
+class GraphCheckResult(Reply):
+    """The problems of a graph: those that keep it from running, and those that may.
+
+    Each list has the first 100, and each count all of them.
+    """
+
+    errors: list[GraphError]
+    warnings: list[GraphError]
+    error_count: int
+    warning_count: int
