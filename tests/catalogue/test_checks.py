@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from processing_context.nodes.builtin.inputs import TextInput
+from processing_context.nodes.builtin.outputs import TextOutput
+from processing_context.nodes.metadata import describe
 from tests.support.catalogue import graph_of, node, publish, run
 from tests.support.jobs import open_socket, owner, refusal
 from tests.support.services import Service, User
@@ -214,6 +217,14 @@ async def test_params_that_do_not_fit_are_named(
 )
 async def test_params_that_fit_are_accepted(user: User, params: dict[str, Any]) -> None:
     assert (await run(user, INPUTS, params=params)).status_code == 202
+
+
+async def test_the_description_of_an_input_is_a_property(author: User) -> None:
+    for kind in (TextInput, TextOutput):
+        await publish(author, describe(kind).model_dump(exclude_none=True))
+        data = {"name": "a", "value": "x", "description": "Shown in the schema."}
+        reply = await run(author, graph_of(kind.get_node_type(), **data))
+        assert reply.status_code == 202, reply.text
 
 
 async def test_an_input_with_an_edge_needs_no_param(user: User) -> None:

@@ -185,6 +185,21 @@ def test_an_unknown_type_is_one_warning_for_all_its_nodes() -> None:
     assert "x.New" in warning.msg
 
 
+def test_nodes_for_the_editor_alone_are_left_out() -> None:
+    nodes: Any = {
+        "note": {"type": "nodetool.workflows.base_node.Comment", "data": {"headline": "x"}},
+        "a": {},
+        "way": {"type": "control.Reroute"},
+        "b": {},
+    }
+    connected = graph(nodes, "a.output > way.input", "way.output > b.width", "a.count > b.sizes")
+    found = CatalogueCheck(connected, described(NODE))
+    assert found.warnings.first == []
+    # Through the reroute; the index is that of the edge in the graph.
+    ends = [(each.type, each.node_ids, each.edge_index) for each in found.errors.first]
+    assert ends == [("type_mismatch", ["a", "b"], 1), ("type_mismatch", ["a", "b"], 2)]
+
+
 WIDE = {**NODE, "properties": [{"name": "breadth", "type": "int"}]}
 """Another version of the node."""
 

@@ -192,10 +192,12 @@ def _return_annotation(cls: type[BaseNode]) -> Any:
 class InputNode(BaseNode):
     """A node whose value is the job's param with its `name`.
 
-    The param is required if the graph has no value for it.
+    The param is required if the graph has no value for it. `description` is in the workflow's input
+    schema.
     """
 
     name: str = ""
+    description: str = ""
 
     @classmethod
     def is_cacheable(cls) -> bool:
@@ -207,6 +209,7 @@ class OutputNode(BaseNode):
     """A node whose value is the job's result with its `name`."""
 
     name: str = ""
+    description: str = ""
 
     @classmethod
     def is_cacheable(cls) -> bool:
