@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from processing_context.wire.refs import is_empty_ref
+from processing_context.wire.refs import (
+    AssetRef,
+    AudioRef,
+    DataframeRef,
+    DocumentRef,
+    FolderRef,
+    ImageRef,
+    ModelRef,
+    VideoRef,
+    is_empty_ref,
+)
 
 Nodes: TypeAlias = Iterable[Mapping[str, Any]]
 """The nodes of a graph, as JSON."""
@@ -20,7 +30,16 @@ _JSON_TYPES: dict[str, dict[str, Any]] = {
     "List": {"type": "array"},
     "Dict": {"type": "object"},
 }
-_REFS = ("Image", "Audio", "Video", "Document", "Folder", "Dataframe", "Model", "Asset")
+_REFS = {
+    "Image": ImageRef,
+    "Audio": AudioRef,
+    "Video": VideoRef,
+    "Document": DocumentRef,
+    "Folder": FolderRef,
+    "Dataframe": DataframeRef,
+    "Model": ModelRef,
+    "Asset": AssetRef,
+}
 
 
 def _schema_of(kind: str) -> dict[str, Any]:
@@ -31,7 +50,7 @@ def _schema_of(kind: str) -> dict[str, Any]:
             "type": "object",
             "description": f"A reference to a file ({kind.lower()}).",
             "properties": {
-                "type": {"const": kind.lower()},
+                "type": {"const": _REFS[kind].model_fields["type"].default},
                 "asset_id": {"type": ["string", "null"]},
                 "uri": {"type": "string"},
             },

@@ -62,6 +62,15 @@ async def test_someone_elses_asset_is_not_found(user: User, other: User) -> None
     assert (await other.http.get(f"/v1/assets/{theirs.id}/content")).content == b"hello"
 
 
+async def test_a_filter_by_content_type_ignores_case_and_parameters(service: Service) -> None:
+    async with await service.new_user() as user:
+        await make_asset(user, name="n", content_type="Text/Plain; charset=utf-8")
+        for wanted in ("text/plain", "TEXT/PLAIN", "text/plain; charset=latin-1", "text/", "Text/"):
+            assert await names(user, content_type=wanted) == ["n"], wanted
+        for other in ("text/html", "text/plainer", "image/"):
+            assert await names(user, content_type=other) == [], other
+
+
 async def test_a_list_is_filtered(service: Service) -> None:
     async with await service.new_user() as user:
         folder = await make_folder(user, "top")

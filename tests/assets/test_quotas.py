@@ -12,7 +12,7 @@ from app.assets import quota_queries
 from app.database.engine import Database
 from app.database.statement import Connection
 from tests.support.assets import form, journal, keys, make_asset, names
-from tests.support.services import Service, User
+from tests.support.services import Service, User, eventually
 from tests.support.sweeps import assert_nothing_lost_or_stray, execute, sweep
 
 MIB = 1024 * 1024
@@ -188,3 +188,33 @@ async def test_the_setting_applies_to_users_without_a_quota_of_their_own(
         refused = await small.http.post("/v1/assets", **form(bytes(50)))
         assert refused.json()["code"] == "quota_exceeded"
         await make_asset(large, bytes(50))
+
+
+async def test_the_number_of_open_uploads_is_limited(
+    service: Service, start_service: Callable[..., Service]
+) -> None:
+    small = start_service(like=service, max_open_uploads_per_user=2)
+    draft = {"name": "a", "content_type": "a/b", "size": 5}
+    async with await small.new_user() as user:
+        reserved = []
+        for _ in range(2):
+            reply = await user.http.post("/v1/assets/uploads", json=draft)
+            assert reply.status_code == 201
+            reserved.append(reply.json()["asset"]["id"])
+
+        async def is_refused() -> bool:
+            reply = await user.http.post("/v1/assets/uploads", json=draft)
+            if reply.status_code == 201:  # counts are up to a second old
+                reserved.append(reply.json()["asset"]["id"])
+                return False
+            assert (reply.status_code, reply.json()["code"]) == (403, "quota_exceeded")
+            return True
+
+        await eventually(is_refused)
+        for asset_id in reserved:
+            await user.http.delete(f"/v1/assets/{asset_id}/upload")
+
+        async def is_accepted() -> bool:
+            return (await user.http.post("/v1/assets/uploads", json=draft)).status_code == 201
+
+        await eventually(is_accepted)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-import pytest
-
 from app.users.bootstrap import open_database
 from tests.support.assets import keys, make_asset, make_folder
-from tests.support.jobs import HandWorker, let_lease_run_out, owner, start, worker_of
+from tests.support.jobs import HandWorker, owner, refusal, start, status_is, worker_of
 from tests.support.services import Service, User, eventually
 from tests.support.sweeps import assert_nothing_lost_or_stray, sweep
 
@@ -75,7 +73,6 @@ async def test_all_rows_of_a_deleted_user_are_removed_and_then_the_user(service:
             "temporary files of deleted users": 1,
             "assets of deleted users": 7,
             "workflows of deleted users": 1,
-            "workers of deleted users": 1,
             "idempotency keys of deleted users": 1,
         }
         assert await rows_of(service, user) == {}
@@ -117,9 +114,8 @@ async def test_an_upload_of_a_user_deleted_meanwhile_is_refused_and_leaves_nothi
     await assert_nothing_lost_or_stray(service.settings)
 
 
-@pytest.mark.parametrize("ends", [True, False])
-async def test_a_worker_with_a_job_of_another_user_keeps_its_owner_until_the_job_ends(
-    start_service: Callable[..., Service], ends: bool
+async def test_a_deleted_user_loses_the_jobs_of_others_and_is_removed(
+    start_service: Callable[..., Service],
 ) -> None:
     service = start_service()
     fleet = await service.new_user(scopes=("worker", "fleet"))
@@ -128,12 +124,7 @@ async def test_a_worker_with_a_job_of_another_user_keeps_its_owner_until_the_job
         worker: HandWorker = await worker_of(fleet)
         held = await worker.take()
         await delete(service, fleet)
-        assert (await held.heartbeat()).status_code == 200
-        await sweep(service.settings)
-        assert await rows_of(service, fleet) == {"users": 1, "tokens": 1, "workers": 1}
-        if ends:
-            await held.complete()
-        else:
-            await let_lease_run_out(service, held.id)
-        assert await sweep(service.settings) == {"deleted users": 1, "workers of deleted users": 1}
+        assert refusal(await held.heartbeat()) == (409, "lease_lost")
+        await status_is(other, held.id, "queued")
+        assert await sweep(service.settings) == {"deleted users": 1}
         assert await rows_of(service, fleet) == {}

@@ -90,6 +90,13 @@ def test_a_very_long_chain_does_not_exhaust_the_stack() -> None:
 EMPTY = {"type": "image", "uri": "", "asset_id": None, "data": None}
 
 
+def test_the_schema_of_a_ref_has_the_type_of_the_ref() -> None:
+    for kind, ref_type in (("Image", "image"), ("Model", "model_ref"), ("Asset", "asset")):
+        node = Node(id="1", type=f"input.{kind}Input", data={"name": "x"})
+        taken = input_schema(Graph(nodes=[node]).model_dump()["nodes"])
+        assert taken["properties"]["x"]["properties"]["type"] == {"const": ref_type}
+
+
 def test_schemas_come_from_the_input_and_output_nodes() -> None:
     nodes = [
         Node(id="1", type="input.IntegerInput", data={"name": "width", "value": 64}),
