@@ -82,6 +82,7 @@ class JobRow(Base):
     attempt: Mapped[int] = mapped_column(SmallInteger, server_default="1")
     last_seq: Mapped[int] = mapped_column(Integer, server_default="0")
     dropped_events: Mapped[int] = mapped_column(Integer, server_default="0")
+    unanswered_leases: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     worker_id: Mapped[str | None] = mapped_column(String(32))
     progress: Mapped[float] = mapped_column(Double, server_default="0")
     cost: Mapped[float | None] = mapped_column(Double)

@@ -65,6 +65,11 @@ class Principal:
         """The bucket of its rate limit: that of the token, or one for all jobs of the user."""
         return self.token_id if self.job_id is None else self.user_id
 
+    @property
+    def is_admin(self) -> bool:
+        """True for a token with the scope `admin`."""
+        return "admin" in self.scopes
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -92,6 +97,7 @@ USER_OR_ADMIN = Access(scope="user", or_scope="admin")
 USER_OR_JOB = Access(scope="user", job=True)
 USER_OR_JOB_STREAM = Access(scope="user", job=True, streams=True)
 WORKER = Access(scope="worker")
+WORKER_OR_ADMIN = Access(scope="worker", or_scope="admin")
 WORKER_POLL = Access(scope="worker", polls=True)
 WORKER_STREAM = Access(scope="worker", streams=True)
 ADMIN = Access(scope="admin")

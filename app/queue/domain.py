@@ -10,7 +10,7 @@ from app.database.notifications import Notifications
 from app.database.statement import Connection
 from app.domain import AfterCommit, Domain
 from app.events.broadcaster import Broadcaster
-from app.http.auth import LEASE, LEASE_POLL, WORKER, WORKER_POLL
+from app.http.auth import LEASE, LEASE_POLL, WORKER, WORKER_OR_ADMIN, WORKER_POLL
 from app.queue import lease_queries, routes
 from app.queue.claim import ClaimService
 from app.queue.enqueue import Enqueuer
@@ -113,7 +113,7 @@ DOMAIN = Domain(
     access={
         "POST /v1/workers/{worker_id}/claim": WORKER_POLL,
         "POST /v1/workers/{worker_id}/events": WORKER,
-        "DELETE /v1/workers/{worker_id}": WORKER,
+        "DELETE /v1/workers/{worker_id}": WORKER_OR_ADMIN,
         "POST /v1/jobs/{job_id}/events": LEASE,
         "POST /v1/jobs/{job_id}/heartbeat": LEASE_POLL,
         "POST /v1/jobs/{job_id}/release": LEASE,

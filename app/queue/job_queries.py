@@ -21,6 +21,7 @@ class LockedJob(NamedTuple):
     max_attempts: int
     last_seq: int
     dropped_events: int
+    unanswered_leases: int
     cancel_requested_at: datetime | None
     required_capabilities: list[str]
     node_types: list[str]
@@ -82,7 +83,8 @@ returning webhook, exists (
 _REQUEUE = Statement(
     """
 update jobs set status = 'queued', worker_id = null, attempt = :attempt, last_seq = :last_seq,
-    progress = 0, attempt_started_at = null, available_at = :available_at
+    progress = 0, attempt_started_at = null, available_at = :available_at,
+    unanswered_leases = unanswered_leases + :unanswered
 where id = :job_id"""
 )
 _COUNT_DROPPED = Statement(
@@ -125,11 +127,22 @@ async def end(
 
 
 async def requeue(
-    on: Connection, job_id: str, *, attempt: int, last_seq: int, available_at: datetime
+    on: Connection,
+    job_id: str,
+    *,
+    attempt: int,
+    last_seq: int,
+    available_at: datetime,
+    was_unanswered: bool,
 ) -> None:
     """Put a locked, running job back into the queue."""
     await _REQUEUE.execute(
-        on, job_id=job_id, attempt=attempt, last_seq=last_seq, available_at=available_at
+        on,
+        job_id=job_id,
+        attempt=attempt,
+        last_seq=last_seq,
+        available_at=available_at,
+        unanswered=int(was_unanswered),
     )
 
 

@@ -13,6 +13,11 @@ from app.queue.transitions import CANCELLED, JobTransaction, JobTransactions
 from app.runtime import metrics
 
 BATCH = 50
+MAX_UNANSWERED = 3
+"""Leases of a job that may run out without a sign of their workers and do not count as attempts.
+
+More of them count: the job may end the worker's process before that can send anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,9 @@ class Reaper:
             await transaction.end(job, "failed", error={"code": "timeout", "message": message})
         elif not overdue.has_expired:
             return
-        elif lease.confirmed_at is None:
-            await transaction.requeue(job, "The worker never answered.", counts=False)
+        elif lease.confirmed_at is None and job.unanswered_leases < MAX_UNANSWERED:
+            message = "The worker never answered."
+            await transaction.requeue(job, message, counts=False, was_unanswered=True)
         elif job.attempt < job.max_attempts:
             delay_s = self._back_off.delay_s(job.attempt)
             message = f"The worker was lost; next attempt in {delay_s:g} s."

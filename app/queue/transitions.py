@@ -83,7 +83,13 @@ class JobTransaction:
         self.ended.append(status)
 
     async def requeue(
-        self, job: LockedJob, message: str, *, counts: bool, delay_s: float = 0
+        self,
+        job: LockedJob,
+        message: str,
+        *,
+        counts: bool,
+        delay_s: float = 0,
+        was_unanswered: bool = False,
     ) -> None:
         """Requeue a locked, running job; one with a cancel request is cancelled instead.
 
@@ -92,6 +98,7 @@ class JobTransaction:
             message: The reason, for the event.
             counts: Whether the attempt counts; then the next run is a new attempt.
             delay_s: The time until the job can be claimed.
+            was_unanswered: Whether the worker neither sent a heartbeat nor an event.
         """
         if job.cancel_requested_at is not None:
             await self.end(job, "cancelled", error=CANCELLED)
@@ -101,7 +108,12 @@ class JobTransaction:
         seq = await self._append_events(job, event, attempt=attempt)
         available_at = job.now + timedelta(seconds=delay_s)
         await job_queries.requeue(
-            self.connection, job.id, attempt=attempt, last_seq=seq, available_at=available_at
+            self.connection,
+            job.id,
+            attempt=attempt,
+            last_seq=seq,
+            available_at=available_at,
+            was_unanswered=was_unanswered,
         )
         await lease_queries.end(self.connection, job.id, job.now)
         await node_queries.delete(self.connection, job.id)

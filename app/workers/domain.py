@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.catalogue.service import CatalogueService
 from app.database.engine import Database
 from app.domain import Domain, UserData
-from app.http.auth import WORKER, WORKER_POLL, WORKER_STREAM, Principal
+from app.http.auth import WORKER, WORKER_OR_ADMIN, WORKER_POLL, WORKER_STREAM, Principal
 from app.runtime.periodic_tasks import PeriodicTask
 from app.runtime.services import Services
 from app.settings import Settings
@@ -28,6 +28,8 @@ def _build(services: Services) -> list[object]:
 async def _find(services: Services, principal: Principal, worker_id: str) -> object:
     workers = services.get(WorkerService)
     workers.evict(worker_id)
+    if principal.is_admin:
+        return await workers.registration(worker_id)
     return await workers.claimant(worker_id, principal)
 
 
@@ -54,7 +56,7 @@ DOMAIN = Domain(
     routers=(routes.router,),
     access={
         "POST /v1/workers": WORKER,
-        "GET /v1/workers": WORKER,
+        "GET /v1/workers": WORKER_OR_ADMIN,
         "POST /v1/workers/{worker_id}/heartbeat": WORKER_POLL,
         "PUT /v1/workers/{worker_id}/catalogue": WORKER_STREAM,
     },

@@ -71,16 +71,23 @@ values
     (:id, :user_id, :token_id, :is_fleet, :name, :capabilities, :node_types, :slots, :metadata,
      :catalogue)"""
 )
-_PAGE = PageQuery(
-    WorkerRecord,
-    columns=_COLUMNS,
-    table="workers w",
-    key="w.id",
-    size="""
+
+
+def _page_where(condition: str) -> PageQuery[WorkerRecord]:
+    return PageQuery(
+        WorkerRecord,
+        columns=_COLUMNS,
+        table="workers w",
+        key="w.id",
+        size="""
 octet_length(w.metadata::text) + octet_length(array_to_string(w.capabilities, ','))
 + coalesce(octet_length(array_to_string(w.node_types, ',')), 0)""",
-    where="w.user_id = :user_id and w.id < coalesce(:after, 'g')",
-)
+        where=f"{condition} w.id < coalesce(:after, 'g')",
+    )
+
+
+_PAGE_OF_USER = _page_where("w.user_id = :user_id and")
+_PAGE_OF_ALL = _page_where("")
 _COUNT = Scalar(
     "select count(*) from (select from workers where user_id = :user_id limit :limit) counted", int
 )
@@ -164,10 +171,14 @@ async def insert(
 
 
 async def page(
-    on: Executor, *, user_id: str, lost_after_s: float, after: str | None, size: int
+    on: Executor, *, user_id: str | None, lost_after_s: float, after: str | None, size: int
 ) -> Listed[WorkerRecord]:
-    """Return a user's workers, newest first."""
-    return await _PAGE.read(on, user_id=user_id, lost_after_s=lost_after_s, after=after, size=size)
+    """Return a user's workers (None: those of all users), newest first."""
+    if user_id is None:
+        return await _PAGE_OF_ALL.read(on, lost_after_s=lost_after_s, after=after, size=size)
+    return await _PAGE_OF_USER.read(
+        on, user_id=user_id, lost_after_s=lost_after_s, after=after, size=size
+    )
 
 
 async def count(on: Executor, user_id: str, limit: int) -> int:

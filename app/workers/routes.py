@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.catalogue.service import CatalogueService
 from app.http.auth import PrincipalDep
@@ -12,6 +12,7 @@ from app.http.dependencies import Injected
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.json_threads import JsonThreads
 from app.http.pagination import PageDep, list_response
+from app.http.problems import Forbidden
 from app.http.request_body import JsonRequest, limited
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
@@ -66,9 +67,16 @@ async def register_worker(
 
 
 @router.get("", response_model=WorkerList)
-async def list_workers(workers: Workers, principal: PrincipalDep, page: PageDep) -> Response:
-    """List the caller's workers, newest first."""
-    rows, following = await workers.page(principal.user_id, page)
+async def list_workers(
+    workers: Workers,
+    principal: PrincipalDep,
+    page: PageDep,
+    of_all: Annotated[bool, Query(alias="all")] = False,
+) -> Response:
+    """List the caller's workers, newest first; with `all`, an admin lists those of all users."""
+    if of_all and not principal.is_admin:
+        raise Forbidden("Only a token with the scope `admin` lists the workers of all users.")
+    rows, following = await workers.page(None if of_all else principal.user_id, page)
     return list_response(
         "workers", rows, following, fields=worker_fields, key=lambda worker: worker.id
     )

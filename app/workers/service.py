@@ -134,8 +134,10 @@ class WorkerService:
         found = await queries.catalogues(self._db.pool)
         await self._catalogues.mark_seen([WorkerNodes(*each) for each in found])
 
-    async def page(self, user_id: str, page: Page) -> tuple[Sequence[WorkerRecord], str | None]:
-        """Return a page of a user's workers, newest first, and the next cursor."""
+    async def page(
+        self, user_id: str | None, page: Page
+    ) -> tuple[Sequence[WorkerRecord], str | None]:
+        """Return a page of a user's workers (None: of all), newest first, and the next cursor."""
         listed = await queries.page(
             self._db.pool,
             user_id=user_id,
@@ -188,6 +190,17 @@ class WorkerService:
             is_draining=found.is_draining,
         )
 
+    async def registration(self, worker_id: str) -> RegistrationRecord:
+        """Return the registration of any user's worker.
+
+        Raises:
+            WorkerNotFound: It was removed, possibly as lost.
+        """
+        found = await queries.find(self._db.pool, worker_id)
+        if found is None:
+            raise WorkerNotFound(worker_id)
+        return found
+
     def evict(self, worker_id: str) -> None:
         """Remove a worker from the cache of registrations."""
         self._registrations.pop(worker_id, None)
@@ -202,13 +215,15 @@ class WorkerService:
         self._registrations[worker_id] = registration
 
     async def delete(self, on: Connection, worker_id: str, principal: Principal) -> None:
-        """Delete a worker; the caller must end its leases.
+        """Delete a worker; the caller must end its leases. An admin deletes those of all users.
 
         Raises:
             WorkerNotFound: It does not exist or belongs to another user.
             Forbidden: Another token registered it.
         """
-        _check(await queries.lock(on, worker_id), worker_id, principal)
+        found = await queries.lock(on, worker_id)
+        if found is None or not principal.is_admin:
+            _check(found, worker_id, principal)
         await queries.delete(on, worker_id)
 
     async def token_ids(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Create the lanes of the queue, which a trigger on `jobs` maintains.
 
 Revision: 0005
-After: 0007
+After: 0004
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0007"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -54,7 +54,7 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         for file in distribution.files or []:
             top = file.parts[0]
             place = packages / top
-            if top != ".." and not place.exists():
+            if top not in ("..", "__pycache__") and not place.exists():
                 place.symlink_to(Path(str(distribution.locate_file(top))))
     return folder / "bin" / "python"
 

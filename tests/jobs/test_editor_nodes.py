@@ -11,7 +11,12 @@ from tests.support.services import Service, User
 
 DRAWN: dict[str, Any] = {
     "nodes": [
-        {"id": "in", "type": "input.TextInput", "data": {"name": "x"}, "parent_id": "group"},
+        {
+            "id": "in",
+            "type": "input.TextInput",
+            "data": {"name": "x", "value": "v"},
+            "parent_id": "group",
+        },
         {"id": "note", "type": "nodetool.workflows.base_node.Comment", "data": None},
         {"id": "group", "type": "nodetool.workflows.base_node.Group", "ui_properties": None},
         {"id": "shown", "type": "nodetool.workflows.base_node.Preview", "parent_id": None},

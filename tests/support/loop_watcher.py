@@ -26,6 +26,10 @@ _TURN_S = 0.002
 _SAMPLE_S = 0.005
 
 
+_IDLE = ("select", "_run_once", "run_forever", "run_until_complete")
+"""Innermost functions of a loop that waits."""
+
+
 class LoopWatcher:
     """Measures the CPU time between two turns of a loop.
 
@@ -63,7 +67,8 @@ class LoopWatcher:
         while not self._stop.wait(_SAMPLE_S):
             held = time.clock_gettime(clock) - self._last
             frame = sys._current_frames().get(self._thread_id)
-            if held > longest and frame is not None:
+            # The loop may be idle again before the measurement has noticed it.
+            if held > longest and frame is not None and frame.f_code.co_name not in _IDLE:
                 longest = held
                 self.stack = "".join(traceback.format_stack(frame))
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from app.temp.quota import MAX_UNDECLARED
 from tests.support.assets import keys, put
 from tests.support.jobs import owner, start, worker_of
-from tests.support.services import Service, User
+from tests.support.services import Service, User, eventually
 
 QUOTA = 3_000_000
 JOB_TTL_S = 1000
@@ -67,12 +67,7 @@ async def test_reserved_files_count_with_their_declared_or_stored_size(limited: 
     async def is_refused() -> bool:
         return (await limited.http.post("/v1/temp", content=b"x")).status_code == 403
 
-    # The bytes in storage are looked up at most once a second.
-    for _ in range(MAX_UNDECLARED):
-        if await is_refused():
-            break
-    else:
-        pytest.fail("the stored bytes do not count")
+    await eventually(is_refused)  # the bytes in storage are looked up at most once a second
 
 
 async def test_files_of_undeclared_size_are_limited_in_number(limited: User) -> None:

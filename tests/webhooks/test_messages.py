@@ -67,7 +67,7 @@ async def test_each_way_to_end_is_told_as_what_it_is(user: User, receiver: Recei
     await settled(user, cancelled, "delivered")
     messages = {request.path: request.message for request in receiver.received}
     assert messages["/failed"]["type"] == "job.failed"
-    assert messages["/failed"]["data"]["error"] == error
+    assert messages["/failed"]["data"]["error"] == {**error, "traceback": None}
     assert messages["/cancelled"]["type"] == "job.cancelled"
     assert messages["/cancelled"]["data"]["error"]["code"] == "cancelled"
 

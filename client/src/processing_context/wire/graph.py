@@ -105,7 +105,7 @@ ProblemType = Literal[
 
 
 class GraphError(Reply):
-    """A problem of a graph; `edge_index` is an index into `edges`, from 0.
+    """A problem of a graph; `edge_index` is an index into `edges`, from 0, where an edge has it.
 
     `node_ids` has at most 100 ids.
     """
@@ -113,7 +113,7 @@ class GraphError(Reply):
     type: ProblemType
     msg: str
     node_ids: list[str]
-    edge_index: int | None = None
+    edge_index: int | None = Field(default=None, exclude_if=lambda index: index is None)
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """Count the events of a job that exceed its limit.
 
-Revision: 0007
-After: 0002
+Revision: 0004
+After: 0003
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Store the ETags of objects, and index open uploads and temporary bytes by user.
 
-Revision: 0003
+Revision: 0007
 After: 0006
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None

@@ -1,7 +1,7 @@
 """Record the purpose of configured tokens, and the hashes of those that were revoked.
 
-Revision: 0002
-After: 0004
+Revision: 0003
+After: 0002
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0004"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
