@@ -238,14 +238,19 @@ def problem_response(exc: ProblemError, *, instance: str | None) -> Response:
 
 def validation_problem(errors: list[dict[str, Any]]) -> Invalid:
     """Return the problem for pydantic's errors, without the input, which may contain a secret."""
-    items = [
-        {"loc": list(e["loc"]), "msg": e["msg"].removeprefix("Value error, "), "type": e["type"]}
-        for e in errors
-    ]
+    items = [_validation_item(error) for error in errors]
     first = items[0]
     where = ".".join(str(part) for part in first["loc"]) or "the body"
     more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""
     return ValidationFailed(f"{where}: {first['msg']}{more}", errors=items)
+
+
+def _validation_item(error: dict[str, Any]) -> dict[str, Any]:
+    loc, message = list(error["loc"]), error["msg"].removeprefix("Value error, ")
+    if error["type"] == "json_invalid" and "ctx" in error:  # by FastAPI, which appends the offset
+        *loc, offset = loc
+        message = f"not valid JSON at character {offset}: {error['ctx']['error']}"
+    return {"loc": loc, "msg": message, "type": error["type"]}
 
 
 class ValidationFailed(Invalid):

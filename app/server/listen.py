@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from app.runtime.errors import CommandError
@@ -30,10 +31,13 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise CommandError(
-            f"cannot listen on {where} ({error.strerror}): stop the program that uses the port, or "
-            "set CONTEXT_PORT (and CONTEXT_DATA_DIR, for a second stack)"
-        ) from error
+        advice = (
+            "stop the program that uses the port, or set CONTEXT_PORT (and CONTEXT_DATA_DIR, for a "
+            "second stack)"
+            if error.errno == errno.EADDRINUSE
+            else "set CONTEXT_HOST and CONTEXT_PORT to an address that this machine may listen on"
+        )
+        raise CommandError(f"cannot listen on {where} ({error.strerror}): {advice}") from error
     return listener
 
 

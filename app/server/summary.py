@@ -15,7 +15,7 @@ def summary(stack: Stack, tokens: StartTokens, url: str, *, has_worker: bool) ->
     servers = " and ".join(server.child.command.name for server in stack.servers)
     rows = {
         "API": f"{url}  (documentation: /docs)",
-        "Token": f"{tokens.first_user.source}  (python -m app token prints it)"
+        "Token": f"{tokens.first_user.source}  (with these settings, python -m app token prints it)"
         if tokens.first_user
         else "not known here  (python -m app tokens create makes one)",
         "Settings": f"{settings.file}  (variables of the environment win)"

@@ -76,17 +76,17 @@ def _named(nodes: Nodes, namespace: str, suffix: str) -> Iterator[tuple[str, str
 def input_schema(nodes: Nodes) -> dict[str, Any]:
     """Return the JSON Schema of a job's params; values of the input nodes are its defaults."""
     properties: dict[str, Any] = {}
-    required: list[str] = []
+    required: dict[str, None] = {}
     for name, kind, data in _named(nodes, "input", "Input"):
         properties[name] = _schema_of(kind)
         if description := data.get("description"):
             properties[name]["description"] = description
         value = data.get("value")
         if value is None or is_empty_ref(value):
-            required.append(name)
+            required[name] = None
         else:
             properties[name]["default"] = value
-    return {"type": "object", "properties": properties, "required": required}
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 def output_schema(nodes: Nodes) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 import pytest
 
@@ -68,3 +70,12 @@ async def test_every_wrong_query_parameter_is_named(
 async def test_empty_and_unknown_query_parameters_are_ignored(user: User, query: str) -> None:
     reply = await user.http.get(f"/v1/assets?{query}")
     assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("body", [b'{"name": }', b'{"name": NaN}', b'{"name": "\xff"}', b'{"a": 1'])
+async def test_invalid_json_is_refused_with_its_place(user: User, body: bytes) -> None:
+    json_type = {"Content-Type": "application/json"}
+    reply = await user.http.post("/v1/workflows", content=body, headers=json_type)
+    assert (reply.status_code, reply.json()["code"]) == (422, "validation_error")
+    assert re.match(r"body: not valid JSON at character \d+: \w", reply.json()["detail"])
+    assert [error["loc"] for error in reply.json()["errors"]] == [["body"]]

@@ -18,13 +18,13 @@ from tests.support.services import WAIT_S, Service, User
 class Shell:
     def __init__(self, service: Service, user: User, folder: Path) -> None:
         self.folder = folder
-        self._env = {**os.environ, "CONTEXT_URL": service.url, "CONTEXT_TOKEN": user.token}
+        self.env = {**os.environ, "CONTEXT_URL": service.url, "CONTEXT_TOKEN": user.token}
 
     async def __call__(self, *arguments: str, status: int = 0, **env: str) -> str:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "processing_context.cli.main", *arguments],
-            env={**self._env, **env},
+            env={**self.env, **env},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -99,3 +99,14 @@ async def test_names_do_not_reach_the_terminal_as_commands(
     listed = await shell("ls")
     assert not {"\x1b", "\u202e"} & set(listed)
     assert len(listed.splitlines()) == 1
+
+
+async def test_a_reader_that_ends_early_is_no_error(shell: Shell, user: User) -> None:
+    for number in range(3):
+        await user.http.post("/v1/assets", files={"file": (f"{number}", b"x", "text/plain")})
+    command = f"{sys.executable} -m processing_context.cli.main ls | true"
+    process = await asyncio.create_subprocess_shell(
+        command, env=shell.env, cwd=shell.folder, stderr=asyncio.subprocess.PIPE
+    )
+    _, stderr = await process.communicate()
+    assert stderr == b""

@@ -24,7 +24,13 @@ async def params(*given: str) -> dict[str, object]:
 
 async def test_values_are_json_or_text() -> None:
     assert await params("count=3", 'any={"a": [1]}') == {"count": 3, "any": {"a": [1]}}
-    assert await params("any=two words", "any2==") == {"any": "two words", "any2": "="}
+    assert await params("any=two words") == {"any": "two words"}
+    assert await params("any==") == {"any": "="}
+
+
+async def test_a_param_without_an_input_node_is_refused_before_files_are_read() -> None:
+    with pytest.raises(ValueError, match="no input node is named cuont; the inputs are: title"):
+        await params("any=@missing.png", "cuont=3")
 
 
 async def test_param_of_a_text_input_stays_text() -> None:

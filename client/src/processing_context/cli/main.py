@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _show_warnings()
     try:
         status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, LookupError, TypeError, OSError, ImportError) as error:
         sys.stderr.write(printable_lines(f"processing-context: {error}") + "\n")
         return 2

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from processing_context.wire import media_types
-from processing_context.wire.graph import Graph
+from processing_context.wire.graph import Graph, is_input_type
 
 if TYPE_CHECKING:
     from processing_context.context import ProcessingContext
@@ -48,17 +48,26 @@ async def read_params(
     """Return the params of `name=value` texts; files of `@file` values are uploaded.
 
     Raises:
-        ValueError: A text has no `=`.
+        ValueError: A text has no `=`, or no node has the name. Nothing is uploaded then.
         OSError: A file cannot be read.
     """
     types = {node.data.get("name"): node.type for node in graph.nodes}
+    for text in given:
+        _check_name(text, types)
     params = {}
     for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise ValueError(f"-p expects NAME=VALUE, not {text!r}")
+        name, _, value = text.partition("=")
         params[name] = await _value(context, value, types.get(name))
     return params
+
+
+def _check_name(text: str, types: Mapping[Any, str]) -> None:
+    name, equals, _ = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"-p expects NAME=VALUE, not {text!r}")
+    if name not in types:
+        inputs = [str(each) for each, kind in types.items() if each and is_input_type(kind)]
+        raise ValueError(f"no input node is named {name}; the inputs are: {', '.join(inputs)}")
 
 
 async def _value(context: ProcessingContext, text: str, input_type: str | None) -> Any:
