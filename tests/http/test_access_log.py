@@ -10,7 +10,7 @@ import pytest
 
 from app.runtime.shutdown import Shutdown
 from tests.support.jobs import held_job, owner, worker_of
-from tests.support.services import Service
+from tests.support.services import Service, eventually
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
@@ -37,6 +37,11 @@ async def test_polls_and_heartbeats_are_logged_at_debug_unless_they_fail(
             await user.http.get("/v1/me")
             await user.http.post("/v1/workers/0/heartbeat")
             await held.complete()
+
+            async def is_logged() -> bool:  # after the response has been sent
+                return len(lines(caplog, logging.INFO)) == 3
+
+            await eventually(is_logged)
         polls = lines(caplog, logging.DEBUG)
         assert polls == [
             f"POST /v1/workers/{worker.id}/claim 200",

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 from tests.support.services import Service
 
@@ -26,8 +27,8 @@ _TURN_S = 0.002
 _SAMPLE_S = 0.005
 
 
-_IDLE = ("select", "_run_once", "run_forever", "run_until_complete")
-"""Innermost functions of a loop that waits."""
+_IDLE = ("asyncio.", "selectors")
+"""Modules of the innermost function of a loop that waits."""
 
 
 class LoopWatcher:
@@ -68,9 +69,13 @@ class LoopWatcher:
             held = time.clock_gettime(clock) - self._last
             frame = sys._current_frames().get(self._thread_id)
             # The loop may be idle again before the measurement has noticed it.
-            if held > longest and frame is not None and frame.f_code.co_name not in _IDLE:
+            if held > longest and frame is not None and not _is_idle(frame):
                 longest = held
                 self.stack = "".join(traceback.format_stack(frame))
+
+
+def _is_idle(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith(_IDLE)
 
 
 @asynccontextmanager
