@@ -16,6 +16,7 @@ from processing_context.wire.workers import Lease, LeaseList
 from processing_context.worker.heartbeats import Heartbeats
 from processing_context.worker.lease import LeaseRun
 from processing_context.worker.metrics import Timed
+from processing_context.worker.outage import Outage
 from processing_context.worker.relay import Relay
 from scripts.benchmarks.noop import NoOp, chain
 from scripts.benchmarks.stack import Stack
@@ -102,7 +103,9 @@ class _Bench:
         self._worker_api = Api(stack.url, stack.token, self._network, retries=0)
         self._relay = Relay(self._worker_api, Timed())
         self._relay.serve(worker_id)
-        self._heartbeats = Heartbeats(self._worker_api, self._network.bulk, lambda _: None)
+        self._heartbeats = Heartbeats(
+            self._worker_api, self._network.bulk, lambda _: None, outage=Outage()
+        )
 
     async def run(self, length: int) -> tuple[str, float, float]:
         """Run a chain; return the job's id, and the time and the CPU time of the run."""
