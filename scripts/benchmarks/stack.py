@@ -45,7 +45,10 @@ def running_stack() -> Iterator[Stack]:
     """Start a stack in a temporary folder; stop and remove it at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="context-bench-") as folder,
-        embedded_stack(Settings(data_dir=Path(folder), port=0, rate_limit_per_s=0)) as settings,
+        # Connections of benchmarks are idle while they fill tables.
+        embedded_stack(
+            Settings(data_dir=Path(folder), port=0, rate_limit_per_s=0, keep_alive_s=3600)
+        ) as settings,
     ):
         migrate.upgrade(settings.database_url or "")
         port = free_port()
