@@ -18,10 +18,9 @@ from app.assets import archive_queries as queries
 from app.assets.archive_names import MAX_MEMBERS, Member, by_parent, members
 from app.assets.archive_queries import ArchiveAsset
 from app.assets.errors import AssetCorrupt, AssetNotFound, ContentMissing, UploadIncomplete
-from app.assets.object_keys import key_of
+from app.assets.service import content_of
 from app.database.engine import Database
 from app.http.problems import TooLarge
-from app.http.stored_content import Content
 from app.runtime.ids import is_id
 from app.storage import Bucket, ObjectMissing
 
@@ -135,28 +134,16 @@ class Archive:
 
     async def _read(self, asset: ArchiveAsset) -> AsyncIterator[bytes]:
         try:
-            return await self._content(asset).read()
+            return await content_of(self._bucket, asset).read()
         except ObjectMissing:
             # The bytes may have been replaced since the rows were read.
             current = await queries.get_ready(self._db.pool, asset.id)
         try:
             if current is not None:
-                return await self._content(current).read()
+                return await content_of(self._bucket, current).read()
         except ObjectMissing:
             raise ContentMissing from None
         raise ContentMissing
-
-    def _content(self, asset: ArchiveAsset) -> Content:
-        return Content(
-            bucket=self._bucket,
-            key=key_of(asset),
-            size=asset.size,
-            content_type=asset.content_type,
-            etag=f'"{asset.version}"',
-            name=asset.name,
-            sha256=asset.sha256,
-            object_etag=asset.object_etag,
-        )
 
 
 class _Pipe(io.RawIOBase):

@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from app.assets import page_queries, queries
+from app.assets.archive_queries import ArchiveAsset
 from app.assets.deletion import RetiredObjects, retire_objects
 from app.assets.errors import (
     AssetCorrupt,
@@ -100,16 +101,7 @@ class AssetService:
             AssetCorrupt: The bytes do not match their declared SHA-256, or are lost.
         """
         check_readable(asset)
-        return Content(
-            bucket=self._bucket,
-            key=key_of(asset),
-            size=asset.size,
-            content_type=asset.content_type,
-            etag=f'"{asset.version}"',
-            name=asset.name,
-            sha256=asset.sha256,
-            object_etag=asset.object_etag,
-        )
+        return content_of(self._bucket, asset)
 
     async def update(
         self, user_id: str, asset_id: str, change: AssetUpdate, *, if_match: str | None
@@ -213,6 +205,20 @@ async def _update(on: Connection, asset: AssetRecord, given: Mapping[str, Any]) 
 def etag(asset: AssetRecord) -> str:
     """Return the ETag of an asset, which covers its editable fields and its bytes."""
     return etag_of(asset.name, asset.parent_id, asset.metadata, asset.content_type, asset.version)
+
+
+def content_of(bucket: Bucket, asset: AssetRecord | ArchiveAsset) -> Content:
+    """Return the content of an asset that has readable bytes."""
+    return Content(
+        bucket=bucket,
+        key=key_of(asset),
+        size=asset.size,
+        content_type=asset.content_type,
+        etag=f'"{asset.version}"',
+        name=asset.name,
+        sha256=asset.sha256,
+        object_etag=asset.object_etag,
+    )
 
 
 def check_readable(asset: AssetRecord) -> None:
