@@ -124,9 +124,8 @@ class AssetService:
             check_if_match(if_match, etag(asset))
             if not given:
                 return asset
-            metadata = given.get("metadata", {})
-            if metadata != orjson.loads(asset.metadata):
-                check_metadata("metadata", metadata, self._max_metadata_bytes)
+            if "metadata" in given and given["metadata"] != orjson.loads(asset.metadata):
+                check_metadata("metadata", given["metadata"], self._max_metadata_bytes)
             is_folder = given.get("content_type", asset.content_type) == FOLDER
             if is_folder != (asset.content_type == FOLDER):
                 raise InvalidAsset("A folder cannot become a file, nor a file a folder.")
