@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from app.embedded.lock import open_lock_file
 from app.runtime.errors import CommandError
 from app.runtime.private_files import write_private
 
@@ -41,23 +39,14 @@ def load_credentials(data_dir: Path) -> Credentials:
         CommandError: The file is damaged, or cannot be read or written.
     """
     try:
-        with _locked(data_dir):
+        with open_lock_file(data_dir / "credentials.lock") as fd:
+            fcntl.flock(fd, fcntl.LOCK_EX)
             return _load(data_dir / "credentials.json")
     except OSError as error:
         raise CommandError(
             f"cannot use {error.filename} ({error.strerror}): make {data_dir} writable for the "
             "service, or set CONTEXT_DATA_DIR to another folder"
         ) from error
-
-
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    fd = os.open(data_dir / "credentials.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _load(path: Path) -> Credentials:

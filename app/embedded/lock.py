@@ -29,7 +29,8 @@ def _try_lock(fd: int) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def open_lock_file(path: Path) -> Iterator[int]:
+    """Open a file to lock, and create it if needed; yield the descriptor, which is not locked."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield fd
@@ -41,7 +42,7 @@ def in_use(data_dir: Path) -> bool:
     """Return True if a stack is running in a data directory."""
     if not (data_dir / "lock").exists():
         return False
-    with _opened(data_dir / "lock") as fd:
+    with open_lock_file(data_dir / "lock") as fd:
         return not _try_lock(fd)
 
 
@@ -56,7 +57,10 @@ def data_dir_lock(data_dir: Path, *, leftovers_s: float = LEFTOVERS_S) -> Iterat
     Raises:
         CommandError: Another stack is running there, or servers of a killed one do not exit.
     """
-    with _opened(data_dir / "lock") as own, _opened(data_dir / "servers.lock") as servers:
+    with (
+        open_lock_file(data_dir / "lock") as own,
+        open_lock_file(data_dir / "servers.lock") as servers,
+    ):
         if not _try_lock(own):
             pid = os.pread(own, 32, 0).decode(errors="replace").strip()
             raise CommandError(
