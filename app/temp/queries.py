@@ -144,7 +144,7 @@ async def get(on: Executor, temp_id: str, *, user_id: str) -> TempRecord | None:
 
 
 async def get_stored(on: Executor, ids: Sequence[str], *, user_id: str) -> list[TempRecord]:
-    """Return the files of a user among the ids that are stored and not expired."""
+    """Return the stored files of a user among the ids; of expired files, only those of jobs."""
     return await _GET_STORED.all(on, ids=ids, user_id=user_id)
 
 
