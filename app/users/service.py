@@ -197,7 +197,7 @@ class TokenService:
         Raises:
             TokenNotFound: The token does not exist, or it belongs to another user.
         """
-        owner_id = None if "admin" in by.scopes else by.user_id
+        owner_id = None if by.is_admin else by.user_id
         async with self._db.transaction() as on:
             if not await queries.delete_token(on, token_id, owner_id=owner_id):
                 raise TokenNotFound(token_id)
@@ -238,13 +238,12 @@ def _check_grant(grantor: Principal, request: TokenCreate) -> None:
     Raises:
         Forbidden: The token is another user's or has a scope that the principal may not grant.
     """
-    is_admin = "admin" in grantor.scopes
     wanted = frozenset(request.scopes)
-    if not is_admin and request.user_id not in (None, grantor.user_id):
+    if not grantor.is_admin and request.user_id not in (None, grantor.user_id):
         raise Forbidden(
             f"Only an admin may create a token for user {request.user_id}: omit user_id."
         )
-    if not is_admin and wanted & ADMIN_SCOPES:
+    if not grantor.is_admin and wanted & ADMIN_SCOPES:
         names = ", ".join(sorted(wanted & ADMIN_SCOPES))
         raise Forbidden(f"Only an admin may grant these scopes: {names}.")
     if not wanted <= grantor.scopes:
