@@ -131,9 +131,8 @@ def list_response(
     *,
     fields: Callable[[T], object],
     key: Callable[[T], str],
-    max_bytes: int = PAGE_BYTES,
 ) -> Response:
-    """Return a response with a page, which ends early before it exceeds `max_bytes`.
+    """Return a response with a page, which ends early before it exceeds 8 MiB.
 
     Args:
         name: The name of the list in the response.
@@ -141,14 +140,13 @@ def list_response(
         following: The cursor of the next page.
         fields: Returns the JSON of an item, as values for orjson.
         key: Returns the key of an item, for the cursor.
-        max_bytes: The largest size of a response with several items.
     """
     items: list[bytes] = []
     size = len(name) + 1024  # of the keys and the cursor
     for at, row in enumerate(rows):
         item = orjson.dumps(fields(row), option=orjson.OPT_UTC_Z)
         size += len(item) + 1
-        if items and size > max_bytes:
+        if items and size > PAGE_BYTES:
             following = encode_cursor(key(rows[at - 1]))
             break
         items.append(item)

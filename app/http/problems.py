@@ -204,8 +204,8 @@ class DatabaseFull(Unavailable):
         "time in Retry-After, or ask the operator of the service for more space."
     )
 
-    def __init__(self, detail: str | None = None) -> None:
-        super().__init__(detail, retry_after_s=10)
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=10)
 
 
 def problem(exc: ProblemError, *, instance: str | None) -> dict[str, Any]:
