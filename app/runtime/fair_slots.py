@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class SlotsBusyError(Exception):
@@ -37,15 +35,6 @@ class FairSlots:
     def waiting(self) -> int:
         """The number of waiting requests."""
         return sum(map(len, self._waiting.values()))
-
-    @asynccontextmanager
-    async def hold(self, user_id: str, *, wait_s: float) -> AsyncIterator[None]:
-        """Hold a slot during the block; raises the errors of `acquire`."""
-        await self.acquire(user_id, wait_s=wait_s)
-        try:
-            yield
-        finally:
-            self.release(user_id)
 
     async def acquire(self, user_id: str, *, wait_s: float) -> None:
         """Wait for a slot, and take it.

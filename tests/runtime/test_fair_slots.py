@@ -32,10 +32,11 @@ class Work:
         await turns()
 
     async def _run(self, user_id: str, end: asyncio.Event) -> None:
-        async with self.slots.hold(user_id, wait_s=WAIT_S):
-            self.running.append(user_id)
-            await end.wait()
-            self.running.remove(user_id)
+        await self.slots.acquire(user_id, wait_s=WAIT_S)
+        self.running.append(user_id)
+        await end.wait()
+        self.running.remove(user_id)
+        self.slots.release(user_id)
 
 
 def slots(count: int = 3, *, per_user: int = 2, queue: int = 10) -> FairSlots:
@@ -73,8 +74,9 @@ async def test_equal_users_take_turns() -> None:
     order = []
 
     async def run(user_id: str) -> None:
-        async with pool.hold(user_id, wait_s=WAIT_S):
-            order.append(user_id)
+        await pool.acquire(user_id, wait_s=WAIT_S)
+        order.append(user_id)
+        pool.release(user_id)
 
     await pool.acquire("first", wait_s=WAIT_S)
     tasks = [asyncio.create_task(run(user_id)) for user_id in "aaabb"]
