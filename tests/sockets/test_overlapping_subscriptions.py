@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.jobs import HeldJob, Socket, graph, open_socket, owner, seqs, start, worker_of
+from tests.support.jobs import HeldJob, Socket, graph, held_job, open_socket, owner, seqs, worker_of
 from tests.support.services import Service, User
 
 LOG = {"type": "log", "level": "info", "message": "m"}
@@ -27,8 +27,7 @@ async def watching_all(socket: Socket) -> None:
 
 async def running_job(user: User, *events: dict[str, Any]) -> HeldJob:
     """Create and claim a job, and post events."""
-    await start(user)
-    held = await (await worker_of(user)).take()
+    held = await held_job(user)
     if events:
         await held.post(*events)
     return held
