@@ -58,14 +58,11 @@ class UserData:
         tables: The tables that `delete` deletes from. A table with a `user_id` has to be listed,
             unless its rows are deleted with those of a listed table (`ON DELETE CASCADE`).
         delete: The function that deletes a batch of one user's rows.
-        are_left: Function that returns whether a user has rows that `delete` may not delete yet;
-            the user is then removed by a later cleanup.
     """
 
     label: str
     tables: Sequence[type[Base]]
     delete: DeleteSome
-    are_left: Callable[[Services, str], Awaitable[bool]] | None = None
 
 
 async def _nothing(_services: Services) -> None:

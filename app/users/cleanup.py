@@ -46,13 +46,9 @@ class UserDeletion:
             after = ids[-1]
 
     async def _delete(self, user_id: str, report: CleanupReport) -> None:
-        """Delete a user's data in small transactions, and the user unless rows are left."""
-        user_data = self._services.get(Domains).user_data
-        for data in user_data:
+        """Delete a user's data in small transactions, and then the user."""
+        for data in self._services.get(Domains).user_data:
             while deleted := await data.delete(self._services, user_id, limit=BATCH):
                 report.count(data.label, deleted)
-        for data in user_data:
-            if data.are_left is not None and await data.are_left(self._services, user_id):
-                return
         await queries.remove(self._db.pool, user_id)
         report.count("deleted users", 1)

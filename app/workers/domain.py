@@ -37,11 +37,6 @@ async def _delete(services: Services, user_id: str, *, limit: int) -> int:
     return await queries.delete_of_user(services.get(Database).pool, user_id, limit=limit)
 
 
-async def _are_left(services: Services, user_id: str) -> bool:
-    # A fleet worker may still run a job of another user.
-    return await queries.has_workers(services.get(Database).pool, user_id)
-
-
 def _tasks(services: Services) -> list[PeriodicTask]:
     workers = services.get(WorkerService)
     return [
@@ -63,13 +58,6 @@ DOMAIN = Domain(
     tables=(WorkerRow,),
     build=_build,
     path_lookups={"worker_id": _find},
-    user_data=(
-        UserData(
-            label="workers of deleted users",
-            tables=(WorkerRow,),
-            delete=_delete,
-            are_left=_are_left,
-        ),
-    ),
+    user_data=(UserData(label="workers of deleted users", tables=(WorkerRow,), delete=_delete),),
     tasks=_tasks,
 )

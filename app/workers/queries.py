@@ -137,7 +137,6 @@ _DELETE_OF_USER = Statement(
 delete from workers where id in (
   select id from workers w where user_id = :user_id and {_IS_IDLE} limit :limit)"""
 )
-_HAS_WORKERS = Scalar("select exists (select from workers where user_id = :user_id)", bool)
 
 
 async def insert(
@@ -249,8 +248,3 @@ async def delete_lost(on: Executor) -> None:
 async def delete_of_user(on: Executor, user_id: str, *, limit: int) -> int:
     """Delete some of a user's workers that run no job; return how many."""
     return await _DELETE_OF_USER.execute(on, user_id=user_id, limit=limit)
-
-
-async def has_workers(on: Executor, user_id: str) -> bool:
-    """Return True if a user has workers."""
-    return bool(await _HAS_WORKERS.value(on, user_id=user_id))
