@@ -55,7 +55,7 @@ class JobSpecs:
             graph, node_types = await self._graphs.parse(text)
         found = await self._catalogue.check(user_id, graph, request.params)
         if found.errors.count:
-            raise InvalidGraph.of(found.errors)
+            raise InvalidGraph.of(found.errors.first, found.errors.count)
         check_params(graph, request.params)
         webhook = request.webhook
         return JobSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import orjson
@@ -13,7 +13,6 @@ from app.http.problems import MAX_ERRORS, Invalid
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph, GraphError, GraphLimits
 from processing_context.wire.graph_checks import structural_errors
-from processing_context.wire.graph_problems import Problems
 from processing_context.wire.jobs import RunJobRequest
 from processing_context.wire.workflows import WorkflowCreate
 
@@ -28,13 +27,14 @@ class InvalidGraph(Invalid):
     detail = "The graph cannot be run."
 
     @classmethod
-    def of(cls, problems: Problems) -> InvalidGraph:
-        """Return the problem for the errors of a graph."""
-        more = f" (and {problems.count - 1} more problems)" if problems.count > 1 else ""
+    def of(cls, errors: Sequence[GraphError], count: int | None = None) -> InvalidGraph:
+        """Return the problem for the errors of a graph; `count`: their number if there are more."""
+        count = len(errors) if count is None else count
+        more = f" (and {count - 1} more problems)" if count > 1 else ""
         return cls(
-            f"{problems.first[0].msg}{more}",
-            errors=[each.model_dump(exclude_none=True) for each in problems.first],
-            error_count=problems.count,
+            f"{errors[0].msg}{more}",
+            errors=[each.model_dump(exclude_none=True) for each in errors[:MAX_ERRORS]],
+            error_count=count,
         )
 
 
@@ -96,7 +96,7 @@ def _checked(graph: Graph, max_bytes: int) -> CheckedGraph:
     size = len(text.encode())
     if size > max_bytes:
         message = f"the graph has {size} bytes of JSON; the limit is {max_bytes} bytes"
-        raise _invalid([GraphError(type="too_large", msg=message, node_ids=[])])
+        raise InvalidGraph.of([GraphError(type="too_large", msg=message, node_ids=[])])
     return CheckedGraph(text, _required({node.type for node in graph.nodes}))
 
 
@@ -123,7 +123,7 @@ def _check_counts(graph: Graph, limits: GraphLimits) -> None:
         message = f"the graph has {count} edges; the limit is {limits.edges}"
         errors.append(GraphError(type="too_many_edges", msg=message, node_ids=[]))
     if errors:
-        raise _invalid(errors)
+        raise InvalidGraph.of(errors)
 
 
 def check_graph(graph: Graph) -> None:
@@ -133,13 +133,4 @@ def check_graph(graph: Graph) -> None:
         InvalidGraph: The graph breaks a rule; `errors` lists the problems.
     """
     if errors := structural_errors(graph):
-        raise _invalid(errors)
-
-
-def _invalid(errors: list[GraphError]) -> InvalidGraph:
-    more = f" (and {len(errors) - 1} more problems)" if len(errors) > 1 else ""
-    return InvalidGraph(
-        f"{errors[0].msg}{more}",
-        errors=[error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]],
-        error_count=len(errors),
-    )
+        raise InvalidGraph.of(errors)
