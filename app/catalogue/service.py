@@ -10,16 +10,13 @@ from app.catalogue.queries import CatalogueKey, ListedNodeType
 from app.catalogue.uploads import read_catalogue
 from app.catalogue.versions import NodeVersions
 from app.database.engine import Database
-from app.http.json_threads import JsonThreads
+from app.http.json_threads import JsonThreads, estimated_bytes
 from app.http.pagination import InvalidCursor, decode_cursor, encode_cursor
 from app.runtime.ids import new_id
 from app.settings import Settings
 from processing_context.wire.catalogue_checks import CatalogueCheck
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph
-
-_PART_BYTES = 100
-"""Estimated size of a node or an edge."""
 
 
 class WorkerNodes(NamedTuple):
@@ -110,8 +107,9 @@ class CatalogueService:
         """
         types = {node.type for node in graph.nodes} - EDITOR_ONLY
         versions = await self._versions.of(user_id, types)
-        size = _PART_BYTES * (len(graph.nodes) + len(graph.edges))
-        return await self._threads.run(size, CatalogueCheck, graph, versions, params)
+        return await self._threads.run(
+            estimated_bytes(graph), CatalogueCheck, graph, versions, params
+        )
 
 
 def _type_of(cursor: str) -> str:

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from processing_context.wire.graph import Graph
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -16,6 +18,14 @@ SMALL_BYTES = 64 * 1024
 
 LARGE_BYTES = 1024 * 1024
 """Size above which one text is processed after the other."""
+
+_GRAPH_PART_BYTES = 100
+"""Estimated size of a node or an edge."""
+
+
+def estimated_bytes(graph: Graph) -> int:
+    """Return the estimated size of a graph as JSON."""
+    return _GRAPH_PART_BYTES * (len(graph.nodes) + len(graph.edges))
 
 
 class JsonThreads:

@@ -8,16 +8,13 @@ from typing import NamedTuple
 import orjson
 
 from app.http.idempotency.keys import fingerprint_of
-from app.http.json_threads import JsonThreads
+from app.http.json_threads import JsonThreads, estimated_bytes
 from app.http.problems import MAX_ERRORS, Invalid
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph, GraphError, GraphLimits
 from processing_context.wire.graph_checks import structural_errors
 from processing_context.wire.jobs import RunJobRequest
 from processing_context.wire.workflows import WorkflowCreate
-
-_PART_BYTES = 100
-"""Estimated size of a node or an edge."""
 
 
 class InvalidGraph(Invalid):
@@ -66,7 +63,7 @@ class Graphs:
             InvalidGraph: The graph exceeds a limit or breaks a rule.
         """
         _check_counts(graph, self._limits)
-        return await self._threads.run(_estimated_bytes(graph), _checked, graph, self._limits.size)
+        return await self._threads.run(estimated_bytes(graph), _checked, graph, self._limits.size)
 
     async def fingerprint(self, *requests: WorkflowCreate | RunJobRequest) -> bytes:
         """Return the fingerprint of the body of a request, for its idempotency key.
@@ -77,17 +74,11 @@ class Graphs:
         graphs = [request.graph for request in requests if request.graph is not None]
         for graph in graphs:
             _check_counts(graph, self._limits)
-        return await self._threads.run(
-            sum(map(_estimated_bytes, graphs)), fingerprint_of, *requests
-        )
+        return await self._threads.run(sum(map(estimated_bytes, graphs)), fingerprint_of, *requests)
 
     async def parse(self, text: str) -> ParsedGraph:
         """Return a stored graph, with the node types that its worker needs."""
         return await self._threads.run(len(text), _parsed, text)
-
-
-def _estimated_bytes(graph: Graph) -> int:
-    return _PART_BYTES * (len(graph.nodes) + len(graph.edges))
 
 
 def _checked(graph: Graph, max_bytes: int) -> CheckedGraph:
