@@ -11,7 +11,7 @@ from app.catalogue.uploads import read_catalogue
 from app.catalogue.versions import NodeVersions
 from app.database.engine import Database
 from app.http.json_threads import JsonThreads, estimated_bytes
-from app.http.pagination import InvalidCursor, decode_cursor, encode_cursor
+from app.http.pagination import decode_text_cursor, next_cursor
 from app.runtime.ids import new_id
 from app.settings import Settings
 from processing_context.wire.catalogue_checks import CatalogueCheck
@@ -90,10 +90,10 @@ class CatalogueService:
             user_id=user_id,
             namespace=namespace,
             q=q,
-            after=_type_of(cursor) if cursor else None,
+            after=decode_text_cursor(cursor) if cursor else None,
             size=page_size,
         )
-        return listed.rows, encode_cursor(listed.rows[-1].type) if listed.has_more else None
+        return listed.rows, next_cursor(listed, "type")
 
     async def check(
         self, user_id: str, graph: Graph, params: Collection[str] = ()
@@ -110,11 +110,3 @@ class CatalogueService:
         return await self._threads.run(
             estimated_bytes(graph), CatalogueCheck, graph, versions, params
         )
-
-
-def _type_of(cursor: str) -> str:
-    """Return the node type that a cursor holds."""
-    node_type = decode_cursor(cursor)
-    if "\0" in node_type:
-        raise InvalidCursor
-    return node_type

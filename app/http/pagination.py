@@ -68,6 +68,18 @@ def decode_id_cursor(cursor: str) -> str:
     return key
 
 
+def decode_text_cursor(cursor: str) -> str:
+    """Return the text that a cursor holds, in a list ordered by text of users.
+
+    Raises:
+        InvalidCursor: The cursor holds a text that PostgreSQL does not store.
+    """
+    key = decode_cursor(cursor)
+    if "\0" in key:
+        raise InvalidCursor
+    return key
+
+
 def whole_number(text: str) -> int | None:
     """Return a number of up to 19 decimal digits; None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
@@ -119,9 +131,9 @@ def cut(rows: Sequence[RowT], size: int) -> tuple[Sequence[RowT], str | None]:
     return rows[:size], encode_cursor(rows[size - 1].id)
 
 
-def next_cursor(listed: Listed[Any]) -> str | None:
-    """Return the cursor of the page after rows in the order of ids; None for the last page."""
-    return encode_cursor(listed.rows[-1].id) if listed.has_more else None
+def next_cursor(listed: Listed[Any], key: str = "id") -> str | None:
+    """Return the cursor of the page after rows in the order of `key`; None for the last page."""
+    return encode_cursor(str(getattr(listed.rows[-1], key))) if listed.has_more else None
 
 
 def list_response(

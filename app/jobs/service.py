@@ -16,7 +16,7 @@ from app.events.node_queries import NodeRecord
 from app.http import pagination
 from app.http.auth import Principal
 from app.http.idempotency.keys import BatchIdempotencyKey, IdempotencyKey, fingerprint_of
-from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http.pagination import Page, decode_text_cursor
 from app.http.quotas import CountQuota
 from app.jobs import queries
 from app.jobs.errors import JobNotEnded, JobNotRetryable, TooDeep
@@ -197,11 +197,9 @@ class JobService:
             InvalidCursor: The cursor is not one of this list.
         """
         await self.state(user_id, job_id)
-        after = decode_cursor(cursor) if cursor else None
-        if after is not None and "\0" in after:
-            raise InvalidCursor
+        after = decode_text_cursor(cursor) if cursor else None
         listed = await node_queries.page(self._db.pool, job_id, after=after, size=page_size)
-        return listed.rows, encode_cursor(listed.rows[-1].node_id) if listed.has_more else None
+        return listed.rows, pagination.next_cursor(listed, "node_id")
 
     async def page(
         self, user_id: str, page: Page, filters: JobFilters

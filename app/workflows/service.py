@@ -13,7 +13,7 @@ from app.database.statement import Connection
 from app.http import etags, pagination
 from app.http.idempotency.keys import IdempotencyKey
 from app.http.json_limits import check_metadata
-from app.http.pagination import InvalidCursor, Page, decode_cursor, encode_cursor
+from app.http.pagination import InvalidCursor, Page, decode_cursor
 from app.http.quotas import CountQuota
 from app.runtime.ids import new_id
 from app.settings import Settings
@@ -202,8 +202,7 @@ class WorkflowService:
         await self.get(user_id, workflow_id)
         before = _version_cursor(cursor) if cursor else None
         listed = await queries.versions(self._db.pool, workflow_id, before=before, size=page_size)
-        last = listed.rows[-1].version if listed.has_more else None
-        return listed.rows, None if last is None else encode_cursor(str(last))
+        return listed.rows, pagination.next_cursor(listed, "version")
 
 
 async def _lock(on: Connection, user_id: str, workflow_id: str) -> WorkflowRecord:
