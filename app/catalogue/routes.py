@@ -10,7 +10,7 @@ from app.catalogue.schemas import node_json
 from app.catalogue.service import CatalogueService
 from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
-from app.http.pagination import EmptyAsAbsent, PageSize, list_response
+from app.http.pagination import Cursor, EmptyAsAbsent, PageSize, list_response
 from app.http.routing import SecuredRoute
 from processing_context.wire.base import Text
 from processing_context.wire.nodes import NodeList
@@ -28,7 +28,7 @@ async def list_nodes(
     namespace: OptionalText = None,
     q: OptionalText = None,
     page_size: PageSize = None,
-    cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List the node types that workers which can run the caller's jobs have registered.
 

@@ -95,6 +95,8 @@ EmptyAsAbsent = BeforeValidator(empty_as_absent)
 
 PageSize = Annotated[Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] | None, EmptyAsAbsent, Query()]
 
+Cursor = Annotated[str | None, EmptyAsAbsent, Query()]
+
 
 class Page:
     """The requested page of a list: at most `size` items after the id `after`."""
@@ -106,7 +108,7 @@ class Page:
 
 async def page(
     page_size: PageSize = None,
-    cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+    cursor: Cursor = None,
 ) -> Page:
     """Return the page that the query parameters request, of a list ordered by id."""
     return Page(page_size or 100, decode_id_cursor(cursor) if cursor else None)

@@ -13,6 +13,7 @@ from app.http.auth import PrincipalDep
 from app.http.dependencies import Injected
 from app.http.pagination import (
     MAX_PAGE_SIZE,
+    Cursor,
     EmptyAsAbsent,
     PageSize,
     list_response,
@@ -67,7 +68,7 @@ async def get_nodes(
     jobs: Jobs,
     principal: PrincipalDep,
     page_size: PageSize = None,
-    cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """Return the latest state of each node in the current attempt, 1,000 by default."""
     nodes, following = await jobs.nodes(

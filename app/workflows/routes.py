@@ -11,7 +11,7 @@ from app.http.dependencies import Injected
 from app.http.etags import IfMatch
 from app.http.idempotency.dependencies import IdempotencyKeyDep, replayed
 from app.http.json_threads import JsonThreads
-from app.http.pagination import EmptyAsAbsent, PageDep, PageSize, list_response
+from app.http.pagination import Cursor, EmptyAsAbsent, PageDep, PageSize, list_response
 from app.http.responses import json_response
 from app.http.routing import SecuredRoute
 from app.workflows import service
@@ -152,7 +152,7 @@ async def list_versions(
     workflows: Workflows,
     principal: PrincipalDep,
     page_size: PageSize = None,
-    cursor: Annotated[str | None, EmptyAsAbsent, Query()] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List a workflow's versions, newest first."""
     found, following = await workflows.versions(
