@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from app.database.id_sql import first_id_at
 from app.database.page_query import Listed, PageQuery
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from app.events.job_queries import JOB_COLUMNS, SUMMARY_COLUMNS, JobRecord, JobState, JobSummary
@@ -82,11 +83,10 @@ _DELETE = Statement("delete from jobs where id = :job_id")
 _LOCK_OF_USER = Scalar(
     "select id from jobs where user_id = :user_id order by id limit :limit for update", str
 )
-# An id begins with the milliseconds of its creation, by the clock of a replica. Jobs that were
-# created before the limit have ended and been deleted, except for a few.
-_EXPIRED = """
-from jobs
-where id < lpad(to_hex((extract(epoch from now() - :keep::interval) * 1000)::bigint), 12, '0')
+# Jobs that were created before the limit, by the clock of a replica, have ended and been deleted,
+# except for a few.
+_EXPIRED = f"""
+from jobs where id < {first_id_at("now() - :keep::interval")}
     and finished_at < now() - :keep::interval"""
 _COUNT_EXPIRED = Scalar(f"select count(*) {_EXPIRED}", int)
 _LOCK_EXPIRED = Scalar(f"select id {_EXPIRED} order by id limit :limit for update skip locked", str)

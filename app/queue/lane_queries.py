@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from app.database.id_sql import first_id_at
 from app.database.statement import Connection, Executor, Query, Scalar, Statement
 from app.events.lanes_sql import in_lane
 
@@ -35,13 +36,15 @@ OLDEST_WRITER_S = 60
 # The start of the oldest transaction that has written something: its jobs may not be visible yet.
 _LIMIT = Scalar(
     f"""
-select lpad(to_hex((extract(epoch from greatest(
-    least(clock_timestamp(), min(xact_start)) - interval '{CLOCK_MARGIN_S} s',
-    clock_timestamp() - interval '{OLDEST_WRITER_S} s'
-)) * 1000)::bigint), 12, '0')
-from pg_stat_activity
-where datname = current_database() and backend_type = 'client backend'
-    and backend_xid is not null""",
+select {first_id_at("oldest")} from (
+    select greatest(
+        least(clock_timestamp(), min(xact_start)) - interval '{CLOCK_MARGIN_S} s',
+        clock_timestamp() - interval '{OLDEST_WRITER_S} s'
+    ) as oldest
+    from pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend'
+        and backend_xid is not null
+) writers""",
     str,
 )
 _LOCK_OF_USERS = Scalar(

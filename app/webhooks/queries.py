@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from app.database.id_sql import first_id_at
 from app.database.statement import Executor, Query, Scalar, Statement
 
 
@@ -126,10 +127,9 @@ where id = :id and job_id = :job_id and user_id = :user_id
 returning {_COLUMNS}""",
     DeliveryRecord,
 )
-# An id begins with the milliseconds of its creation.
-_OLD = """
+_OLD = f"""
 from webhook_deliveries
-where id < lpad(to_hex((extract(epoch from now() - :older_than::interval) * 1000)::bigint), 12, '0')
+where id < {first_id_at("now() - :older_than::interval")}
   and next_attempt_at is null"""
 _COUNT_OLD = Scalar(f"select count(*) {_OLD}", int)
 _DELETE_OLD = Statement(
