@@ -32,7 +32,6 @@ _INSERT = Statement(
 insert into job_events (job_id, seq, time, is_end, body)
 values (:job_id, :seq, :time, :is_end, :text)"""
 )
-_DELETE = Statement("delete from job_events where job_id = :job_id and time >= :since")
 _DELETE_ALL = Statement("delete from job_events where job_id = any(:job_ids) and time >= :since")
 
 
@@ -53,12 +52,6 @@ async def after(
 async def insert(on: Executor, job_id: str, event: StoredEvent, time: datetime) -> None:
     """Insert an event; the transaction must hold the lock of the job's row."""
     await _INSERT.execute(on, job_id=job_id, time=time, **event._asdict())
-
-
-async def delete(on: Executor, job_id: str) -> None:
-    """Delete all events of a job, and the states of its nodes."""
-    await node_queries.delete(on, job_id)
-    await _DELETE.execute(on, job_id=job_id, since=_since(job_id))
 
 
 async def delete_all(on: Executor, job_ids: Sequence[str]) -> None:

@@ -246,7 +246,7 @@ class JobService:
             if job.status not in ENDED:
                 raise JobNotEnded(job_id)
             await queries.delete(on, job_id)
-            await event_queries.delete(on, job_id)
+            await event_queries.delete_all(on, [job_id])
 
     async def _enqueue(
         self, principal: Principal, spec: JobSpec, key: IdempotencyKey
