@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 from app.catalogue import queries
 from app.catalogue.queries import CatalogueKey, ListedNodeType
@@ -18,18 +18,8 @@ from processing_context.wire.catalogue_checks import CatalogueCheck
 from processing_context.wire.editor_nodes import EDITOR_ONLY
 from processing_context.wire.graph import Graph
 
-
-class WorkerNodes(NamedTuple):
-    """The hash of the descriptions of a worker's nodes, and the users that they count for."""
-
-    user_id: str
-    is_fleet: bool
-    sha256: str
-
-    @property
-    def key(self) -> CatalogueKey:
-        """The key of the catalogue."""
-        return CatalogueKey(*self)
+WorkerNodes: TypeAlias = CatalogueKey
+"""The hash of the descriptions of a worker's nodes, and the users that they count for."""
 
 
 class CatalogueService:
@@ -47,7 +37,7 @@ class CatalogueService:
     async def is_stored(self, worker: WorkerNodes) -> bool:
         """Return True if the descriptions of a worker's nodes are stored; they count as seen."""
         await self.mark_seen([worker])
-        return await queries.exists(self._db.pool, worker.key)
+        return await queries.exists(self._db.pool, worker)
 
     async def store(self, worker_id: str, worker: WorkerNodes, body: bytes) -> None:
         """Store the descriptions of a worker's nodes.
@@ -59,13 +49,13 @@ class CatalogueService:
             len(body), read_catalogue, body, worker_id=worker_id, sha256=worker.sha256
         )
         async with self._db.transaction() as on:
-            if await queries.insert(on, new_id(), worker.key, types):
+            if await queries.insert(on, new_id(), worker, types):
                 await queries.delete_oldest(on, worker.user_id, kept=self._kept)
         self._versions.changed(worker.user_id, is_fleet=worker.is_fleet)
 
     async def mark_seen(self, workers: Collection[WorkerNodes]) -> None:
         """Record that workers with these catalogues exist."""
-        await queries.mark_seen(self._db.pool, [worker.key for worker in workers])
+        await queries.mark_seen(self._db.pool, workers)
 
     async def delete_unseen(self) -> None:
         """Delete the catalogues whose workers have been gone for the retention time."""
