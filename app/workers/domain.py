@@ -26,11 +26,7 @@ def _build(services: Services) -> list[object]:
 
 
 async def _find(services: Services, principal: Principal, worker_id: str) -> object:
-    workers = services.get(WorkerService)
-    workers.evict(worker_id)
-    if principal.is_admin:
-        return await workers.registration(worker_id)
-    return await workers.claimant(worker_id, principal)
+    return await services.get(WorkerService).registration(worker_id, principal)
 
 
 async def _delete(services: Services, user_id: str, *, limit: int) -> int:

@@ -190,16 +190,14 @@ class WorkerService:
             is_draining=found.is_draining,
         )
 
-    async def registration(self, worker_id: str) -> RegistrationRecord:
-        """Return the registration of any user's worker.
+    async def registration(self, worker_id: str, principal: Principal) -> RegistrationRecord:
+        """Return the registration of a worker; an admin reads those of all users.
 
         Raises:
-            WorkerNotFound: It was removed, possibly as lost.
+            WorkerNotFound: It was removed, possibly as lost, or belongs to another user.
+            Forbidden: Another token registered it.
         """
-        found = await queries.find(self._db.pool, worker_id)
-        if found is None:
-            raise WorkerNotFound(worker_id)
-        return found
+        return _check_or_admin(await queries.find(self._db.pool, worker_id), worker_id, principal)
 
     def evict(self, worker_id: str) -> None:
         """Remove a worker from the cache of registrations."""
@@ -221,9 +219,7 @@ class WorkerService:
             WorkerNotFound: It does not exist or belongs to another user.
             Forbidden: Another token registered it.
         """
-        found = await queries.lock(on, worker_id)
-        if found is None or not principal.is_admin:
-            _check(found, worker_id, principal)
+        _check_or_admin(await queries.lock(on, worker_id), worker_id, principal)
         await queries.delete(on, worker_id)
 
     async def token_ids(self) -> list[str]:
@@ -280,4 +276,13 @@ def _check(
         raise WorkerNotFound(worker_id)
     if found.token_id != principal.token_id:
         raise Forbidden(f"Worker {worker_id} was registered by another token: use that token.")
+    return found
+
+
+def _check_or_admin(
+    found: RegistrationRecord | None, worker_id: str, principal: Principal
+) -> RegistrationRecord:
+    """Return a registration of any user to an admin, otherwise as `_check` does."""
+    if found is None or not principal.is_admin:
+        return _check(found, worker_id, principal)
     return found
