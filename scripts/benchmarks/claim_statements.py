@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 
 import asyncpg
 import orjson
@@ -15,6 +14,7 @@ from app.events.event_batch import PostedBatch, read_batch
 from app.events.ingest import store_batches
 from app.http.auth import JOB_PREFIX, hash_token, new_token
 from app.queue import claim_queries
+from app.queue.claim import COMMIT_MARGIN
 from app.queue.claim_queries import Claimed
 from app.queue.lanes import QueueLanes
 from app.queue.user_turns import UserTurns
@@ -96,7 +96,7 @@ class _Statements:
             user_limit=USER_LIMIT,
             ttl_s=TTL_S,
             redeliver_first=True,
-            confirmed_until=self._last.asked_at - timedelta(seconds=2) if self._last else None,
+            confirmed_until=self._last.asked_at - COMMIT_MARGIN if self._last else None,
         )
         if claimed is None or not claimed.jobs:
             raise RuntimeError("a claim returned no job")
