@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from processing_context.wire.graph import Node
 from processing_context.wire.refs import (
     AssetRef,
     AudioRef,
@@ -16,9 +17,6 @@ from processing_context.wire.refs import (
     VideoRef,
     is_empty_ref,
 )
-
-Nodes: TypeAlias = Iterable[Mapping[str, Any]]
-"""The nodes of a graph, as JSON."""
 
 _JSON_TYPES: dict[str, dict[str, Any]] = {
     "Integer": {"type": "integer"},
@@ -59,21 +57,22 @@ def _schema_of(kind: str) -> dict[str, Any]:
     return {}
 
 
-def _named(nodes: Nodes, namespace: str, suffix: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _named(
+    nodes: Iterable[Node], namespace: str, suffix: str
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (name, Kind, data) of the nodes of the type `[…]<namespace>.<Kind><suffix>`."""
     for node in nodes:
-        *packages, cls = node["type"].split(".")
+        *packages, cls = node.type.split(".")
         if namespace in packages and cls.endswith(suffix):
-            data = node["data"]
-            name = data.get("name")
+            name = node.data.get("name")
             yield (
-                name if isinstance(name, str) and name else node["id"],
+                name if isinstance(name, str) and name else node.id,
                 cls.removesuffix(suffix),
-                data,
+                node.data,
             )
 
 
-def input_schema(nodes: Nodes) -> dict[str, Any]:
+def input_schema(nodes: Iterable[Node]) -> dict[str, Any]:
     """Return the JSON Schema of a job's params; values of the input nodes are its defaults."""
     properties: dict[str, Any] = {}
     required: dict[str, None] = {}
@@ -89,7 +88,7 @@ def input_schema(nodes: Nodes) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def output_schema(nodes: Nodes) -> dict[str, Any]:
+def output_schema(nodes: Iterable[Node]) -> dict[str, Any]:
     """Return the JSON Schema of a job's result."""
     properties = {name: _schema_of(kind) for name, kind, _ in _named(nodes, "output", "Output")}
     return {"type": "object", "properties": properties}

@@ -36,11 +36,7 @@ def check_params(graph: Graph, params: Mapping[str, Any]) -> None:
     Raises:
         ValidationFailed: Some do not; `errors` names each.
     """
-    nodes = [
-        {"id": node.id, "type": node.type, "data": node.data}
-        for node in graph.nodes
-        if is_input_type(node.type)
-    ]
+    nodes = [node for node in graph.nodes if is_input_type(node.type)]
     if nodes and (errors := list(_errors(input_schema(nodes), graph, params))):
         raise validation_problem(errors)
 

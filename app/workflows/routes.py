@@ -48,9 +48,9 @@ async def _response(
     *,
     status_code: int = 200,
 ) -> Response:
-    warnings = await workflows.warnings(user_id, workflow)
+    graph, warnings = await workflows.parse(user_id, workflow)
     headers = {"ETag": service.etag(workflow)}
-    fields = await threads.run(len(workflow.graph), workflow_fields, workflow)
+    fields = await threads.run(len(workflow.graph), workflow_fields, workflow, graph)
     fields["warnings"] = [warning.model_dump(exclude_none=True) for warning in warnings]
     return json_response(fields, status_code=status_code, headers=headers)
 

@@ -12,16 +12,16 @@ import orjson
 
 from app.workflows.graph_schemas import input_schema, output_schema
 from app.workflows.queries import ListedWorkflow, VersionRecord, WorkflowRecord
+from processing_context.wire.graph import Graph
 
 
-def workflow_fields(workflow: WorkflowRecord) -> dict[str, Any]:
+def workflow_fields(workflow: WorkflowRecord, graph: Graph) -> dict[str, Any]:
     """Return the fields of a `Workflow`, with the schemas of its params and its result."""
-    nodes = orjson.loads(workflow.graph)["nodes"]
     return {
         **workflow._asdict(),
         **_json_texts(workflow),
-        "input_schema": input_schema(nodes),
-        "output_schema": output_schema(nodes),
+        "input_schema": input_schema(graph.nodes),
+        "output_schema": output_schema(graph.nodes),
     }
 
 

@@ -63,11 +63,11 @@ class WorkflowService:
             raise WorkflowNotFound(workflow_id)
         return workflow
 
-    async def warnings(self, user_id: str, workflow: WorkflowRecord) -> list[GraphError]:
-        """Return the problems that a workflow has by the catalogue of the user's node types."""
+    async def parse(self, user_id: str, workflow: WorkflowRecord) -> tuple[Graph, list[GraphError]]:
+        """Return the graph of a workflow, and its problems by the catalogue of the user's nodes."""
         graph = (await self._graphs.parse(workflow.graph)).graph
         found = await self._catalogue.check(user_id, graph)
-        return [*found.errors.first, *found.warnings.first]
+        return graph, [*found.errors.first, *found.warnings.first]
 
     async def check(self, user_id: str, graph: Graph) -> GraphCheckResult:
         """Return the problems of a graph that is neither saved nor run.

@@ -93,7 +93,7 @@ EMPTY = {"type": "image", "uri": "", "asset_id": None, "data": None}
 def test_the_schema_of_a_ref_has_the_type_of_the_ref() -> None:
     for kind, ref_type in (("Image", "image"), ("Model", "model_ref"), ("Asset", "asset")):
         node = Node(id="1", type=f"input.{kind}Input", data={"name": "x"})
-        taken = input_schema(Graph(nodes=[node]).model_dump()["nodes"])
+        taken = input_schema([node])
         assert taken["properties"]["x"]["properties"]["type"] == {"const": ref_type}
 
 
@@ -105,11 +105,11 @@ def test_schemas_come_from_the_input_and_output_nodes() -> None:
         Node(id="4", type="output.ImageOutput", data={"name": "small"}),
         Node(id="5", type="output.AnyOutput"),
     ]
-    taken = input_schema(Graph(nodes=nodes).model_dump()["nodes"])
+    taken = input_schema(nodes)
     assert taken["properties"]["width"] == {"type": "integer", "default": 64}
     assert taken["properties"]["photo"]["properties"]["type"] == {"const": "image"}
     assert "default" not in taken["properties"]["photo"]
     assert taken["required"] == ["photo"]
-    given = output_schema(Graph(nodes=nodes).model_dump()["nodes"])
+    given = output_schema(nodes)
     assert given["properties"]["small"]["type"] == "object"
     assert given["properties"]["5"] == {}
