@@ -76,13 +76,7 @@ class WorkflowService:
             InvalidGraph: Its structure is invalid.
         """
         await self._graphs.check(graph)
-        found = await self._catalogue.check(user_id, graph)
-        return GraphCheckResult(
-            errors=found.errors.first,
-            warnings=found.warnings.first,
-            error_count=found.errors.count,
-            warning_count=found.warnings.count,
-        )
+        return (await self._catalogue.check(user_id, graph)).result
 
     async def page(
         self, user_id: str, page: Page, *, q: str | None, tag: str | None, access: str | None

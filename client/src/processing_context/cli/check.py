@@ -43,13 +43,7 @@ def check_file_offline(path: Path, registry: NodeRegistry) -> int:
         if node.get_node_type() in types
     }
     found = CatalogueCheck(graph, versions, unknown="no installed package has")
-    result = GraphCheckResult(
-        errors=found.errors.first,
-        warnings=found.warnings.first,
-        error_count=found.errors.count,
-        warning_count=found.warnings.count,
-    )
-    return _report(path, result)
+    return _report(path, found.result)
 
 
 async def _checked_by_service(graph: Graph, url: str | None, token: str | None) -> GraphCheckResult:

@@ -14,6 +14,7 @@ from processing_context.wire.graph_checks import MAX_NODE_IDS
 from processing_context.wire.graph_problems import Hints, Problems, label, printable
 from processing_context.wire.node_checks import PARAM, CheckedNode, NodeVersion, is_given
 from processing_context.wire.type_expressions import never_fits
+from processing_context.wire.workflows import GraphCheckResult
 
 Versions = Mapping[str, Sequence[NodeVersion]]
 """The versions of node types, the newest first; a type that is not registered has none."""
@@ -52,6 +53,16 @@ class CatalogueCheck:
         self._check_nodes(edges)
         for index, edge in edges:
             self._check_conversion(index, edge)
+
+    @property
+    def result(self) -> GraphCheckResult:
+        """The problems, as the service answers them."""
+        return GraphCheckResult(
+            errors=self.errors.first,
+            warnings=self.warnings.first,
+            error_count=self.errors.count,
+            warning_count=self.warnings.count,
+        )
 
     def _report_unknown_types(self, what: str) -> None:
         unknown: dict[str, list[str]] = {}
